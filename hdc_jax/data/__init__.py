@@ -1,0 +1,1 @@
+"""Videos: files, records, clips and batches. Imports neither jax nor flax."""

@@ -1,0 +1,44 @@
+"""What can go wrong at the boundaries, and the exit code of each.
+
+Every error here says in one line which field or file is wrong and what to do.
+`main` and `prepare` print that line and exit with the code; launchers decide by
+the code whether to try again.
+
+| code | error            | meaning                               | try again? |
+|-----:|------------------|---------------------------------------|------------|
+|    1 | (any other)      | a bug: please report it               | no         |
+|    2 | `ConfigError`    | a flag, config field or combination   | no         |
+|    3 | `DataError`      | a dataset, shard, video or checkpoint | no         |
+|    4 | `NonFiniteError` | the loss became NaN or infinite       | no         |
+|    5 | `Preempted`      | stopped by SIGTERM, state saved       | yes        |
+"""
+
+
+class HdcError(Exception):
+  """Base of the errors that are reported in one line, without a traceback."""
+
+  exit_code = 1
+
+
+class ConfigError(HdcError, ValueError):
+  """A flag or config field is unknown, mistyped or does not fit another."""
+
+  exit_code = 2
+
+
+class DataError(HdcError, ValueError):
+  """A dataset, shard, video or checkpoint is missing, empty or unreadable."""
+
+  exit_code = 3
+
+
+class NonFiniteError(HdcError, ArithmeticError):
+  """The loss became NaN or infinite; the last checkpoint is from before."""
+
+  exit_code = 4
+
+
+class Preempted(HdcError):
+  """The run was asked to stop; its state is saved and it can be resumed."""
+
+  exit_code = 5
