@@ -1,0 +1,227 @@
+"""Configs: defaults, arguments, clear errors, and the resolved dump.
+
+A config file in configs/ returns `default()` with what it changes. `default`
+names every field there is, so a field that it does not name is an error.
+"""
+
+import ast
+import difflib
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import ml_collections
+
+from hdc_jax.errors import ConfigError
+
+# Fields that may change when a run is resumed; all others decide its results.
+RESUMABLE_FIELDS = (
+  "task",
+  "checkpoint",
+  "debug",
+  "train.steps",
+  "train.log_every",
+  "train.checkpoint_every",
+  "train.keep_checkpoints",
+  "data.path",
+  "data.threads",
+  "data.workers",
+  "retrieve",
+)
+
+
+def default() -> ml_collections.ConfigDict:
+  """The fields that every config has, with defaults of the HDC paper."""
+  return ml_collections.ConfigDict(
+    {
+      # pretrain | retrieve
+      "task": "pretrain",
+      # Of initial weights, data order and augmentations.
+      "seed": 0,
+      # Run directory, or one step in it, to evaluate.
+      "checkpoint": "",
+      # Log at debug level, e.g. the ids in every batch; show tracebacks.
+      "debug": False,
+      "data": {
+        # What `hdc_jax.prepare` wrote, or a directory of videos.
+        "path": "",
+        "split": "train",
+        # Videos per step, over all devices and hosts.
+        "batch_size": 128,
+        # Frames per clip, and how many source frames apart they are.
+        "frames": 16,
+        "stride": 1,
+        # Side of the square that the host cuts from the frames.
+        "canvas": 128,
+        # Threads (per process) and extra processes that decode on each host.
+        "threads": 16,
+        "workers": 0,
+        # Stop when a larger part of the videos cannot be decoded.
+        "max_bad": 0.01,
+      },
+      "augment": {
+        "scales": (1.0, 0.875, 0.75, 0.66),
+        "flip": 0.5,
+        "jitter": {
+          "probability": 0.8,
+          "brightness": 0.4,
+          "contrast": 0.4,
+          "saturation": 0.4,
+          "hue": 0.1,
+        },
+        "replication": {"probability": 0.5, "per_frame": False},
+      },
+      "model": {
+        "name": "r3d18",
+        "width": 64,
+        # A: subsample and zero-pad; B: 1×1×1 projection.
+        "shortcut": "A",
+        "norm": "instance",
+        # Height and width of the views.
+        "size": 112,
+        # Of the activations; parameters are float32.
+        "dtype": "bfloat16",
+      },
+      "method": {
+        "name": "hdc",
+        "contrasts": ("spatial", "temporal"),
+        "blocks": (3, 4, 5),
+        "weights": (0.25, 0.5, 1.0),
+        "temperature": 0.07,
+        "dim": 128,
+        "symmetric": False,
+      },
+      "optim": {
+        "lr": 0.1,
+        "momentum": 0.9,
+        # lr / (1 + decay · step), as Keras SGD.
+        "decay": 1e-4,
+        # λ of λ·Σw² over kernels.
+        "l2": 5e-5,
+      },
+      "train": {
+        "steps": 0,
+        "log_every": 10,
+        "checkpoint_every": 1000,
+        "keep_checkpoints": 2,
+      },
+      "retrieve": {
+        # Which of the dataset's labels must agree.
+        "label": ("",),
+        "gallery": "train",
+        "query": "test",
+        # Clips averaged per video (or per part of it with one label).
+        "clips": 10,
+        # Clips per device batch.
+        "batch_size": 32,
+        "endpoint": "block5",
+        "topk": (1, 5, 10, 20, 50),
+        # Also measure the same network with its initial weights.
+        "untrained": True,
+      },
+    }
+  )
+
+
+def parse_arg(arg: str, **defaults: Any) -> dict[str, Any]:
+  """Parses what follows the colon in `--config=configs/tiny.py:task=retrieve`.
+
+  Args:
+    arg: Comma-separated `name=value`; a bare `name` means `name=True`.
+    **defaults: The arguments a config takes, each with its default, whose type
+      the value must have.
+
+  Raises:
+    ConfigError: If an argument is unknown or mistyped.
+  """
+  values = dict(defaults)
+  for item in filter(None, arg.split(",")):
+    name, _, text = item.partition("=")
+    like = choose("config argument", name, defaults)
+    try:
+      value = text if isinstance(like, str) else ast.literal_eval(text or "True")
+    except (ValueError, SyntaxError):
+      value = None
+    if type(value) is not type(like):
+      raise ConfigError(f"config argument {name}={text!r} is not like {like!r}")
+    values[name] = value
+  return values
+
+
+def check_fields(
+  config: ml_collections.ConfigDict, fields: Iterable[str]
+) -> None:
+  """Checks that every dotted field exists.
+
+  Raises:
+    ConfigError: Naming the first that does not, those there are, and the
+      nearest one.
+  """
+  for field in fields:
+    section, path = config, "config"
+    for name in field.split("."):
+      if not isinstance(section, ml_collections.ConfigDict):
+        raise ConfigError(f"{path} is a value, it has no field {name!r}")
+      section, path = choose(path, name, section), f"{path}.{name}"
+
+
+def choose(
+  field: str, name: Any, choices: Collection[Any]
+) -> Any:
+  """The choice called `name`: its value in a mapping, else itself.
+
+  Raises:
+    ConfigError: If it is none of the choices, listing them.
+  """
+  if name in choices:
+    indexed = isinstance(choices, Mapping | ml_collections.ConfigDict)
+    return choices[name] if indexed else name
+  near = difflib.get_close_matches(str(name), map(str, choices), n=1)
+  hint = f"; did you mean {near[0]!r}?" if near else ""
+  raise ConfigError(
+    f"{field}: {name!r} is not one of {', '.join(map(str, choices))}{hint}"
+  )
+
+
+def require(field: str, value: Any, remedy: str) -> None:
+  """Raises `ConfigError` if the value of `field` is empty or zero."""
+  if not value:
+    raise ConfigError(f"{field} is not set: {remedy}")
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+  """All fields by dotted name, as JSON has them (lists for tuples)."""
+  flat = {}
+  for name, value in config.items():
+    if isinstance(value, Mapping | ml_collections.ConfigDict):
+      flat |= flatten(value, f"{prefix}{name}.")
+    else:
+      listed = isinstance(value, tuple)
+      flat[prefix + name] = list(value) if listed else value
+  return flat
+
+
+def fingerprint(config: ml_collections.ConfigDict) -> str:
+  """A hash of the resolved config."""
+  text = json.dumps(flatten(config), sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def check_resumable(
+  config: ml_collections.ConfigDict, saved: Mapping[str, Any], workdir: str
+) -> None:
+  """Checks that a run saved with config `saved` can go on with `config`.
+
+  Raises:
+    ConfigError: Naming a field that decides results and differs.
+  """
+  now, then = flatten(config), flatten(saved)
+  for field in sorted(now.keys() | then.keys()):
+    if any(field == f or field.startswith(f + ".") for f in RESUMABLE_FIELDS):
+      continue
+    if now.get(field) != then.get(field):
+      raise ConfigError(
+        f"config.{field} is {now.get(field)!r}, but the run in {workdir} has "
+        f"{then.get(field)!r}: use another --workdir, or the same value"
+      )

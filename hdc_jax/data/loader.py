@@ -1,0 +1,246 @@
+"""Batches of clips: a Grain pipeline whose order is a pure function of the step.
+
+The global batch `s` holds the videos at positions `s·B … s·B + B - 1` of an
+endless reshuffled sequence, and a clip's randomness depends on the seed and its
+position there. Neither depends on the number of hosts, worker processes or
+restarts, so the state of the data is the number of steps taken.
+"""
+
+import dataclasses
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import grain
+import ml_collections
+import numpy as np
+from absl import logging
+
+from hdc_jax.data import sampling, sources
+from hdc_jax.errors import ConfigError, DataError
+
+Batch = dict[str, np.ndarray]
+
+# Bytes of decoded batches that a host may hold ready.
+_READ_AHEAD_BYTES = 2 << 30
+# How many other videos to try in place of one that cannot be decoded.
+_REPLACEMENTS = 8
+
+
+def check_canvas(source: sources.Source, canvas: int, size: int) -> None:
+  """Checks that frames can hold the canvas, and the canvas the view.
+
+  Raises:
+    ConfigError: If not, or if the canvas is odd.
+  """
+  if canvas > source.index.short_side or canvas % 2:
+    raise ConfigError(
+      f"config.data.canvas={canvas} must be even and at most the short side "
+      f"of the frames, {source.index.short_side}; prepare with a larger "
+      "--short_side, or lower it"
+    )
+  if size > canvas:
+    raise ConfigError(
+      f"config.model.size={size} must be at most config.data.canvas={canvas}"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class CutClips(grain.transforms.RandomMap):
+  """Cuts random clips out of the video of a record number.
+
+  Attributes:
+    source: Where to look the number up.
+    numbers: All record numbers in use, from which replacements are drawn.
+    clips: Per video, at independent times.
+    frames: Per clip.
+    stride: Source frames from one to the next.
+    canvas: Side of the square cut out, the same for all frames of a clip.
+  """
+
+  source: sources.Source
+  numbers: np.ndarray
+  clips: int
+  frames: int
+  stride: int
+  canvas: int
+
+  def random_map(self, number: int, rng: np.random.Generator) -> Batch:
+    """Cuts the clips, of another video if this one cannot be decoded.
+
+    Returns:
+      'id' str; 'y' uint8 [clips, T, H, W]; 'uv' uint8 [clips, T, H/2, W/2, 2];
+      'bad' int32, how many videos could not be decoded before this one.
+    """
+    for bad in range(_REPLACEMENTS):
+      try:
+        return self._cut(int(number), rng) | {"bad": np.int32(bad)}
+      except DataError as error:
+        logging.warning("replaced a video: %s", error)
+        number = rng.choice(self.numbers)
+    raise DataError(
+      f"{_REPLACEMENTS} videos in a row could not be decoded, the last because "
+      f"of: {error}"
+    )
+
+  def _cut(self, number: int, rng: np.random.Generator) -> Batch:
+    video = self.source[number]
+
+    def cut() -> tuple[np.ndarray, np.ndarray]:
+      start = sampling.random_start(
+        rng, video.num_frames, self.frames, self.stride
+      )
+      indices = sampling.clip_indices(
+        start, self.frames, self.stride, 0, video.num_frames
+      )
+      window = sampling.random_window(
+        rng, video.height, video.width, self.canvas
+      )
+      return video.read(indices, window)
+
+    y, uv = zip(*(cut() for _ in range(self.clips)), strict=True)
+    return {"id": np.array(video.id), "y": np.stack(y), "uv": np.stack(uv)}
+
+
+def training_batches(
+  source: sources.Source,
+  config: ml_collections.ConfigDict,
+  *,
+  clips: int,
+  first_step: int = 0,
+  process_index: int = 0,
+  process_count: int = 1,
+) -> Iterator[Batch]:
+  """This process's part of every global batch, from `first_step` on, endless.
+
+  Args:
+    source: Of videos.
+    config: The whole config; `data` and `seed` are used.
+    clips: Per video.
+    first_step: How many global batches were already used.
+    process_index: Which contiguous part of the batch.
+    process_count: How many parts.
+
+  Returns:
+    Batches as in `CutClips.random_map`, with a leading axis of
+    `batch_size / process_count`.
+
+  Raises:
+    DataError: If the split holds no videos.
+  """
+  data = config.data
+  numbers = source.index.split(data.split)
+  if not len(numbers):
+    raise DataError(f"{data.path}: split {data.split!r} has no videos")
+  cut = CutClips(
+    source, numbers, clips, data.frames, data.stride, data.canvas
+  )
+  dataset = (
+    grain.MapDataset.source(numbers)
+    .seed(config.seed)
+    .shuffle()
+    .repeat()
+    .random_map(cut)
+    # Consecutive local batches make up a global one, so that each process
+    # takes a contiguous part and the global batch is the same for any number.
+    .batch(data.batch_size // process_count)
+  )
+  first = first_step * process_count + process_index
+  dataset = dataset[first::process_count]
+  frame_bytes = data.canvas**2 * 3 // 2
+  batch_bytes = (
+    data.batch_size // process_count * clips * data.frames * frame_bytes
+  )
+  return iter(
+    read_ahead(dataset, batch_bytes, data.threads, data.workers)
+  )
+
+
+class Feed:
+  """Iterates over clips, timing the wait for them and watching their health."""
+
+  def __init__(self, batches: Iterator[Batch], max_bad: float):
+    """Wraps the batches of `training_batches`.
+
+    Args:
+      batches: Whose ids are logged at debug level.
+      max_bad: The part of videos that may fail to decode.
+    """
+    self._batches = batches
+    self._max_bad = max_bad
+    self._bad = self._seen = 0
+    self._waited = 0.0
+
+  def __iter__(self) -> "Feed":
+    return self
+
+  def __next__(self) -> Batch:
+    """The 'y' and 'uv' of the next batch.
+
+    Raises:
+      DataError: If too many videos could not be decoded so far.
+    """
+    start = time.perf_counter()
+    batch = next(self._batches)
+    self._waited += time.perf_counter() - start
+    logging.debug("batch of %s", ", ".join(batch["id"].tolist()))
+    self._seen += len(batch["bad"])
+    self._bad += int(batch["bad"].sum())
+    if self._bad > max(1, self._max_bad * self._seen):
+      raise DataError(
+        f"{self._bad} of {self._seen} videos could not be decoded, more than "
+        f"config.data.max_bad={self._max_bad:g}: see the warnings above"
+      )
+    return {"y": batch["y"], "uv": batch["uv"]}
+
+  def take_wait(self) -> float:
+    """Seconds waited for batches since this was last asked."""
+    waited, self._waited = self._waited, 0.0
+    return waited
+
+
+def read_ahead(
+  dataset: grain.MapDataset, element_bytes: int, threads: int, workers: int
+) -> grain.IterDataset:
+  """Reads a dataset by threads and, if wanted, worker processes.
+
+  Decoding releases Python's lock, so threads are enough unless cutting clips
+  keeps one interpreter busy. How much is read ahead is bounded in bytes.
+
+  Args:
+    dataset: What to read.
+    element_bytes: Decoded size of one element.
+    threads: At most this many per process.
+    workers: Additional processes; 0 reads in this one.
+  """
+  ahead = _READ_AHEAD_BYTES // (element_bytes * max(1, workers))
+  threads = int(np.clip(ahead, 1, min(threads, 4 * (os.cpu_count() or 1))))
+  options = grain.ReadOptions(
+    num_threads=threads, prefetch_buffer_size=int(np.clip(ahead, 1, threads))
+  )
+  dataset = dataset.to_iter_dataset(options)
+  if workers:
+    dataset = dataset.mp_prefetch(
+      grain.MultiprocessingOptions(num_workers=workers)
+    )
+  return dataset
+
+
+def data_state(source: sources.Source, step: int) -> dict[str, Any]:
+  """What a checkpoint remembers of the data: JSON, small, host-independent."""
+  return {"step": step, "fingerprint": source.index.fingerprint}
+
+
+def check_data_state(source: sources.Source, state: dict[str, Any]) -> None:
+  """Checks that a run can go on with this dataset.
+
+  Raises:
+    DataError: If it was begun with another.
+  """
+  if state["fingerprint"] != source.index.fingerprint:
+    raise DataError(
+      "config.data.path holds another dataset than the run began with "
+      f"(fingerprint {source.index.fingerprint}, was {state['fingerprint']}): "
+      "use that one, or another --workdir"
+    )

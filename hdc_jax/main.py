@@ -1,0 +1,89 @@
+r"""Runs the task of a config: pretrain a network, or evaluate one.
+
+Examples:
+  Pretrain as in the HDC paper on prepared shards:
+    python -m hdc_jax.main --config=configs/r3d18.py \
+      --config.data.path=/data/k400 --workdir=runs/k400
+
+  Measure nearest-neighbour retrieval of what was learned:
+    python -m hdc_jax.main --config=configs/r3d18.py:task=retrieve \
+      --config.data.path=/data/ucf101 --config.checkpoint=runs/k400 \
+      --workdir=runs/k400-retrieval
+
+Rerun a command to resume it. Any field of the config can be set on the command
+line: --config.optim.lr=0.05. Exit codes are listed in hdc_jax/errors.py.
+"""
+
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+
+import ml_collections
+from absl import flags, logging
+from ml_collections import config_flags
+
+from hdc_jax import config as config_lib
+from hdc_jax import pretrain, retrieve
+from hdc_jax.errors import ConfigError, HdcError
+
+TASKS = {"pretrain": pretrain.run, "retrieve": retrieve.run}
+
+FLAGS = flags.FLAGS
+config_flags.DEFINE_config_file(
+  "config",
+  None,
+  "Config file, with its arguments after a colon: "
+  "configs/tiny.py:task=retrieve. Set any field: --config.data.path=DIR.",
+)
+flags.DEFINE_string(
+  "workdir", None, "Where checkpoints, metrics and reports go."
+)
+
+
+def parse(argv: Sequence[str]) -> tuple[ml_collections.ConfigDict, str]:
+  """The config and the working directory that the command line asks for.
+
+  Raises:
+    ConfigError: If a flag, the file or a field is missing, unknown or mistyped.
+  """
+  try:
+    others = FLAGS(argv)
+  except flags.Error as error:
+    raise ConfigError(f"{error}; see --help") from error
+  except (AttributeError, KeyError):
+    # A field that the config does not have: say which, and what it does have.
+    found = (re.match(r"--?config\.([\w.]+)", arg) for arg in argv)
+    config_lib.check_fields(FLAGS.config, (m[1] for m in found if m))
+    raise
+  config_lib.require("--config", FLAGS.config, "name a file in configs/")
+  if not isinstance(FLAGS.config, ml_collections.ConfigDict):
+    raise ConfigError(f"--config: cannot read {FLAGS['config'].config_filename}")
+  config_lib.require("--workdir", FLAGS.workdir, "name a directory for the run")
+  if others[1:]:
+    raise ConfigError(f"unexpected argument {others[1]!r}; see --help")
+  return FLAGS.config, FLAGS.workdir
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs what the command line asks for.
+
+  Returns:
+    The exit code, see `errors`.
+  """
+  try:
+    config, workdir = parse(argv)
+    level = logging.DEBUG if config.debug else logging.INFO
+    logging.set_verbosity(level)
+    task = config_lib.choose("config.task", config.task, TASKS)
+    task(config, workdir)
+  except HdcError as error:
+    if "--config.debug" in argv:
+      traceback.print_exc()
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main(sys.argv))

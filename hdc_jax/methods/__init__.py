@@ -1,0 +1,19 @@
+"""Methods by name: HDC so far; see `base` for what a method is."""
+
+import ml_collections
+
+from hdc_jax import config as config_lib
+from hdc_jax.methods import hdc
+from hdc_jax.methods.base import Method
+
+METHODS = {"hdc": hdc.make_method}
+
+
+def make_method(config: ml_collections.ConfigDict) -> Method:
+  """The method that `config.method` describes.
+
+  Raises:
+    ConfigError: If its name is unknown; the message lists the valid ones.
+  """
+  make = config_lib.choose("method.name", config.method.name, METHODS)
+  return make(config)

@@ -1,0 +1,182 @@
+"""3D convolution with one kernel layout and a lowering per backend.
+
+XLA's own 3D convolution is fast on TPU and GPU. On CPU its strided gradients
+are pathological, so there a convolution becomes either a sum over temporal taps
+of 2D convolutions or patches times a matrix. The parameters are the same
+everywhere: a checkpoint moves between backends.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+Triple = tuple[int, int, int]
+
+# Up to this many output positions per clip, patches beat taps on a CPU: the
+# 2D convolutions are too small to be worth their overhead.
+_MAX_PATCH_POSITIONS = 128
+
+
+def _pad(x: jax.Array, padding: Triple) -> jax.Array:
+  return jnp.pad(x, ((0, 0), *((p, p) for p in padding), (0, 0)))
+
+
+def _output_shape(x: jax.Array, kernel: jax.Array, strides: Triple) -> Triple:
+  """The positions of a convolution of `x`, which is already padded."""
+  sizes = zip(x.shape[1:4], kernel.shape[:3], strides, strict=True)
+  return tuple((size - k) // s + 1 for size, k, s in sizes)
+
+
+def _tap(x: jax.Array, start: int, count: int, stride: int, axis: int):
+  return jax.lax.slice_in_dim(
+    x, start, start + (count - 1) * stride + 1, stride, axis
+  )
+
+
+def conv_xla(
+  x: jax.Array, kernel: jax.Array, strides: Triple, padding: Triple
+) -> jax.Array:
+  """The convolution as XLA's own operation."""
+  return jax.lax.conv_general_dilated(
+    x,
+    kernel,
+    strides,
+    [(p, p) for p in padding],
+    dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
+  )
+
+
+def conv_taps(
+  x: jax.Array, kernel: jax.Array, strides: Triple, padding: Triple
+) -> jax.Array:
+  """The convolution as a sum over temporal taps of 2D convolutions."""
+  x = _pad(x, (padding[0], 0, 0))
+  frames = (x.shape[1] - kernel.shape[0]) // strides[0] + 1
+  total = 0
+  for t, kernel_2d in enumerate(kernel):
+    tap = _tap(x, t, frames, strides[0], axis=1)
+    y = jax.lax.conv_general_dilated(
+      tap.reshape(-1, *x.shape[2:]),
+      kernel_2d,
+      strides[1:],
+      [(p, p) for p in padding[1:]],
+      dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    total += y.reshape(x.shape[0], frames, *y.shape[1:])
+  return total
+
+
+def conv_patches(
+  x: jax.Array, kernel: jax.Array, strides: Triple, padding: Triple
+) -> jax.Array:
+  """The convolution as gathered patches times the kernel as a matrix.
+
+  Needs `prod(kernel.shape[:3])` times the memory of the output positions'
+  inputs while it runs.
+  """
+  x = _pad(x, padding)
+  counts = _output_shape(x, kernel, strides)
+  patches = []
+  for taps in itertools.product(*map(range, kernel.shape[:3])):
+    patch = x
+    for axis, (tap, count, stride) in enumerate(
+      zip(taps, counts, strides, strict=True), start=1
+    ):
+      patch = _tap(patch, tap, count, stride, axis)
+    patches.append(patch)
+  matrix = kernel.reshape(-1, kernel.shape[-1])
+  return jnp.concatenate(patches, axis=-1) @ matrix
+
+
+def conv_cpu(
+  x: jax.Array, kernel: jax.Array, strides: Triple, padding: Triple
+) -> jax.Array:
+  """The faster of the CPU's two lowerings for these shapes."""
+  counts = _output_shape(_pad(x, padding), kernel, strides)
+  small = counts[0] * counts[1] * counts[2] <= _MAX_PATCH_POSITIONS
+  lowering = conv_patches if small else conv_taps
+  return lowering(x, kernel, strides, padding)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def conv3d(
+  x: jax.Array, kernel: jax.Array, strides: Triple, padding: Triple
+) -> jax.Array:
+  """3D convolution, lowered as suits the platform it is compiled for.
+
+  Args:
+    x: [B, T, H, W, C].
+    kernel: [kT, kH, kW, C, O].
+    strides: Over T, H, W.
+    padding: Zeros on both sides of T, H, W.
+
+  Returns:
+    [B, T', H', W', O].
+  """
+  return jax.lax.platform_dependent(
+    x,
+    kernel,
+    cpu=functools.partial(conv_cpu, strides=strides, padding=padding),
+    default=functools.partial(conv_xla, strides=strides, padding=padding),
+  )
+
+
+def _forward(x, kernel, strides, padding):  # noqa: ANN001, ANN202
+  return conv3d(x, kernel, strides, padding), (x, kernel)
+
+
+def _backward(strides, padding, residuals, cotangent):  # noqa: ANN001, ANN202
+  # The platform is chosen anew here, outside of differentiation, so that only
+  # the inputs are kept from the forward pass, on any platform.
+  def gradient(lowering: Callable) -> Callable:
+    def apply(x, kernel, cotangent):  # noqa: ANN001, ANN202
+      f = functools.partial(lowering, strides=strides, padding=padding)
+      return jax.vjp(f, x, kernel)[1](cotangent)
+
+    return apply
+
+  return jax.lax.platform_dependent(
+    *residuals,
+    cotangent,
+    cpu=gradient(conv_cpu),
+    default=gradient(conv_xla),
+  )
+
+
+conv3d.defvjp(_forward, _backward)
+
+
+class Conv3D(nn.Module):
+  """3D convolution without bias (a norm always follows).
+
+  Attributes:
+    features: Output channels.
+    kernel_size: (T, H, W), odd; padded so that stride 1 keeps the size.
+    strides: Over T, H, W.
+    dtype: Of the computation; parameters are float32.
+  """
+
+  features: int
+  kernel_size: Sequence[int]
+  strides: Sequence[int] = (1, 1, 1)
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """[B, T, H, W, C] → [B, T', H', W', features]."""
+    kernel = self.param(
+      "kernel",
+      nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
+      (*self.kernel_size, x.shape[-1], self.features),
+      jnp.float32,
+    )
+    return conv3d(
+      x.astype(self.dtype),
+      kernel.astype(self.dtype),
+      tuple(self.strides),
+      tuple(k // 2 for k in self.kernel_size),
+    )

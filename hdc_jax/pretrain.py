@@ -1,0 +1,251 @@
+"""Task `pretrain`: setup, loop, teardown. Names no method and no backbone."""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import ml_collections
+import numpy as np
+import optax
+from absl import logging
+from etils import epath
+from jax.sharding import Mesh
+
+from hdc_jax import config as config_lib
+from hdc_jax import methods, models, report
+from hdc_jax.data import loader, sources
+from hdc_jax.errors import DataError, Preempted
+from hdc_jax.methods import base
+from hdc_jax.progress import Progress
+from hdc_jax.train import (
+  checkpoint,
+  guards,
+  metrics,
+  optimizer,
+  sharding,
+  step as step_lib,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trainer:
+  """What a config's run is made of, before any data or state.
+
+  Attributes:
+    mesh: Over all devices.
+    method: Views and terms.
+    network: The backbone with the method's heads.
+    tx: The optimizer.
+    init: From a key to the first state.
+    train_step: From a state and clips to the next state and metrics.
+  """
+
+  mesh: Mesh
+  method: base.Method
+  network: nn.Module
+  tx: optax.GradientTransformation
+  init: Any
+  train_step: step_lib.TrainStep
+
+
+def make_trainer(config: ml_collections.ConfigDict, mesh: Mesh) -> Trainer:
+  """Builds the run that `config` describes.
+
+  Raises:
+    ConfigError: If a field is unknown or does not fit another.
+  """
+  sharding.check_batch_size(
+    "config.data.batch_size", config.data.batch_size, mesh
+  )
+  method = methods.make_method(config)
+  network = base.Network(models.make_backbone(config.model), method)
+  tx = optimizer.keras_sgd(config.optim)
+  init = step_lib.make_init(
+    network, method, tx, frames=config.data.frames, size=config.model.size
+  )
+  train_step = step_lib.make_train_step(network, method, tx, mesh, config.seed)
+  return Trainer(mesh, method, network, tx, init, train_step)
+
+
+def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
+  """Pretrains until `train.steps`, from the newest checkpoint if there is one.
+
+  Args:
+    config: Resolved; see `config.default`.
+    workdir: Gets checkpoints/, metrics.jsonl, tensorboard/, config.json,
+      result.json and report.html.
+
+  Returns:
+    What result.json holds.
+
+  Raises:
+    ConfigError, DataError: If config, data or checkpoint are wrong.
+    NonFiniteError: If the loss becomes NaN or infinite.
+    Preempted: If a signal stopped the run; its state is saved.
+  """
+  config_lib.require("config.train.steps", config.train.steps, "how many?")
+  config_lib.require(
+    "config.data.path",
+    config.data.path,
+    "name what `python -m hdc_jax.prepare` wrote, or a directory of videos",
+  )
+  trainer = make_trainer(config, sharding.make_mesh())
+  source = sources.open(config.data.path)
+  loader.check_canvas(source, config.data.canvas, config.model.size)
+  with checkpoint.Checkpoints(workdir, config.train.keep_checkpoints) as saved:
+    state = restore_or_init(config, workdir, trainer, source, saved)
+    log_setup(config, trainer, source, state)
+    if int(state.step) < config.train.steps:
+      write_config(config, workdir)
+      train(config, workdir, trainer, source, saved, state)
+    else:
+      logging.info("%s is at step %d already", workdir, int(state.step))
+  result = metrics.read_result(workdir)
+  report.write(workdir, runs=[workdir])
+  return result
+
+
+def write_config(config: ml_collections.ConfigDict, workdir: str) -> None:
+  """Writes the resolved config as config.json."""
+  if jax.process_index() == 0:
+    path = epath.Path(workdir)
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "config.json").write_text(config.to_json(indent=2))
+
+
+def restore_or_init(
+  config: ml_collections.ConfigDict,
+  workdir: str,
+  trainer: Trainer,
+  source: sources.Source,
+  saved: checkpoint.Checkpoints,
+) -> step_lib.TrainState:
+  """The newest checkpoint's state, or a fresh one, placed on the mesh.
+
+  Raises:
+    ConfigError, DataError: If the checkpoint is of another run.
+  """
+  everywhere = sharding.replicated(trainer.mesh)
+  key = jax.random.key(config.seed)
+  if not saved.steps:
+    return jax.jit(trainer.init, out_shardings=everywhere)(key)
+  newest = saved.steps[-1]
+  config_lib.check_resumable(config, saved.config(newest), workdir)
+  target = checkpoint.abstract(jax.eval_shape(trainer.init, key), everywhere)
+  restored = saved.restore(newest, target)
+  loader.check_data_state(source, restored.data)
+  logging.info("resuming %s at step %d", workdir, newest)
+  return restored.state
+
+
+def log_setup(
+  config: ml_collections.ConfigDict,
+  trainer: Trainer,
+  source: sources.Source,
+  state: step_lib.TrainState,
+) -> None:
+  """Says what is about to run."""
+  sizes = [np.prod(p.shape) for p in jax.tree.leaves(state.params)]
+  terms = ", ".join(f"{t.weight:g}·{t.name}" for t in trainer.method.terms)
+  logging.info(
+    "%s on %d × %s: %s parameters; loss = %s",
+    config.model.name,
+    trainer.mesh.devices.size,
+    trainer.mesh.devices.flat[0].device_kind,
+    f"{int(sum(sizes)):,}",
+    terms,
+  )
+  videos = len(source.index.split(config.data.split))
+  logging.info(
+    "%s videos in %s (%s): %d steps of %d are %.1f epochs",
+    f"{videos:,}",
+    config.data.path,
+    config.data.split,
+    config.train.steps,
+    config.data.batch_size,
+    config.train.steps * config.data.batch_size / max(videos, 1),
+  )
+
+
+def train(
+  config: ml_collections.ConfigDict,
+  workdir: str,
+  trainer: Trainer,
+  source: sources.Source,
+  saved: checkpoint.Checkpoints,
+  state: step_lib.TrainState,
+) -> step_lib.TrainState:
+  """The loop: one batch, one step, and the metrics of the step before.
+
+  Metrics are fetched when the next step is already on its way, so the device
+  never waits for the host and the host is never more than a step ahead.
+
+  Returns:
+    The last state, saved.
+  """
+  first, steps = int(state.step), config.train.steps
+  batches = loader.training_batches(
+    source,
+    config,
+    clips=trainer.method.clips,
+    first_step=first,
+    process_index=jax.process_index(),
+    process_count=jax.process_count(),
+  )
+  feed = loader.Feed(batches, config.data.max_bad)
+  views = config.data.batch_size * len(trainer.method.views)
+  meter = metrics.Meter(views)
+
+  def save(step: int, state: step_lib.TrainState) -> None:
+    saved.save(
+      step, state, loader.data_state(source, step), config.to_dict()
+    )
+
+  with (
+    metrics.MetricsWriter(workdir, first) as writer,
+    Progress(steps, "step", initial=first) as progress,
+    guards.StopSignal() as stop,
+  ):
+
+    def fetch(step: int, scalars: step_lib.Metrics) -> None:
+      """Waits for a step's metrics, and reports them."""
+      scalars = {k: float(v) for k, v in jax.device_get(scalars).items()}
+      guards.check_finite(step, scalars["loss"])
+      shown = meter.update(scalars, feed.take_wait())
+      if step % config.train.log_every == 0 or step == steps:
+        writer.write(step, meter.flush())
+      progress.update(**shown)
+
+    pending = None
+    for step in range(first + 1, steps + 1):
+      clips = sharding.to_devices(trainer.mesh, next(feed))
+      with jax.transfer_guard_device_to_host("disallow"):
+        state, scalars = trainer.train_step(state, clips)
+      if pending:
+        fetch(*pending)
+      pending = (step, scalars)
+      due = step % config.train.checkpoint_every == 0 or step == steps
+      if due or stop.received:
+        # Never save a state whose loss has not been seen to be finite.
+        fetch(*pending)
+        pending = None
+        save(step, state)
+      if stop.received and step < steps:
+        saved.wait()
+        raise Preempted(
+          f"stopped by {stop.received} at step {step}, which is saved: rerun "
+          "the same command to go on"
+        )
+  saved.wait()
+  metrics.write_result(
+    workdir,
+    {
+      "task": "pretrain",
+      "steps": steps,
+      "config_fingerprint": config_lib.fingerprint(config),
+      "data_fingerprint": source.index.fingerprint,
+      **meter.speed(),
+    },
+  )
+  return state

@@ -1,0 +1,140 @@
+"""Checkpoints: state, data state and config of a step, whole or not at all."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from etils import epath
+
+from hdc_jax.errors import DataError
+
+STATE, DATA, CONFIG = "state", "data", "config"
+
+
+def _items(**make: Any) -> ocp.args.Composite:
+  return ocp.args.Composite(**make)
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+  """What a checkpoint held.
+
+  Attributes:
+    state: Arrays as asked for.
+    data: Of the loader, see `loader.data_state`.
+  """
+
+  state: Any
+  data: dict[str, Any]
+
+
+class Checkpoints:
+  """The checkpoints of a run directory, saved in the background by Orbax.
+
+  All hosts take part in saving and restoring. A context manager: leaving it
+  waits for the save under way.
+  """
+
+  def __init__(self, workdir: epath.PathLike, keep: int = 2):
+    """Opens `workdir`/checkpoints, which is made when first saved to.
+
+    Args:
+      workdir: Of the run; local or on object storage.
+      keep: How many of the newest to keep.
+    """
+    self._path = epath.Path(workdir) / "checkpoints"
+    self._manager = ocp.CheckpointManager(
+      self._path,
+      item_names=(STATE, DATA, CONFIG),
+      options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
+    )
+
+  def __enter__(self) -> "Checkpoints":
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    self._manager.close()
+
+  @property
+  def steps(self) -> list[int]:
+    """Steps with a whole checkpoint, oldest first."""
+    return sorted(self._manager.all_steps())
+
+  def save(
+    self, step: int, state: Any, data: dict[str, Any], config: dict[str, Any]
+  ) -> None:
+    """Begins to save; a failure raises here or when the next one begins."""
+    self._manager.save(
+      step,
+      args=_items(
+        state=ocp.args.StandardSave(state),
+        data=ocp.args.JsonSave(data),
+        config=ocp.args.JsonSave(config),
+      ),
+      force=True,
+    )
+
+  def wait(self) -> None:
+    """Waits until what was begun is saved."""
+    self._manager.wait_until_finished()
+
+  def config(self, step: int) -> dict[str, Any]:
+    """The resolved config that a step was saved with."""
+    restore = _items(config=ocp.args.JsonRestore())
+    return self._manager.restore(step, args=restore)[CONFIG]
+
+  def restore(self, step: int, abstract_state: Any) -> Restored:
+    """Restores a step.
+
+    Args:
+      step: One of `steps`.
+      abstract_state: Shapes, dtypes and shardings wanted.
+
+    Raises:
+      DataError: If the checkpoint is damaged or of another network.
+    """
+    try:
+      restored = self._manager.restore(
+        step,
+        args=_items(
+          state=ocp.args.StandardRestore(abstract_state),
+          data=ocp.args.JsonRestore(),
+        ),
+      )
+    except (ValueError, KeyError, OSError) as error:
+      raise DataError(
+        f"{self._path / str(step)} cannot be restored: {error}; delete it to "
+        "go on from an older one"
+      ) from error
+    return Restored(restored[STATE], restored[DATA])
+
+
+def find(reference: epath.PathLike) -> tuple[epath.Path, int]:
+  """The run directory and step that `config.checkpoint` names.
+
+  Args:
+    reference: A run directory (its newest step is meant) or RUN/checkpoints/N.
+
+  Raises:
+    DataError: If there is no checkpoint.
+  """
+  path = epath.Path(reference)
+  if path.name.isdigit() and path.parent.name == "checkpoints":
+    workdir, wanted = path.parent.parent, int(path.name)
+  else:
+    workdir, wanted = path, None
+  if not (workdir / "checkpoints").is_dir():
+    raise DataError(f"config.checkpoint: {path} is not the directory of a run")
+  with Checkpoints(workdir) as checkpoints:
+    steps = checkpoints.steps
+  if not steps or (wanted is not None and wanted not in steps):
+    raise DataError(f"config.checkpoint: {path} not found; steps: {steps}")
+  return workdir, steps[-1] if wanted is None else wanted
+
+
+def abstract(tree: Any, sharding: jax.sharding.Sharding) -> Any:
+  """Shapes and dtypes of `tree`, to be placed by `sharding`."""
+  return jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree
+  )

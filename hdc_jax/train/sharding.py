@@ -1,0 +1,53 @@
+"""Where arrays live: one axis, 'data', over all devices of all hosts."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from hdc_jax.errors import ConfigError
+
+
+def make_mesh(devices: int | None = None) -> Mesh:
+  """A mesh of the first `devices` devices, by default all, along 'data'."""
+  count = devices or jax.device_count()
+  return jax.make_mesh(
+    (count,),
+    ("data",),
+    axis_types=(AxisType.Auto,),
+    devices=jax.devices()[:count],
+  )
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  """The same value on every device: params and optimizer state."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def batched(mesh: Mesh) -> NamedSharding:
+  """The leading axis split over all devices: clips and embeddings."""
+  return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def check_batch_size(field: str, batch_size: int, mesh: Mesh) -> None:
+  """Checks that a global batch splits evenly over the devices.
+
+  Raises:
+    ConfigError: If not, naming the nearest sizes that do.
+  """
+  count = mesh.devices.size
+  if batch_size < 1 or batch_size % count:
+    lower = batch_size // count * count
+    near = " or ".join(str(n) for n in (lower, lower + count) if n > 0)
+    raise ConfigError(
+      f"{field}={batch_size} does not split over {count} devices: use {near}"
+    )
+
+
+def to_devices(mesh: Mesh, local: dict[str, np.ndarray]) -> Any:
+  """Global arrays, batch-sharded, of what each process has of the batch."""
+  sharding = batched(mesh)
+  return jax.tree.map(
+    lambda x: jax.make_array_from_process_local_data(sharding, x), local
+  )
