@@ -15,19 +15,18 @@ import ml_collections
 
 from hdc_jax.errors import ConfigError
 
-# Fields that may change when a run is resumed; all others decide its results.
-RESUMABLE_FIELDS = (
-  "task",
-  "checkpoint",
-  "debug",
-  "train.steps",
-  "train.log_every",
-  "train.checkpoint_every",
-  "train.keep_checkpoints",
-  "data.path",
-  "data.threads",
-  "data.workers",
-  "retrieve",
+# What decides a run's results, and may not change when it is resumed.
+DECISIVE = (
+  "seed",
+  "data.batch_size",
+  "data.canvas",
+  "data.frames",
+  "data.split",
+  "data.stride",
+  "augment",
+  "model",
+  "method",
+  "optim",
 )
 
 
@@ -75,6 +74,8 @@ def default() -> ml_collections.ConfigDict:
       "model": {
         "name": "r3d18",
         "width": 64,
+        # Kernel of the first convolution over T, H, W.
+        "stem": (7, 7, 7),
         # A: subsample and zero-pad; B: 1×1×1 projection.
         "shortcut": "A",
         "norm": "instance",
@@ -140,7 +141,9 @@ def parse_arg(arg: str, **defaults: Any) -> dict[str, Any]:
     name, _, text = item.partition("=")
     like = choose("config argument", name, defaults)
     try:
-      value = text if isinstance(like, str) else ast.literal_eval(text or "True")
+      value = (
+        text if isinstance(like, str) else ast.literal_eval(text or "True")
+      )
     except (ValueError, SyntaxError):
       value = None
     if type(value) is not type(like):
@@ -166,9 +169,7 @@ def check_fields(
       section, path = choose(path, name, section), f"{path}.{name}"
 
 
-def choose(
-  field: str, name: Any, choices: Collection[Any]
-) -> Any:
+def choose(field: str, name: Any, choices: Collection[Any]) -> Any:
   """The choice called `name`: its value in a mapping, else itself.
 
   Raises:
@@ -208,20 +209,39 @@ def fingerprint(config: ml_collections.ConfigDict) -> str:
   return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def check_resumable(
-  config: ml_collections.ConfigDict, saved: Mapping[str, Any], workdir: str
+def from_json(saved: Mapping[str, Any]) -> ml_collections.ConfigDict:
+  """A config that went through JSON, with its tuples again."""
+
+  def restore(value: Any) -> Any:
+    if isinstance(value, Mapping):
+      return {name: restore(item) for name, item in value.items()}
+    return tuple(value) if isinstance(value, list) else value
+
+  return ml_collections.ConfigDict(restore(saved))
+
+
+def check_same(
+  config: ml_collections.ConfigDict,
+  saved: ml_collections.ConfigDict,
+  sections: Collection[str],
+  run: str,
 ) -> None:
-  """Checks that a run saved with config `saved` can go on with `config`.
+  """Checks that fields are as they were when a run was begun.
+
+  Args:
+    config: As it is now.
+    saved: As it was.
+    sections: Fields and sections, dotted, that must agree.
+    run: Where the saved one is from, for the message.
 
   Raises:
-    ConfigError: Naming a field that decides results and differs.
+    ConfigError: Naming the first field that differs.
   """
   now, then = flatten(config), flatten(saved)
   for field in sorted(now.keys() | then.keys()):
-    if any(field == f or field.startswith(f + ".") for f in RESUMABLE_FIELDS):
-      continue
-    if now.get(field) != then.get(field):
+    decisive = any(f"{field}.".startswith(f"{s}.") for s in sections)
+    if decisive and now.get(field) != then.get(field):
       raise ConfigError(
-        f"config.{field} is {now.get(field)!r}, but the run in {workdir} has "
-        f"{then.get(field)!r}: use another --workdir, or the same value"
+        f"config.{field} is {now.get(field)!r}, but the run in {run} has "
+        f"{then.get(field)!r}: use the same value, or another run"
       )

@@ -14,13 +14,15 @@ Rerun a command to resume it. Any field of the config can be set on the command
 line: --config.optim.lr=0.05. Exit codes are listed in hdc_jax/errors.py.
 """
 
+import logging
 import re
 import sys
 import traceback
 from collections.abc import Sequence
 
 import ml_collections
-from absl import flags, logging
+from absl import flags
+from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from hdc_jax import config as config_lib
@@ -58,11 +60,26 @@ def parse(argv: Sequence[str]) -> tuple[ml_collections.ConfigDict, str]:
     raise
   config_lib.require("--config", FLAGS.config, "name a file in configs/")
   if not isinstance(FLAGS.config, ml_collections.ConfigDict):
-    raise ConfigError(f"--config: cannot read {FLAGS['config'].config_filename}")
+    raise ConfigError(
+      f"--config: cannot read {FLAGS['config'].config_filename}"
+    )
   config_lib.require("--workdir", FLAGS.workdir, "name a directory for the run")
   if others[1:]:
     raise ConfigError(f"unexpected argument {others[1]!r}; see --help")
   return FLAGS.config, FLAGS.workdir
+
+
+def set_up_logging(debug: bool) -> None:
+  """Sends this package's log lines to stderr; of others only warnings."""
+  absl_logging.set_verbosity(absl_logging.WARNING)
+  handler = logging.StreamHandler()
+  handler.setFormatter(
+    logging.Formatter("%(asctime)s %(levelname).1s %(message)s", "%H:%M:%S")
+  )
+  logger = logging.getLogger("hdc_jax")
+  logger.handlers = [handler]
+  logger.propagate = False
+  logger.setLevel(logging.DEBUG if debug else logging.INFO)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -73,8 +90,7 @@ def main(argv: Sequence[str]) -> int:
   """
   try:
     config, workdir = parse(argv)
-    level = logging.DEBUG if config.debug else logging.INFO
-    logging.set_verbosity(level)
+    set_up_logging(config.debug)
     task = config_lib.choose("config.task", config.task, TASKS)
     task(config, workdir)
   except HdcError as error:

@@ -1,6 +1,7 @@
 """Task `pretrain`: setup, loop, teardown. Names no method and no backbone."""
 
 import dataclasses
+import logging
 from typing import Any
 
 import flax.linen as nn
@@ -8,14 +9,13 @@ import jax
 import ml_collections
 import numpy as np
 import optax
-from absl import logging
 from etils import epath
 from jax.sharding import Mesh
 
 from hdc_jax import config as config_lib
 from hdc_jax import methods, models, report
 from hdc_jax.data import loader, sources
-from hdc_jax.errors import DataError, Preempted
+from hdc_jax.errors import Preempted
 from hdc_jax.methods import base
 from hdc_jax.progress import Progress
 from hdc_jax.train import (
@@ -24,8 +24,12 @@ from hdc_jax.train import (
   metrics,
   optimizer,
   sharding,
+)
+from hdc_jax.train import (
   step as step_lib,
 )
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +104,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       write_config(config, workdir)
       train(config, workdir, trainer, source, saved, state)
     else:
-      logging.info("%s is at step %d already", workdir, int(state.step))
+      _log.info("%s is at step %d already", workdir, int(state.step))
   result = metrics.read_result(workdir)
   report.write(workdir, runs=[workdir])
   return result
@@ -131,11 +135,13 @@ def restore_or_init(
   if not saved.steps:
     return jax.jit(trainer.init, out_shardings=everywhere)(key)
   newest = saved.steps[-1]
-  config_lib.check_resumable(config, saved.config(newest), workdir)
+  config_lib.check_same(
+    config, saved.config(newest), config_lib.DECISIVE, str(workdir)
+  )
   target = checkpoint.abstract(jax.eval_shape(trainer.init, key), everywhere)
   restored = saved.restore(newest, target)
   loader.check_data_state(source, restored.data)
-  logging.info("resuming %s at step %d", workdir, newest)
+  _log.info("resuming %s at step %d", workdir, newest)
   return restored.state
 
 
@@ -148,7 +154,7 @@ def log_setup(
   """Says what is about to run."""
   sizes = [np.prod(p.shape) for p in jax.tree.leaves(state.params)]
   terms = ", ".join(f"{t.weight:g}·{t.name}" for t in trainer.method.terms)
-  logging.info(
+  _log.info(
     "%s on %d × %s: %s parameters; loss = %s",
     config.model.name,
     trainer.mesh.devices.size,
@@ -157,7 +163,7 @@ def log_setup(
     terms,
   )
   videos = len(source.index.split(config.data.split))
-  logging.info(
+  _log.info(
     "%s videos in %s (%s): %d steps of %d are %.1f epochs",
     f"{videos:,}",
     config.data.path,
@@ -198,9 +204,7 @@ def train(
   meter = metrics.Meter(views)
 
   def save(step: int, state: step_lib.TrainState) -> None:
-    saved.save(
-      step, state, loader.data_state(source, step), config.to_dict()
-    )
+    saved.save(step, state, loader.data_state(source, step), config)
 
   with (
     metrics.MetricsWriter(workdir, first) as writer,

@@ -7,39 +7,18 @@ them, in YUV 4:2:0; the device converts them.
 """
 
 import dataclasses
-import threading
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from fractions import Fraction
 from typing import NamedTuple
 
-import av
 import numpy as np
-from av.codec.context import Flags
 
-from hdc_jax.data.originals import Original, split_planes
+from hdc_jax.data import h264
+from hdc_jax.data.normalize import split_planes
+from hdc_jax.data.originals import Original
 from hdc_jax.errors import ConfigError, DataError
 
-GOP = 16  # frames from one keyframe to the next
-
-# Chosen on real clips at short side 128, for training rather than for viewing:
-# - crf 22 keeps every clip at 38 dB or more (0.3 to 1.5 KB a frame);
-# - 'psnr' spends the bits on fidelity, not on grain that looks sharp: 15 %
-#   fewer bytes at the same PSNR;
-# - without CABAC and the deblocking filter the decoder, which is what limits a
-#   host, takes half the time, for 5 % more bytes.
-# One thread and no CPU-dependent choices: the same bytes on any machine.
-_X264 = {
-  "preset": "medium",
-  "tune": "psnr",
-  "crf": "22",
-  "x264-params": ":".join((
-    f"keyint={GOP}:min-keyint={GOP}:scenecut=0:open-gop=0:bframes=0",
-    "cabac=0:no-deblock=1",
-    "threads=1:cpu-independent=1",
-  )),
-}
-
-_PADDING = bytes(64)  # decoders may read this far past a packet's end
+CODECS = ("h264", "raw")
 
 
 class Window(NamedTuple):
@@ -105,9 +84,9 @@ class Encoded:
 def encode(path: str, *, codec: str = "h264", short_side: int = 128) -> Encoded:
   """Re-encodes a video file for training.
 
-  The frames are those of `originals`: upright, with the given short side, BT.601
-  limited range. h264 streams, holding a few frames at a time; raw holds the
-  decoded video.
+  The frames are those of `originals`: upright, with the given short side, in
+  BT.601 limited range. h264 streams, holding a few frames at a time; raw holds
+  the decoded video.
 
   Args:
     path: of a file in any format FFmpeg reads.
@@ -121,17 +100,17 @@ def encode(path: str, *, codec: str = "h264", short_side: int = 128) -> Encoded:
     ConfigError: on an unknown codec or an odd short side.
     DataError: if the file cannot be read to its end; names it and the reason.
   """
-  if codec not in _ENCODERS:
-    raise ConfigError(f"codec {codec!r} is not one of {', '.join(_ENCODERS)}")
-  if short_side < 16 or short_side % 2:
-    raise ConfigError(f"short_side={short_side} must be even and at least 16")
+  check_settings(codec, short_side)
   with Original(path, short_side) as original:
-    packer = _ENCODERS[codec](original.frames())
-    first = next(packer, None)
+    frames = original.frames()
+    first = next(frames, None)
     if first is None:
       raise DataError(f"{path}: holds no frames")
-    height, width, extradata = first
-    packets, keyframes = zip(*packer, strict=True)
+    rows, width = first.shape
+    height = rows * 2 // 3
+    frames = itertools.chain([first], frames)
+    extradata, stream = _ENCODERS[codec](frames, height, width)
+    packets, keyframes = zip(*stream, strict=True)
     return Encoded(
       codec=codec,
       fps=original.fps,
@@ -144,9 +123,15 @@ def encode(path: str, *, codec: str = "h264", short_side: int = 128) -> Encoded:
     )
 
 
-def decode(
-  encoded: Encoded, indices: Sequence[int], window: Window
-) -> Frames:
+def check_settings(codec: str, short_side: int) -> None:
+  """Raises a ConfigError on what `encode` cannot do."""
+  if codec not in CODECS:
+    raise ConfigError(f"codec {codec!r} is not one of {', '.join(CODECS)}")
+  if short_side < 16 or short_side % 2:
+    raise ConfigError(f"short_side={short_side} must be even and at least 16")
+
+
+def decode(encoded: Encoded, indices: Sequence[int], window: Window) -> Frames:
   """Decodes chosen frames and copies a window out of each.
 
   Each frame on the way is decoded once, however often and in whatever order it
@@ -168,19 +153,35 @@ def decode(
     DataError: if the bytes cannot be decoded.
   """
   check_window(window, encoded.height, encoded.width)
-  wanted, order = np.unique(
-    np.asarray(indices, np.int64), return_inverse=True
-  )
-  if not wanted.size:
-    raise IndexError("no frames were asked for")
-  if wanted[0] < 0 or wanted[-1] >= encoded.num_frames:
-    raise IndexError(
-      f"frames {wanted[0]} to {wanted[-1]} of {encoded.num_frames}"
-    )
+  wanted, order = unique_frames(indices, encoded.num_frames)
   frames = _DECODERS[encoded.codec](encoded, wanted, window)
   if np.array_equal(order, np.arange(len(wanted))):
     return frames
   return Frames(frames.y[order], frames.uv[order])
+
+
+def unique_frames(
+  indices: Sequence[int], num_frames: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """The frames to decode for a list of indices.
+
+  Args:
+    indices: `[T]`, in any order, with repeats.
+    num_frames: of the video.
+
+  Returns:
+    wanted: int64 `[U]`, the indices, increasing, without repeats.
+    order: int64 `[T]` such that `wanted[order]` are the indices.
+
+  Raises:
+    IndexError: if there are none, or one is not that of a frame.
+  """
+  wanted, order = np.unique(np.asarray(indices, np.int64), return_inverse=True)
+  if not wanted.size:
+    raise IndexError("no frames were asked for")
+  if wanted[0] < 0 or wanted[-1] >= num_frames:
+    raise IndexError(f"frames {wanted[0]} to {wanted[-1]} of {num_frames}")
+  return wanted, order
 
 
 def check_window(window: Window, height: int, width: int) -> None:
@@ -213,50 +214,45 @@ def crop(frames: Iterable[np.ndarray], window: Window) -> Frames:
   return out
 
 
-# --- encoders: yield (height, width, extradata), then (packet, is key) ----
+# Extradata, and a packet for each frame with whether it is a keyframe.
+_Stream = tuple[bytes, Iterator[tuple[bytes, bool]]]
 
 
-def _encode_h264(frames: Iterator[np.ndarray]) -> Iterator[tuple]:
-  encoder = None
-  for number, array in enumerate(frames):
-    if encoder is None:
-      encoder = _open_encoder(array.shape[0] * 2 // 3, array.shape[1])
-      yield encoder.height, encoder.width, encoder.extradata
-    frame = av.VideoFrame.from_ndarray(array, "yuv420p")
-    frame.pts = number
-    yield from ((bytes(p), p.is_keyframe) for p in encoder.encode(frame))
-  if encoder is not None:
-    yield from ((bytes(p), p.is_keyframe) for p in encoder.encode(None))
+def _encode_h264(
+  frames: Iterator[np.ndarray], height: int, width: int
+) -> _Stream:
+  encoder = h264.Encoder(height, width)
+  return encoder.extradata, encoder.packets(frames)
 
 
-def _open_encoder(height: int, width: int) -> av.VideoCodecContext:
-  encoder = av.CodecContext.create("libx264", "w")
-  encoder.height, encoder.width, encoder.pix_fmt = height, width, "yuv420p"
-  # Not the video's rate: the rate control spends fewer bits on a frame that
-  # shows for a shorter time, and training does not.
-  encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
-  encoder.thread_count = 1
-  # Parameter sets once, in extradata, instead of before each keyframe.
-  encoder.flags |= Flags.global_header
-  encoder.options = dict(_X264)
-  encoder.open()
-  return encoder
+def _encode_raw(
+  frames: Iterator[np.ndarray], height: int, width: int
+) -> _Stream:
+  return b"", ((_pack_raw(frame), True) for frame in frames)
 
 
-def _encode_raw(frames: Iterator[np.ndarray]) -> Iterator[tuple]:
-  for number, array in enumerate(frames):
-    y, u, v = split_planes(array)
-    if not number:
-      yield *y.shape, b""
-    yield y.tobytes() + np.stack([u, v], axis=-1).tobytes(), True
+def _pack_raw(frame: np.ndarray) -> bytes:
+  y, u, v = split_planes(frame)
+  return y.tobytes() + np.stack([u, v], axis=-1).tobytes()
 
 
-# --- decoders: increasing frames → Frames --------------------------------
-
-
-def _decode_raw(
+def _decode_h264(
   encoded: Encoded, wanted: np.ndarray, window: Window
 ) -> Frames:
+  out = _empty(len(wanted), window)
+  frames = h264.decode(
+    encoded.extradata,
+    encoded.packets,
+    encoded.offsets,
+    encoded.keyframes,
+    wanted,
+  )
+  for i, planes in enumerate(frames):
+    _copy(planes, window, out, i)
+  return out
+
+
+def _decode_raw(encoded: Encoded, wanted: np.ndarray, window: Window) -> Frames:
   height, width = encoded.height, encoded.width
   packets = np.frombuffer(encoded.packets, np.uint8)
   if packets.size != encoded.num_frames * height * width * 3 // 2:
@@ -264,34 +260,42 @@ def _decode_raw(
   packets = packets.reshape(encoded.num_frames, -1)
   luma = packets[:, : height * width].reshape(-1, height, width)
   chroma = packets[:, height * width :].reshape(-1, height // 2, width // 2, 2)
-  top, left, h, w = window
+  rows, columns = _slices(window, 1)
+  rows_2, columns_2 = _slices(window, 2)
   return Frames(
-    luma[:, top : top + h, left : left + w][wanted],
-    chroma[:, top // 2 : (top + h) // 2, left // 2 : (left + w) // 2][wanted],
+    luma[:, rows, columns][wanted], chroma[:, rows_2, columns_2][wanted]
   )
 
 
-def _decode_h264(
-  encoded: Encoded, wanted: np.ndarray, window: Window
-) -> Frames:
-  keys = np.flatnonzero(encoded.keyframes)
-  starts = keys[np.searchsorted(keys, wanted, side="right") - 1]
-  begin = encoded.offsets[starts[0]]
-  end = encoded.offsets[wanted[-1] + 1]
-  data = memoryview(encoded.packets[begin:end] + _PADDING)
-  offsets = encoded.offsets - begin
-  out = _empty(len(wanted), window)
-  decoder = _decoder()
-  try:
-    position = -1  # of the next packet; none yet
-    for i, (index, start) in enumerate(
-      zip(wanted.tolist(), starts.tolist(), strict=True)
-    ):
-      if start > position:
-        decoder.flush_buffers()
-        position = start
-      ...
-  except av.FFmpegError as error:
-    _LOCAL.decoder = None
-    raise DataError(f"cannot be decoded: {error.strerror}") from error
-  return out
+def _empty(count: int, window: Window) -> Frames:
+  return Frames(
+    np.empty((count, window.height, window.width), np.uint8),
+    np.empty((count, window.height // 2, window.width // 2, 2), np.uint8),
+  )
+
+
+def _copy(
+  planes: Sequence[np.ndarray], window: Window, out: Frames, i: int
+) -> None:
+  y, u, v = planes
+  out.y[i] = y[_slices(window, 1)]
+  chroma = _slices(window, 2)
+  out.uv[i, ..., 0] = u[chroma]
+  out.uv[i, ..., 1] = v[chroma]
+
+
+def _slices(window: Window, step: int) -> tuple[slice, slice]:
+  """Rows and columns of the window in a plane with every `step`-th pixel."""
+  top, left, height, width = (number // step for number in window)
+  return slice(top, top + height), slice(left, left + width)
+
+
+# How each codec stores frames, and gives back increasing ones.
+_ENCODERS: dict[str, Callable[[Iterator[np.ndarray], int, int], _Stream]] = {
+  "h264": _encode_h264,
+  "raw": _encode_raw,
+}
+_DECODERS: dict[str, Callable[[Encoded, np.ndarray, Window], Frames]] = {
+  "h264": _decode_h264,
+  "raw": _decode_raw,
+}

@@ -7,6 +7,7 @@ restarts, so the state of the data is the number of steps taken.
 """
 
 import dataclasses
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -15,10 +16,11 @@ from typing import Any
 import grain
 import ml_collections
 import numpy as np
-from absl import logging
 
 from hdc_jax.data import sampling, sources
 from hdc_jax.errors import ConfigError, DataError
+
+_log = logging.getLogger(__name__)
 
 Batch = dict[str, np.ndarray]
 
@@ -77,7 +79,7 @@ class CutClips(grain.transforms.RandomMap):
       try:
         return self._cut(int(number), rng) | {"bad": np.int32(bad)}
       except DataError as error:
-        logging.warning("replaced a video: %s", error)
+        _log.warning("replaced a video: %s", error)
         number = rng.choice(self.numbers)
     raise DataError(
       f"{_REPLACEMENTS} videos in a row could not be decoded, the last because "
@@ -133,9 +135,7 @@ def training_batches(
   numbers = source.index.split(data.split)
   if not len(numbers):
     raise DataError(f"{data.path}: split {data.split!r} has no videos")
-  cut = CutClips(
-    source, numbers, clips, data.frames, data.stride, data.canvas
-  )
+  cut = CutClips(source, numbers, clips, data.frames, data.stride, data.canvas)
   dataset = (
     grain.MapDataset.source(numbers)
     .seed(config.seed)
@@ -152,9 +152,7 @@ def training_batches(
   batch_bytes = (
     data.batch_size // process_count * clips * data.frames * frame_bytes
   )
-  return iter(
-    read_ahead(dataset, batch_bytes, data.threads, data.workers)
-  )
+  return iter(read_ahead(dataset, batch_bytes, data.threads, data.workers))
 
 
 class Feed:
@@ -184,7 +182,7 @@ class Feed:
     start = time.perf_counter()
     batch = next(self._batches)
     self._waited += time.perf_counter() - start
-    logging.debug("batch of %s", ", ".join(batch["id"].tolist()))
+    _log.debug("batch of %s", ", ".join(batch["id"].tolist()))
     self._seen += len(batch["bad"])
     self._bad += int(batch["bad"].sum())
     if self._bad > max(1, self._max_bad * self._seen):

@@ -13,49 +13,18 @@ picture.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.video.reformatter import (
-  ColorRange,
-  Colorspace,
-  Interpolation,
-  VideoReformatter,
-)
 from av.video.stream import VideoStream
 
+from hdc_jax.data.normalize import Normalizer, UnknownMatrixError
 from hdc_jax.errors import DataError
 
 DEFAULT_FPS = 25.0  # of streams that do not say
-
-# Bicubic, widened by swscale when it shrinks, hence antialiased. The other
-# flags buy the same bytes on every CPU and keep all of the chroma.
-_SCALING = (
-  Interpolation.BICUBIC
-  | Interpolation.ACCURATE_RND
-  | Interpolation.BITEXACT
-  | Interpolation.FULL_CHR_H_INP
-  | Interpolation.FULL_CHR_H_INT
-)
-
-_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
-
-# From FFmpeg's AVColorSpace (of a stream) to swscale's constants. RGB (0) needs
-# no matrix. Those missing here (YCgCo, ICtCp, …) are not luma and chroma in the
-# sense of BT.601 and are refused.
-_MATRICES = {
-  0: None,
-  1: Colorspace.ITU709,
-  4: Colorspace.FCC,
-  5: Colorspace.ITU601,
-  6: Colorspace.ITU601,
-  7: Colorspace.SMPTE240M,
-  9: Colorspace.BT2020,
-  10: Colorspace.BT2020,
-}
 
 
 class Probe(NamedTuple):
@@ -80,7 +49,7 @@ class Original:
   Every error of FFmpeg comes out as a `DataError` that names the file.
   """
 
-  def __init__(self, path: str, short_side: int):
+  def __init__(self, path: str, short_side: int) -> None:
     """Opens the file and finds its main video stream.
 
     Args:
@@ -91,20 +60,12 @@ class Original:
       DataError: if it cannot be opened or holds no video.
     """
     self.path = path
-    self._to_upright = _Normalizer(short_side)
-    with self._named("cannot be opened"):
-      self._container: InputContainer = av.open(path, metadata_errors="replace")
-    stream = self._container.streams.best("video")
-    if stream is None:
-      self.close()
-      raise DataError(f"{path}: has no video stream")
-    self._stream: VideoStream = stream
-    self._stream.codec_context.thread_count = 1
-    # A list of presentation times, one for each frame in order; made by
-    # `probe`, empty where times cannot be trusted and every read starts at the
-    # first frame.
+    self._to_upright = Normalizer(short_side)
+    # When each frame is shown, by its number, and when each keyframe is shown
+    # and decoded; filled by `probe` where the container's times can be trusted.
     self._times: list[int] = []
-    self._entries: list[tuple[int, int]] = []  # keyframes: (shown, decoded)
+    self._keyframes: list[tuple[int, int]] = []
+    self._open()
 
   def close(self) -> None:
     """Closes the file."""
@@ -132,8 +93,8 @@ class Original:
     Raises:
       DataError: if the stream breaks off; what was yielded before is good.
     """
-    for frame in self._decode(None):
-      yield self._to_upright(frame)
+    for frame in self._decode_all():
+      yield self._upright(frame)
 
   def probe(self) -> Probe:
     """Reads the container once, without decoding more than one frame.
@@ -144,23 +105,23 @@ class Original:
     Raises:
       DataError: if nothing can be decoded.
     """
+    self._at_start = False
     with self._named("cannot be read"):
       packets = [
         (packet.pts, packet.dts, packet.is_keyframe)
         for packet in self._container.demux(self._stream)
         if packet.size and not packet.is_discard
       ]
-    first = next(self._decode(None), None)
+    first = next(self._decode_all(), None)
     if first is None or not packets:
       raise DataError(f"{self.path}: holds no frames")
+    times = sorted({pts for pts, dts, _ in packets if None not in (pts, dts)})
     # AVI keeps no presentation times, and FFmpeg's guess is wrong for the
-    # packed B-frames that UCF101 is made of.
-    if self._container.format.name != "avi" and all(
-      pts is not None and dts is not None for pts, dts, _ in packets
-    ):
-      self._times = sorted({pts for pts, _, _ in packets})
-      self._entries = [(pts, dts) for pts, dts, key in packets if key]
-    rows, width = self._to_upright(first).shape
+    # packed B-frames of much of UCF101.
+    if self._container.format.name != "avi" and len(times) == len(packets):
+      self._times = times
+      self._keyframes = [(pts, dts) for pts, dts, key in packets if key]
+    rows, width = self._upright(first).shape
     return Probe(len(packets), self.fps, rows * 2 // 3, width)
 
   def read(self, indices: Sequence[int]) -> dict[int, np.ndarray]:
@@ -186,141 +147,79 @@ class Original:
     return found
 
   def _read_by_count(self, indices: Sequence[int]) -> dict[int, np.ndarray]:
-    wanted, last, found = set(indices), max(indices), {}
-    for i, frame in enumerate(self._decode(None)):
+    """Decodes all from the first frame on."""
+    wanted, found = set(indices), {}
+    for i, frame in enumerate(self._decode_all()):
       if i in wanted:
-        found[i] = self._to_upright(frame)
-      if i >= last:
+        found[i] = self._upright(frame)
+      if len(found) == len(wanted):
         break
     return found
 
   def _read_by_time(
     self, indices: Sequence[int]
   ) -> dict[int, np.ndarray] | None:
-    """As `read`, or None if the decoded times contradict the container's."""
-    if max(indices) >= len(self._times):
+    """Seeks first; None if the decoded times contradict the container's."""
+    number_of = {self._times[i]: i for i in indices}
+    first, last = min(number_of), max(number_of)
+    entries = [dts for pts, dts in self._keyframes if pts <= first]
+    if not entries:
       return None
-    index_of = {self._times[i]: i for i in indices}
-    first, last = self._times[min(indices)], self._times[max(indices)]
-    starts = [dts for pts, dts in self._entries if pts <= first]
     found: dict[int, np.ndarray] = {}
-    before = None
-    for frame in self._decode(starts[-1] if starts else None):
-      if frame.pts is None or (before is None and starts and frame.pts > first):
+    previous = None
+    for frame in self._decode_from(entries[-1]):
+      late = frame.pts is None or (previous is None and frame.pts > first)
+      if late or (previous is not None and frame.pts <= previous):
         return None
-      if before is not None and frame.pts <= before:
-        return None
-      before = frame.pts
-      if frame.pts in index_of:
-        found[index_of[frame.pts]] = self._to_upright(frame)
+      previous = frame.pts
+      if frame.pts in number_of:
+        found[number_of[frame.pts]] = self._upright(frame)
       if frame.pts >= last:
         break
-    return found if len(found) == len(indices) else None
+    return found if len(found) == len(number_of) else None
 
-  def _decode(self, start: int | None) -> Iterator[av.VideoFrame]:
-    """Decodes from the keyframe at or before a decoding time, or the first."""
+  def _open(self) -> None:
+    with self._named("cannot be opened"):
+      self._container: InputContainer = av.open(
+        self.path, metadata_errors="replace"
+      )
+    stream = self._container.streams.best("video")
+    if stream is None:
+      self.close()
+      raise DataError(f"{self.path}: has no video stream")
+    self._stream: VideoStream = stream
+    self._stream.codec_context.thread_count = 1
+    self._at_start = True
+
+  def _decode_all(self) -> Iterator[av.VideoFrame]:
+    """Decodes from the first frame; opens again, as not all formats seek."""
+    if not self._at_start:
+      self.close()
+      self._open()
+    self._at_start = False
     count = 0
     with self._named(lambda: f"stops after {count} frames"):
-      if start is None:
-        start = min(0, self._stream.start_time or 0)
-      self._container.seek(start, stream=self._stream)
       for frame in self._container.decode(self._stream):
         yield frame
         count += 1
 
+  def _decode_from(self, dts: int) -> Iterator[av.VideoFrame]:
+    """Decodes from the keyframe at or before a decoding time."""
+    self._at_start = False
+    with self._named("cannot be decoded"):
+      self._container.seek(dts, stream=self._stream)
+      yield from self._container.decode(self._stream)
+
+  def _upright(self, frame: av.VideoFrame) -> np.ndarray:
+    with self._named("cannot be converted"):
+      return self._to_upright(frame)
+
   @contextlib.contextmanager
-  def _named(self, what: object) -> Iterator[None]:
+  def _named(self, what: str | Callable[[], str]) -> Iterator[None]:
     """Turns what FFmpeg raises into a `DataError` on this file."""
     try:
       yield
-    except av.FFmpegError as error:
+    except (av.FFmpegError, UnknownMatrixError) as error:
       doing = what() if callable(what) else what
-      reason = error.strerror or str(error)
+      reason = getattr(error, "strerror", None) or error
       raise DataError(f"{self.path}: {doing}: {reason}") from error
-
-
-class _Normalizer:
-  """Decoded frames of one video → upright yuv420p arrays of one size."""
-
-  def __init__(self, short_side: int):
-    self._short_side = short_side
-    self._size: tuple[int, int] | None = None  # kept if the stream changes its
-    self._reformatter = VideoReformatter()
-
-  def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-    """Returns uint8 `[3·H/2, W]`."""
-    if self._size is None:
-      scale = self._short_side / min(frame.width, frame.height)
-      self._size = _even(frame.width * scale), _even(frame.height * scale)
-    width, height = self._size
-    scaled = self._reformatter.reformat(
-      frame,
-      width,
-      height,
-      "yuv420p",
-      src_colorspace=_matrix(frame),
-      dst_colorspace=Colorspace.ITU601,
-      # Formats that are always full range (yuvj420p, RGB) say so themselves.
-      src_color_range=frame.color_range or ColorRange.UNSPECIFIED,
-      dst_color_range=ColorRange.MPEG,
-      interpolation=_SCALING,
-      threads=1,
-    )
-    array = scaled.to_ndarray()
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-      return array
-    return _turn(array, np.frombuffer(matrix, np.int32).reshape(3, 3))
-
-
-def split_planes(
-  array: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Views of Y, U and V in a yuv420p array.
-
-  Args:
-    array: uint8 `[3·H/2, W]`, contiguous.
-
-  Returns:
-    uint8 `[H, W]`, `[H/2, W/2]` and `[H/2, W/2]`.
-  """
-  height, width = array.shape[0] * 2 // 3, array.shape[1]
-  u, v = array[height:].reshape(2, height // 2, width // 2)
-  return array[:height], u, v
-
-
-def _turn(array: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-  """Turns and mirrors a yuv420p array as the display matrix says.
-
-  The matrix takes column and row `(p, q)` to `(a·p + c·q, b·p + d·q)`. Angles
-  between the right ones are rounded to them.
-  """
-  (a, b), (c, d) = matrix[:2, :2].tolist()
-  transpose = abs(b) > abs(a)
-  if transpose:
-    a, d = c, b
-  step_x, step_y = (-1 if a < 0 else 1), (-1 if d < 0 else 1)
-  planes = [
-    (plane.T if transpose else plane)[::step_y, ::step_x]
-    for plane in split_planes(array)
-  ]
-  width = planes[0].shape[1]
-  return np.concatenate([p.ravel() for p in planes]).reshape(-1, width)
-
-
-def _matrix(frame: av.VideoFrame) -> Colorspace | None:
-  """The luma and chroma matrix of a frame, in swscale's terms.
-
-  Streams that do not say are taken for BT.709 from HD on and for BT.601 below,
-  as players do.
-  """
-  if frame.colorspace == _UNSPECIFIED:
-    hd = frame.width >= 1280 or frame.height > 576
-    return Colorspace.ITU709 if hd else Colorspace.ITU601
-  if frame.colorspace not in _MATRICES:
-    raise DataError(f"colour space {int(frame.colorspace)} is not supported")
-  return _MATRICES[frame.colorspace]
-
-
-def _even(length: float) -> int:
-  return max(2, 2 * round(length / 2))

@@ -1,10 +1,12 @@
-"""Eight families of procedural textures, told apart by their pattern only.
+"""Families of procedural textures, told apart by their pattern only.
 
-A family is a smooth scalar field with free parameters (scale, angle, offset).
-Equalising its ranks makes the values of every field exactly uniform; a palette
-drawn in the same way for all families then colours them. Colour statistics, and
-the mean contrast of an object with what it moves over, hence say nothing about
-the family: its pattern does.
+A family is a scalar field with free parameters (scale, angle, offset).
+Equalising its ranks makes the values of every field exactly uniform, and a
+palette drawn in the same way for all families colours them: colour statistics,
+and the contrast of an object with what it moves over, say nothing about the
+family. Bent coordinates and a fixed grain, again the same for all, keep a
+video encoder from predicting one piece of a regular texture from another; else
+the small errors around a moving object would betray the regular families.
 """
 
 from collections.abc import Callable
@@ -15,6 +17,9 @@ import numpy as np
 # short side: were some families coarser, an object moving over them would
 # flicker more slowly and its motion would tell the scene.
 _WAVELENGTH = (0.20, 0.32)
+
+_BEND = 0.02  # amplitude of each of the two waves, of the short side
+_GRAIN = 6.0  # standard deviation, of 255
 
 
 def paint_scene(
@@ -36,11 +41,14 @@ def paint_scene(
   # Coordinates with the origin in the middle, in units of the short side.
   y, x = np.mgrid[:height, :width]
   y, x = (y - (height - 1) / 2) / side, (x - (width - 1) / 2) / side
+  x, y = _bend(rng, x, y)
   field = _FAMILIES[SCENES[family]](rng, x, y, rng.uniform(*_WAVELENGTH))
   values = _equalize(field)
   stops = np.linspace(0, 1, len(palette))
   channels = [np.interp(values, stops, channel) for channel in palette.T]
-  return np.rint(255 * np.stack(channels, axis=-1)).astype(np.uint8)
+  grain = rng.normal(0, _GRAIN, size=(height, width, 1))
+  image = 255 * np.stack(channels, axis=-1) + grain
+  return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
 def _equalize(field: np.ndarray) -> np.ndarray:
@@ -54,6 +62,17 @@ def _draw_palette(rng: np.random.Generator) -> np.ndarray:
   """Draws three colours `[3, RGB]` in [0, 1]: dark, middle, light, shuffled."""
   tones = rng.permutation((0.0, 0.25, 0.5))
   return tones[:, None] + rng.uniform(0, 0.5, size=(3, 3))
+
+
+def _bend(
+  rng: np.random.Generator, x: np.ndarray, y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Coordinates displaced by slow waves, two along each axis."""
+  angle, phase = rng.uniform(0, 2 * np.pi, size=(2, 4, 1, 1))
+  frequency = 2 * np.pi / rng.uniform(0.5, 0.9, size=(4, 1, 1))
+  along = np.cos(angle) * x + np.sin(angle) * y
+  waves = _BEND * np.sin(frequency * along + phase)
+  return x + waves[0] + waves[1], y + waves[2] + waves[3]
 
 
 def _lattice(
@@ -133,7 +152,7 @@ def _clouds(
 ) -> np.ndarray:
   # Noise whose spectrum is flat up to the wavelength and falls off beyond it.
   height, width = x.shape
-  step = abs(y[1, 0] - y[0, 0])
+  step = 1 / min(height, width)
   frequency = np.hypot(
     np.fft.fftfreq(height, step)[:, None], np.fft.rfftfreq(width, step)
   )

@@ -22,7 +22,7 @@ Objective = Callable[
 ]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, order=True)
 class Head:
   """A linear projection; heads of one name share their parameters.
 
@@ -35,9 +35,11 @@ class Head:
   dim: int
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, order=True)
 class Embedding:
   """Where an embedding comes from; equal ones are computed once.
+
+  Ordered, so that embeddings can be the keys of a pytree.
 
   Attributes:
     view: Name of the view.
@@ -137,8 +139,8 @@ class Network(nn.Module):
     endpoints = self.backbone(views.reshape(-1, *views.shape[2:]))
     numbers = {view.name: i for i, view in enumerate(self.method.views)}
     projections = {
-      e.head: heads.Projection(e.head.dim, name=e.head.name)
-      for e in self.method.embeddings
+      head: heads.Projection(head.dim, name=head.name)
+      for head in dict.fromkeys(e.head for e in self.method.embeddings)
     }
 
     def embed(embedding: Embedding) -> jax.Array:

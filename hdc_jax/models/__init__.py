@@ -19,7 +19,7 @@ def make_backbone(config: ml_collections.ConfigDict) -> nn.Module:
   """The backbone that `config.model` describes.
 
   Args:
-    config: `name`, `width`, `shortcut`, `norm` and `dtype`.
+    config: `name`, `width`, `stem`, `shortcut`, `norm` and `dtype`.
 
   Raises:
     ConfigError: If a name is unknown; the message lists the valid ones.
@@ -31,6 +31,7 @@ def make_backbone(config: ml_collections.ConfigDict) -> nn.Module:
   choose("model.dtype", config.dtype, ("bfloat16", "float32"))
   return backbone(
     width=config.width,
+    stem=config.stem,
     shortcut=config.shortcut,
     norm=config.norm,
     dtype=jnp.dtype(config.dtype),

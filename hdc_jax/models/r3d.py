@@ -85,6 +85,7 @@ class R3D(nn.Module):
   Attributes:
     stage_sizes: Basic blocks in each of the four stages.
     width: Channels of the stem; stages have 1, 2, 4 and 8 times as many.
+    stem: Kernel size of the stem over T, H, W.
     shortcut: 'A' or 'B', see `BasicBlock`.
     norm: Name of a normalisation in `norm.NORMS`.
     dtype: Of the activations; parameters and statistics are float32.
@@ -92,6 +93,7 @@ class R3D(nn.Module):
 
   stage_sizes: Sequence[int] = (2, 2, 2, 2)
   width: int = 64
+  stem: Sequence[int] = (7, 7, 7)
   shortcut: str = "A"
   norm: str = "instance"
   dtype: jnp.dtype = jnp.float32
@@ -109,7 +111,7 @@ class R3D(nn.Module):
     make_conv = functools.partial(conv.Conv3D, dtype=self.dtype)
     make_norm = norm.make_norm(self.norm, self.dtype)
 
-    x = make_conv(self.width, (7, 7, 7), (1, 2, 2), name="stem_conv")(x)
+    x = make_conv(self.width, self.stem, (1, 2, 2), name="stem_conv")(x)
     x = nn.relu(make_norm(name="stem_norm")(x))
     endpoints = {"block1": x}
     x = nn.max_pool(x, (3, 3, 3), (2, 2, 2), ((1, 1),) * 3)

@@ -4,16 +4,14 @@ import dataclasses
 from typing import Any
 
 import jax
+import ml_collections
 import orbax.checkpoint as ocp
 from etils import epath
 
+from hdc_jax import config as config_lib
 from hdc_jax.errors import DataError
 
 STATE, DATA, CONFIG = "state", "data", "config"
-
-
-def _items(**make: Any) -> ocp.args.Composite:
-  return ocp.args.Composite(**make)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,15 +60,19 @@ class Checkpoints:
     return sorted(self._manager.all_steps())
 
   def save(
-    self, step: int, state: Any, data: dict[str, Any], config: dict[str, Any]
+    self,
+    step: int,
+    state: Any,
+    data: dict[str, Any],
+    config: ml_collections.ConfigDict,
   ) -> None:
     """Begins to save; a failure raises here or when the next one begins."""
     self._manager.save(
       step,
-      args=_items(
+      args=ocp.args.Composite(
         state=ocp.args.StandardSave(state),
         data=ocp.args.JsonSave(data),
-        config=ocp.args.JsonSave(config),
+        config=ocp.args.JsonSave(config.to_dict()),
       ),
       force=True,
     )
@@ -79,10 +81,11 @@ class Checkpoints:
     """Waits until what was begun is saved."""
     self._manager.wait_until_finished()
 
-  def config(self, step: int) -> dict[str, Any]:
+  def config(self, step: int) -> ml_collections.ConfigDict:
     """The resolved config that a step was saved with."""
-    restore = _items(config=ocp.args.JsonRestore())
-    return self._manager.restore(step, args=restore)[CONFIG]
+    restore = ocp.args.Composite(config=ocp.args.JsonRestore())
+    restored = self._manager.restore(step, args=restore)
+    return config_lib.from_json(restored[CONFIG])
 
   def restore(self, step: int, abstract_state: Any) -> Restored:
     """Restores a step.
@@ -97,7 +100,7 @@ class Checkpoints:
     try:
       restored = self._manager.restore(
         step,
-        args=_items(
+        args=ocp.args.Composite(
           state=ocp.args.StandardRestore(abstract_state),
           data=ocp.args.JsonRestore(),
         ),

@@ -1,0 +1,55 @@
+"""Generated videos, for trials and tests; needs nothing to download."""
+
+import os
+
+from hdc_jax.data import synthetic
+from hdc_jax.data.datasets.base import Listing, Request, VideoFile
+from hdc_jax.progress import Progress
+from hdc_jax.workers import Workers
+
+
+def list_videos(request: Request) -> Listing:
+  """Generates what is missing, and lists the videos.
+
+  The files lie in `videos/` of the output, or in the source if one is given.
+
+  Args:
+    request: its `videos` and `seed` say which.
+
+  Returns:
+    The videos by number with the labels 'motion' and 'scene': the first four
+    fifths in the split 'train', the rest in 'test'.
+  """
+  directory = request.source or os.path.join(request.output, "videos")
+  first_test = request.videos - request.videos // 5
+  videos = []
+  for number in range(request.videos):
+    name = f"seed{request.seed}/{number:06d}.mp4"
+    videos.append(
+      VideoFile(
+        path=os.path.join(directory, name),
+        id=name,
+        labels=synthetic.draw(request.seed, number).labels,
+        splits=("train" if number < first_test else "test",),
+      )
+    )
+  missing = [
+    (request.seed, number, video.path)
+    for number, video in enumerate(videos)
+    if not os.path.exists(video.path)
+  ]
+  if missing:
+    os.makedirs(os.path.dirname(videos[0].path), exist_ok=True)
+    with (
+      Workers(_generate, request.workers) as workers,
+      Progress(len(missing), "videos", "generating") as progress,
+    ):
+      for _ in workers.map(missing):
+        progress.update()
+  return Listing(
+    videos, {"motion": synthetic.MOTIONS, "scene": synthetic.SCENES}
+  )
+
+
+def _generate(seed: int, number: int, path: str) -> None:
+  synthetic.write(synthetic.draw(seed, number), path)

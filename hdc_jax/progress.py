@@ -1,0 +1,98 @@
+"""Progress that suits both a person at a terminal and a log file."""
+
+import sys
+import time
+
+import tqdm
+
+INTERVAL = 10.0  # seconds from one line to the next, where there is no terminal
+
+
+class Progress:
+  """Counts towards a total on stderr: a bar on a terminal, else plain lines.
+
+  ```
+  with Progress(steps, "steps", "pretrain") as progress:
+    for _ in range(steps):
+      progress.update(loss=1.234)
+  ```
+  """
+
+  def __init__(
+    self, total: int, unit: str, label: str = "", initial: int = 0
+  ) -> None:
+    """Starts the clock.
+
+    Args:
+      total: what `initial` and all updates add up to.
+      unit: what is counted, in the plural.
+      label: shown in front.
+      initial: what was done before; not part of the rate.
+    """
+    self._total, self._unit, self._label = total, unit, label
+    self._initial = self._count = initial
+    self._stats: dict[str, str | float] = {}
+    self._start = self._printed = time.monotonic()
+    self._bar = None
+    if sys.stderr.isatty():
+      self._bar = tqdm.tqdm(
+        total=total,
+        initial=initial,
+        desc=label or None,
+        unit=f" {unit}",
+        dynamic_ncols=True,
+      )
+
+  def update(self, n: int = 1, **stats: str | float) -> None:
+    """Counts, and shows the progress if it is time to.
+
+    Args:
+      n: how many were done.
+      **stats: shown behind, until replaced.
+    """
+    self._count += n
+    self._stats |= stats
+    if self._bar is not None:
+      self._bar.set_postfix_str(self._describe_stats(), refresh=False)
+      self._bar.update(n)
+    elif time.monotonic() - self._printed >= INTERVAL:
+      self._print()
+
+  def close(self) -> None:
+    """Shows where it ended."""
+    if self._bar is not None:
+      self._bar.close()
+    elif self._count > self._initial:
+      self._print()
+
+  def __enter__(self) -> "Progress":
+    """Returns itself."""
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    """Shows where it ended."""
+    self.close()
+
+  def _print(self) -> None:
+    self._printed = time.monotonic()
+    elapsed = max(self._printed - self._start, 1e-9)
+    rate = (self._count - self._initial) / elapsed
+    words = [f"{self._label}: " if self._label else ""]
+    words += [f"{self._count}/{self._total} {self._unit}, {rate:.3g}/s"]
+    if self._count < self._total and rate:
+      words += [f", {_clock((self._total - self._count) / rate)} left"]
+    if self._stats:
+      words += [f", {self._describe_stats()}"]
+    print("".join(words), file=sys.stderr, flush=True)
+
+  def _describe_stats(self) -> str:
+    return ", ".join(
+      f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+      for name, value in self._stats.items()
+    )
+
+
+def _clock(seconds: float) -> str:
+  minutes, seconds = divmod(round(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  return f"{hours}:{minutes:02d}:{seconds:02d}"

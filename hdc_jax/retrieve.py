@@ -1,0 +1,317 @@
+"""Task `retrieve`: nearest-neighbour retrieval, without any training.
+
+The protocol of video clip order prediction, which the HDC paper follows: clips
+at evenly spread times, centre crop, features of the last block, their mean,
+cosine distance; queries of one split search another, and a query is a hit at k
+if its class is among its k nearest.
+"""
+
+import functools
+import logging
+from collections.abc import Sequence
+from math import comb
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from etils import epath
+from jax.sharding import Mesh
+
+from hdc_jax import config as config_lib
+from hdc_jax import features, models, pictures, pretrain, report
+from hdc_jax.augment import colour
+from hdc_jax.data import evaluation, loader, sampling, sources
+from hdc_jax.train import checkpoint, metrics, sharding
+
+_log = logging.getLogger(__name__)
+
+_QUERY_BLOCK = 1024
+_PICTURED_QUERIES = 8
+_PICTURED_NEIGHBOURS = 5
+_FRAMES_PER_SHOT = 4
+
+
+@functools.partial(jax.jit, static_argnames="k")
+def _nearest_block(
+  queries: jax.Array,
+  gallery: jax.Array,
+  query_videos: jax.Array,
+  gallery_videos: jax.Array,
+  k: int,
+) -> jax.Array:
+  similarity = jnp.matmul(
+    queries, gallery.T, precision=jax.lax.Precision.HIGHEST
+  )
+  same = query_videos[:, None] == gallery_videos[None, :]
+  return jax.lax.top_k(jnp.where(same, -jnp.inf, similarity), k)[1]
+
+
+def nearest(
+  queries: np.ndarray,
+  gallery: np.ndarray,
+  query_videos: np.ndarray,
+  gallery_videos: np.ndarray,
+  k: int,
+) -> np.ndarray:
+  """The `k` nearest gallery vectors of every query, by cosine distance.
+
+  Parts of the query's own video come last, so that a split can search itself.
+
+  Args:
+    queries: float32 [Q, D].
+    gallery: float32 [G, D].
+    query_videos: int [Q], which video each is of.
+    gallery_videos: int [G].
+    k: At most G.
+
+  Returns:
+    int32 [Q, k], nearest first.
+  """
+
+  def normalise(x: np.ndarray) -> np.ndarray:
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+  queries, gallery = normalise(queries), jnp.asarray(normalise(gallery))
+  blocks = [
+    _nearest_block(
+      queries[i : i + _QUERY_BLOCK],
+      gallery,
+      query_videos[i : i + _QUERY_BLOCK],
+      gallery_videos,
+      k,
+    )
+    for i in range(0, len(queries), _QUERY_BLOCK)
+  ]
+  return np.concatenate([jax.device_get(block) for block in blocks])
+
+
+def hit_rates(hits: np.ndarray, ks: Sequence[int]) -> dict[str, float]:
+  """Percentages of queries with a hit among the first k, for each k.
+
+  Args:
+    hits: bool [Q, K], whether the class of each neighbour is the query's.
+    ks: Cut-offs; one beyond K counts all there are.
+
+  Returns:
+    'top<k>' → percentage.
+  """
+  return {f"top{k}": 100.0 * hits[:, :k].any(axis=1).mean() for k in ks}
+
+
+def chance_rates(
+  query_labels: np.ndarray, gallery_labels: np.ndarray, ks: Sequence[int]
+) -> dict[str, float]:
+  """What `hit_rates` are in expectation for neighbours drawn at random."""
+  size = len(gallery_labels)
+
+  def rate(label: int, k: int) -> float:
+    others = int(np.sum(gallery_labels != label))
+    return 1.0 - comb(others, k) / comb(size, k)
+
+  return {
+    f"top{k}": 100.0
+    * float(np.mean([rate(q, min(k, size)) for q in query_labels]))
+    for k in ks
+  }
+
+
+def load_weights(
+  config: ml_collections.ConfigDict,
+) -> tuple[Any, dict[str, Any], str]:
+  """The backbone's weights from `config.checkpoint`, and initial ones.
+
+  Returns:
+    The backbone, weights by name ('trained' and, if asked for, 'untrained'),
+    and the checkpoint they came from.
+
+  Raises:
+    ConfigError: If the checkpoint is of another network.
+    DataError: If there is none.
+  """
+  config_lib.require(
+    "config.checkpoint", config.checkpoint, "name the directory of a run"
+  )
+  workdir, step = checkpoint.find(config.checkpoint)
+  mesh = sharding.make_mesh()
+  with checkpoint.Checkpoints(workdir) as saved:
+    pretrained = saved.config(step)
+    config_lib.check_same(config, pretrained, ["model"], str(workdir))
+    trainer = pretrain.make_trainer(pretrained, mesh)
+    key = jax.random.key(pretrained.seed)
+    target = checkpoint.abstract(
+      jax.eval_shape(trainer.init, key), sharding.replicated(mesh)
+    )
+    trained = saved.restore(step, target).state.params
+  weights = {"trained": trained["backbone"]}
+  if config.retrieve.untrained:
+    weights["untrained"] = jax.jit(trainer.init)(key).params["backbone"]
+  backbone = models.make_backbone(config.model)
+  return backbone, weights, f"{workdir}/checkpoints/{step}"
+
+
+def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
+  """Measures retrieval of every label in `config.retrieve.label`.
+
+  Args:
+    config: Resolved; see `config.default`.
+    workdir: Gets result.json, pictures of neighbours and report.html.
+
+  Returns:
+    What result.json holds; under `rows`, for each label, the rates of the
+    trained network, of the untrained one and of chance.
+
+  Raises:
+    ConfigError, DataError: If config, data or checkpoint are wrong.
+  """
+  options = config.retrieve
+  for label in options.label:
+    config_lib.require("config.retrieve.label", label, "name a label")
+  config_lib.require(
+    "config.data.path", config.data.path, "name a prepared dataset"
+  )
+  mesh = sharding.make_mesh()
+  sharding.check_batch_size(
+    "config.retrieve.batch_size", options.batch_size, mesh
+  )
+  source = sources.open(config.data.path)
+  loader.check_canvas(source, config.data.canvas, config.model.size)
+  for label in options.label:
+    config_lib.choose("config.retrieve.label", label, source.index.labels)
+  backbone, weights, origin = load_weights(config)
+
+  stamp = {
+    "task": "retrieve",
+    "checkpoint": origin,
+    "config_fingerprint": config_lib.fingerprint(config),
+    "data_fingerprint": source.index.fingerprint,
+  }
+  result = metrics.read_result(workdir)
+  if stamp.items() <= result.items():
+    _log.info("%s holds this result already", workdir)
+  else:
+    rows = []
+    for label in options.label:
+      rows += retrieve_label(
+        config, workdir, backbone, weights, source, mesh, label
+      )
+    result = metrics.write_result(workdir, stamp | {"rows": rows})
+  print(format_table(result["rows"]))
+  sheets = [(f"{label}", sheet_path(workdir, label)) for label in options.label]
+  run_of_checkpoint = checkpoint.find(origin)[0]
+  page = report.write(
+    workdir, runs=[run_of_checkpoint, workdir], pictures=sheets
+  )
+  print(f"report: {page}")
+  return result
+
+
+def retrieve_label(
+  config: ml_collections.ConfigDict,
+  workdir: str,
+  backbone: nn.Module,
+  weights: dict[str, Any],
+  source: sources.Source,
+  mesh: Mesh,
+  label: str,
+) -> list[dict[str, Any]]:
+  """Measures one label, and draws a sheet of neighbours.
+
+  Returns:
+    A row per set of weights, and one for chance.
+  """
+  options = config.retrieve
+  gallery, queries = (
+    features.extract(
+      backbone, weights, source, config, mesh, split=split, label=label
+    )
+    for split in (options.gallery, options.query)
+  )
+  depth = min(max(options.topk), len(gallery.parts))
+  rows = []
+  for name in weights:
+    neighbours = nearest(
+      queries.vectors[name],
+      gallery.vectors[name],
+      queries.videos,
+      gallery.videos,
+      depth,
+    )
+    hits = gallery.labels[neighbours] == queries.labels[:, None]
+    if name == "trained":
+      draw_sheet(config, workdir, source, label, queries, gallery, neighbours)
+    rates = hit_rates(hits, options.topk)
+    rows.append(
+      {"name": f"{label}/{name}", "label": label, "network": name} | rates
+    )
+  chance = chance_rates(queries.labels, gallery.labels, options.topk)
+  rows.append(
+    {"name": f"{label}/chance", "label": label, "network": "chance"} | chance
+  )
+  return rows
+
+
+def sheet_path(workdir: str, label: str) -> epath.Path:
+  """Where the sheet of neighbours by a label is."""
+  return epath.Path(workdir) / f"neighbours-{label}.png"
+
+
+def draw_sheet(
+  config: ml_collections.ConfigDict,
+  workdir: str,
+  source: sources.Source,
+  label: str,
+  queries: features.Features,
+  gallery: features.Features,
+  neighbours: np.ndarray,
+) -> None:
+  """Draws evenly spread queries with their nearest neighbours."""
+  names = source.index.labels[label]
+
+  def shoot(part: evaluation.Part) -> pictures.Shot:
+    video = source[part.video]
+    start, stop = part.first, part.stop
+    span = sampling.clip_span(config.data.frames, config.data.stride)
+    start = max(start, (start + stop - span) // 2)
+    stop = min(stop, start + span)
+    indices = np.linspace(start, stop - 1, _FRAMES_PER_SHOT).astype(int)
+    window = sampling.centre_window(
+      video.height, video.width, config.data.canvas
+    )
+    y, uv = video.read(indices, window)
+    chroma = uv.repeat(2, axis=1).repeat(2, axis=2)
+    yuv = np.concatenate([y[..., None], chroma], axis=-1).astype(np.float32)
+    rgb = jax.device_get(colour.yuv_to_rgb(jnp.asarray(yuv)))
+    return pictures.Shot(
+      (255 * rgb).round().astype(np.uint8), names[part.label]
+    )
+
+  count = min(_PICTURED_QUERIES, len(queries.parts))
+  matches = []
+  for i in np.linspace(0, len(queries.parts) - 1, count).astype(int):
+    found = [gallery.parts[j] for j in neighbours[i, :_PICTURED_NEIGHBOURS]]
+    matches.append(
+      pictures.Match(
+        shoot(queries.parts[i]),
+        [shoot(part) for part in found],
+        [part.label == queries.parts[i].label for part in found],
+      )
+    )
+  if jax.process_index() == 0:
+    pictures.contact_sheet(matches, sheet_path(workdir, label))
+
+
+def format_table(rows: Sequence[dict[str, Any]]) -> str:
+  """The rows as text, a block per label."""
+  rates = [name for name in rows[0] if name.startswith("top")]
+  heads = ["top-" + name.removeprefix("top") for name in rates]
+  lines = [f"{'label':<12}{'network':<12}" + "".join(f"{h:>8}" for h in heads)]
+  previous = None
+  for row in rows:
+    shown = row["label"] if row["label"] != previous else ""
+    previous = row["label"]
+    numbers = "".join(f"{row[name]:8.1f}" for name in rates)
+    lines.append(f"{shown:<12}{row['network']:<12}{numbers}")
+  return "\n".join(lines)

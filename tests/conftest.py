@@ -1,0 +1,88 @@
+"""Videos to test with: small generated ones, and real ones where present."""
+
+import pathlib
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+REAL_CLIPS = pathlib.Path(__file__).parents[1].parent / "shared" / "clips"
+
+
+@pytest.fixture(scope="session")
+def clips():
+  """Directory of real clips, see its README; skips where there is none."""
+  if not REAL_CLIPS.is_dir():
+    pytest.skip(f"the real clips are not at {REAL_CLIPS}")
+  return REAL_CLIPS
+
+
+@pytest.fixture(scope="session")
+def write_video():
+  """A function that writes a video file, and returns its path."""
+  return _write_video
+
+
+def _write_video(
+  path,
+  frames=20,
+  height=96,
+  width=128,
+  codec="libx264",
+  pix_fmt="yuv420p",
+  picture=None,
+  stop_after=None,
+  **options,
+):
+  """Writes a moving pattern.
+
+  Args:
+    path: of the file; its extension gives the container.
+    frames: how many.
+    height: of the frames.
+    width: of the frames.
+    codec: of FFmpeg.
+    pix_fmt: of FFmpeg.
+    picture: of time; gives RGB, uint8 [H, W, 3], instead of the pattern.
+    stop_after: bytes to keep of the file; all by default.
+    **options: attributes of the codec context, or options of the codec.
+  """
+  picture = picture or (lambda t: moving_pattern(t, height, width))
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with av.open(str(path), "w") as container:
+    stream = container.add_stream(codec, rate=Fraction(25))
+    context = stream.codec_context
+    context.height, context.width, context.pix_fmt = height, width, pix_fmt
+    context.thread_count = 1
+    for name in [name for name in options if hasattr(context, name)]:
+      setattr(context, name, options.pop(name))
+    context.options = {name: str(value) for name, value in options.items()}
+    for t in range(frames):
+      frame = av.VideoFrame.from_ndarray(picture(t), "rgb24")
+      frame = frame.reformat(
+        format=pix_fmt,
+        dst_colorspace={1: "ITU709"}.get(context.colorspace, "ITU601"),
+        dst_color_range=context.color_range or 1,
+      )
+      container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+  if stop_after is not None:
+    path.write_bytes(path.read_bytes()[:stop_after])
+  return path
+
+
+def moving_pattern(t, height, width):
+  """RGB, uint8 [H, W, 3]: waves that move, and a patch that tells the time."""
+  y, x = np.mgrid[:height, :width].astype(np.float32)
+  waves = np.stack(
+    [
+      np.sin(x / 9 + t / 3) + np.cos(y / 7),
+      np.sin(x / 13 - t / 5) * np.cos(y / 11 + t / 4),
+      np.cos((x + y) / 15 + t / 6),
+    ],
+    axis=-1,
+  )
+  image = (127.5 + 50 * waves).clip(0, 255).astype(np.uint8)
+  image[:16, :16] = (37 * t) % 200 + 20
+  return image
