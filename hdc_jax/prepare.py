@@ -1,18 +1,17 @@
 """Prepares videos for training: original files in, ArrayRecord shards out."""
 
 import argparse
-import collections
+import itertools
 import os
 import sys
-import textwrap
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from etils import epath
 
 from hdc_jax.data import codec as codec_lib
-from hdc_jax.data import h264, records, shards
+from hdc_jax.data import h264, records, shards, summary
 from hdc_jax.data.datasets import DATASETS, Request, VideoFile
 from hdc_jax.data.records import Index, Record
 from hdc_jax.data.shards import Plan, Sidecar, Skipped
@@ -20,12 +19,11 @@ from hdc_jax.errors import DataError, HdcError
 from hdc_jax.progress import Progress
 from hdc_jax.workers import Died, Workers
 
-_INTERRUPTED_CODE = 130  # the shell's, for a process that Ctrl-C ended
-_MAX_CLASSES_SHOWN = 20  # one by one; of more, only the extremes
+_INTERRUPTED = 130  # the shell's code for a process that Ctrl-C ended
 
 _HELP = """\
 Every video is decoded once, turned upright, scaled to --short_side and stored
-as H.264 that a single frame can be taken from in well under a millisecond.
+as H.264 from which a training clip of 16 frames can be cut in about 2 ms.
 
 Interrupted or killed, it goes on at the first shard that is not finished when
 run again. Run again on a complete dataset, it does nothing; if some of the
@@ -86,17 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
       traceback.print_exc()
     print(f"error: {error}", file=sys.stderr)
     return getattr(error, "exit_code", DataError.exit_code)
-  except _Interrupted as interrupted:
-    print(f"interrupted: {interrupted}", file=sys.stderr)
-    return _INTERRUPTED_CODE
-  except KeyboardInterrupt:
-    print("interrupted: nothing was written", file=sys.stderr)
-    return _INTERRUPTED_CODE
+  except KeyboardInterrupt as interrupt:
+    print("interrupted", *interrupt.args, sep=": ", file=sys.stderr)
+    return _INTERRUPTED
   return 0
-
-
-class _Interrupted(KeyboardInterrupt):
-  """Ctrl-C, with what is left behind."""
 
 
 def _prepare(options: argparse.Namespace) -> None:
@@ -142,7 +133,10 @@ def _prepare(options: argparse.Namespace) -> None:
     label_names=listing.label_names,
   )
   index.save(directory)
-  print(_summary(directory, index, sidecars, made, time.monotonic() - start))
+  shards.remove_others(directory, index)
+  print(summary.describe(directory, index, sidecars))
+  seconds = time.monotonic() - start
+  print(f"  {made:,} videos read in {seconds:.1f} s ({made / seconds:.3g}/s)")
 
 
 def _is_prepared(directory: epath.Path, request: str) -> bool:
@@ -165,90 +159,44 @@ def _make_shards(
   done = {plan.name: shards.finished(directory, plan) for plan in plans}
   missing = [plan for plan in plans if done[plan.name] is None]
   total = sum(len(plan.files) for plan in plans)
-  to_read = sum(len(plan.files) for plan in missing)
   if len(missing) < len(plans):
     print(f"{len(plans) - len(missing)} of {len(plans)} shards are finished")
-  calls = (
-    (file, options.codec, options.short_side)
-    for plan in missing
-    for file in plan.files
-  )
+  files = [file for plan in missing for file in plan.files]
   try:
     with (
-      Progress(total, "videos", "preparing", total - to_read) as progress,
+      Progress(total, "videos", "preparing", total - len(files)) as progress,
       Workers(prepare_video, options.workers) as workers,
     ):
-      results = workers.map(calls)
+      results = workers.map(
+        (file, options.codec, options.short_side) for file in files
+      )
+      results = _watch(results, files, progress)
       for plan in missing:
         done[plan.name] = shards.write(
-          directory, plan, _results_of(plan, results, progress)
+          directory, plan, itertools.islice(results, len(plan.files))
         )
-  except KeyboardInterrupt as error:
+  except KeyboardInterrupt:
     finished = len(plans) - sum(sidecar is None for sidecar in done.values())
-    raise _Interrupted(
+    raise KeyboardInterrupt(
       f"{finished} of {len(plans)} shards are finished; run the same command "
       "again to make the rest"
-    ) from error
-  return [done[plan.name] for plan in plans], to_read
+    ) from None
+  return [done[plan.name] for plan in plans], len(files)
 
 
-def _results_of(
-  plan: Plan, results: Iterator[bytes | Skipped | Died], progress: Progress
+def _watch(
+  results: Iterable[bytes | Skipped | Died],
+  files: Sequence[VideoFile],
+  progress: Progress,
 ) -> Iterator[bytes | Skipped]:
-  """The next results, those of one shard."""
+  """Passes results on, counts them and gives the dead a name."""
   skipped = 0
-  for file in plan.files:
-    result = next(results)
+  for file, result in zip(files, results, strict=True):
     if isinstance(result, Died):
       result = Skipped(file.id, f"{file.path}: the codec crashed on it")
     skipped += isinstance(result, Skipped)
     progress.update(skipped=skipped)
     yield result
-
-
-def _summary(
-  directory: epath.Path,
-  index: Index,
-  sidecars: Sequence[Sidecar],
-  made: int,
-  seconds: float,
-) -> str:
-  size = sum(shard.bytes for shard in index.shards)
-  lines = [
-    f"prepared {directory}",
-    f"  {index.num_videos:,} videos, {index.num_frames:,} frames, "
-    f"{size:,} bytes ({size / index.num_frames:,.0f} a frame) in "
-    f"{len(index.shards)} shards",
-    f"  {made:,} videos read in {seconds:.1f} s ({made / seconds:.3g}/s)",
-  ]
-  lines += [
-    f"  split {split}: {len(index.split(split)):,} videos"
-    for split in index.splits
-  ]
-  for label, names in index.labels.items():
-    counts = collections.Counter()
-    for sidecar in sidecars:
-      counts.update(sidecar.classes.get(label, {}))
-    lines += _describe_label(label, names, counts)
-  if index.skipped:
-    lines.append(f"  {len(index.skipped):,} files could not be used:")
-    lines += [f"    {skipped['reason']}" for skipped in index.skipped]
-  return "\n".join(lines)
-
-
-def _describe_label(
-  label: str, names: Sequence[str], counts: Mapping[str, int]
-) -> list[str]:
-  videos = [counts.get(str(i), 0) for i in range(len(names))]
-  head = f"  label {label}: {len(names)} classes"
-  if len(names) > _MAX_CLASSES_SHOWN:
-    return [f"{head}, each in {min(videos):,} to {max(videos):,} videos"]
-  shown = zip(names, videos, strict=True)
-  text = ", ".join(f"{name} {count:,}" for name, count in shown)
-  return [
-    f"{head}, in so many videos:",
-    *textwrap.wrap(text, 80, initial_indent="    ", subsequent_indent="    "),
-  ]
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -1,75 +1,22 @@
 """Task `pretrain`: setup, loop, teardown. Names no method and no backbone."""
 
-import dataclasses
 import logging
 from typing import Any
 
-import flax.linen as nn
 import jax
 import ml_collections
 import numpy as np
-import optax
 from etils import epath
-from jax.sharding import Mesh
 
 from hdc_jax import config as config_lib
-from hdc_jax import methods, models, report
+from hdc_jax import report
 from hdc_jax.data import loader, sources
 from hdc_jax.errors import Preempted
-from hdc_jax.methods import base
 from hdc_jax.progress import Progress
-from hdc_jax.train import (
-  checkpoint,
-  guards,
-  metrics,
-  optimizer,
-  sharding,
-)
-from hdc_jax.train import (
-  step as step_lib,
-)
+from hdc_jax.train import checkpoint, guards, metrics, sharding, trainer
+from hdc_jax.train.step import Metrics, TrainState
 
 _log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Trainer:
-  """What a config's run is made of, before any data or state.
-
-  Attributes:
-    mesh: Over all devices.
-    method: Views and terms.
-    network: The backbone with the method's heads.
-    tx: The optimizer.
-    init: From a key to the first state.
-    train_step: From a state and clips to the next state and metrics.
-  """
-
-  mesh: Mesh
-  method: base.Method
-  network: nn.Module
-  tx: optax.GradientTransformation
-  init: Any
-  train_step: step_lib.TrainStep
-
-
-def make_trainer(config: ml_collections.ConfigDict, mesh: Mesh) -> Trainer:
-  """Builds the run that `config` describes.
-
-  Raises:
-    ConfigError: If a field is unknown or does not fit another.
-  """
-  sharding.check_batch_size(
-    "config.data.batch_size", config.data.batch_size, mesh
-  )
-  method = methods.make_method(config)
-  network = base.Network(models.make_backbone(config.model), method)
-  tx = optimizer.keras_sgd(config.optim)
-  init = step_lib.make_init(
-    network, method, tx, frames=config.data.frames, size=config.model.size
-  )
-  train_step = step_lib.make_train_step(network, method, tx, mesh, config.seed)
-  return Trainer(mesh, method, network, tx, init, train_step)
 
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
@@ -94,20 +41,20 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     config.data.path,
     "name what `python -m hdc_jax.prepare` wrote, or a directory of videos",
   )
-  trainer = make_trainer(config, sharding.make_mesh())
-  source = sources.open(config.data.path)
+  made = trainer.make_trainer(config, sharding.make_mesh())
+  source = sources.open(config.data.path, config.data.canvas)
   loader.check_canvas(source, config.data.canvas, config.model.size)
   with checkpoint.Checkpoints(workdir, config.train.keep_checkpoints) as saved:
-    state = restore_or_init(config, workdir, trainer, source, saved)
-    log_setup(config, trainer, source, state)
+    state = restore_or_init(config, workdir, made, source, saved)
+    log_setup(config, made, source, state)
     if int(state.step) < config.train.steps:
       write_config(config, workdir)
-      train(config, workdir, trainer, source, saved, state)
+      train(config, workdir, made, source, saved, state)
     else:
       _log.info("%s is at step %d already", workdir, int(state.step))
-  result = metrics.read_result(workdir)
-  report.write(workdir, runs=[workdir])
-  return result
+  page = report.write(workdir, runs=[workdir])
+  _log.info("report: %s", page)
+  return metrics.read_result(workdir)
 
 
 def write_config(config: ml_collections.ConfigDict, workdir: str) -> None:
@@ -121,25 +68,22 @@ def write_config(config: ml_collections.ConfigDict, workdir: str) -> None:
 def restore_or_init(
   config: ml_collections.ConfigDict,
   workdir: str,
-  trainer: Trainer,
+  made: trainer.Trainer,
   source: sources.Source,
   saved: checkpoint.Checkpoints,
-) -> step_lib.TrainState:
+) -> TrainState:
   """The newest checkpoint's state, or a fresh one, placed on the mesh.
 
   Raises:
     ConfigError, DataError: If the checkpoint is of another run.
   """
-  everywhere = sharding.replicated(trainer.mesh)
-  key = jax.random.key(config.seed)
   if not saved.steps:
-    return jax.jit(trainer.init, out_shardings=everywhere)(key)
+    return made.init_state()
   newest = saved.steps[-1]
   config_lib.check_same(
     config, saved.config(newest), config_lib.DECISIVE, str(workdir)
   )
-  target = checkpoint.abstract(jax.eval_shape(trainer.init, key), everywhere)
-  restored = saved.restore(newest, target)
+  restored = made.restore_state(saved, newest)
   loader.check_data_state(source, restored.data)
   _log.info("resuming %s at step %d", workdir, newest)
   return restored.state
@@ -147,18 +91,18 @@ def restore_or_init(
 
 def log_setup(
   config: ml_collections.ConfigDict,
-  trainer: Trainer,
+  made: trainer.Trainer,
   source: sources.Source,
-  state: step_lib.TrainState,
+  state: TrainState,
 ) -> None:
   """Says what is about to run."""
   sizes = [np.prod(p.shape) for p in jax.tree.leaves(state.params)]
-  terms = ", ".join(f"{t.weight:g}·{t.name}" for t in trainer.method.terms)
+  terms = ", ".join(f"{t.weight:g}·{t.name}" for t in made.method.terms)
   _log.info(
     "%s on %d × %s: %s parameters; loss = %s",
     config.model.name,
-    trainer.mesh.devices.size,
-    trainer.mesh.devices.flat[0].device_kind,
+    made.mesh.devices.size,
+    made.mesh.devices.flat[0].device_kind,
     f"{int(sum(sizes)):,}",
     terms,
   )
@@ -177,11 +121,11 @@ def log_setup(
 def train(
   config: ml_collections.ConfigDict,
   workdir: str,
-  trainer: Trainer,
+  made: trainer.Trainer,
   source: sources.Source,
   saved: checkpoint.Checkpoints,
-  state: step_lib.TrainState,
-) -> step_lib.TrainState:
+  state: TrainState,
+) -> TrainState:
   """The loop: one batch, one step, and the metrics of the step before.
 
   Metrics are fetched when the next step is already on its way, so the device
@@ -194,25 +138,25 @@ def train(
   batches = loader.training_batches(
     source,
     config,
-    clips=trainer.method.clips,
+    clips=made.method.clips,
     first_step=first,
     process_index=jax.process_index(),
     process_count=jax.process_count(),
   )
   feed = loader.Feed(batches, config.data.max_bad)
-  views = config.data.batch_size * len(trainer.method.views)
+  views = config.data.batch_size * len(made.method.views)
   meter = metrics.Meter(views)
 
-  def save(step: int, state: step_lib.TrainState) -> None:
+  def save(step: int, state: TrainState) -> None:
     saved.save(step, state, loader.data_state(source, step), config)
 
   with (
     metrics.MetricsWriter(workdir, first) as writer,
-    Progress(steps, "step", initial=first) as progress,
+    Progress(steps, "steps", initial=first) as progress,
     guards.StopSignal() as stop,
   ):
 
-    def fetch(step: int, scalars: step_lib.Metrics) -> None:
+    def fetch(step: int, scalars: Metrics) -> None:
       """Waits for a step's metrics, and reports them."""
       scalars = {k: float(v) for k, v in jax.device_get(scalars).items()}
       guards.check_finite(step, scalars["loss"])
@@ -223,9 +167,9 @@ def train(
 
     pending = None
     for step in range(first + 1, steps + 1):
-      clips = sharding.to_devices(trainer.mesh, next(feed))
+      clips = sharding.to_devices(made.mesh, next(feed))
       with jax.transfer_guard_device_to_host("disallow"):
-        state, scalars = trainer.train_step(state, clips)
+        state, scalars = made.train_step(state, clips)
       if pending:
         fetch(*pending)
       pending = (step, scalars)

@@ -21,10 +21,10 @@ from etils import epath
 from jax.sharding import Mesh
 
 from hdc_jax import config as config_lib
-from hdc_jax import features, models, pictures, pretrain, report
+from hdc_jax import features, pictures, report
 from hdc_jax.augment import colour
 from hdc_jax.data import evaluation, loader, sampling, sources
-from hdc_jax.train import checkpoint, metrics, sharding
+from hdc_jax.train import checkpoint, metrics, sharding, trainer
 
 _log = logging.getLogger(__name__)
 
@@ -119,8 +119,8 @@ def chance_rates(
 
 
 def load_weights(
-  config: ml_collections.ConfigDict,
-) -> tuple[Any, dict[str, Any], str]:
+  config: ml_collections.ConfigDict, mesh: Mesh
+) -> tuple[nn.Module, dict[str, Any], str]:
   """The backbone's weights from `config.checkpoint`, and initial ones.
 
   Returns:
@@ -135,21 +135,15 @@ def load_weights(
     "config.checkpoint", config.checkpoint, "name the directory of a run"
   )
   workdir, step = checkpoint.find(config.checkpoint)
-  mesh = sharding.make_mesh()
   with checkpoint.Checkpoints(workdir) as saved:
     pretrained = saved.config(step)
     config_lib.check_same(config, pretrained, ["model"], str(workdir))
-    trainer = pretrain.make_trainer(pretrained, mesh)
-    key = jax.random.key(pretrained.seed)
-    target = checkpoint.abstract(
-      jax.eval_shape(trainer.init, key), sharding.replicated(mesh)
-    )
-    trained = saved.restore(step, target).state.params
-  weights = {"trained": trained["backbone"]}
+    made = trainer.make_trainer(pretrained, mesh)
+    state = made.restore_state(saved, step).state
+  weights = {"trained": state.params["backbone"]}
   if config.retrieve.untrained:
-    weights["untrained"] = jax.jit(trainer.init)(key).params["backbone"]
-  backbone = models.make_backbone(config.model)
-  return backbone, weights, f"{workdir}/checkpoints/{step}"
+    weights["untrained"] = made.init_state().params["backbone"]
+  return made.backbone, weights, f"{workdir}/checkpoints/{step}"
 
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
@@ -176,11 +170,11 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   sharding.check_batch_size(
     "config.retrieve.batch_size", options.batch_size, mesh
   )
-  source = sources.open(config.data.path)
+  source = sources.open(config.data.path, config.data.canvas)
   loader.check_canvas(source, config.data.canvas, config.model.size)
   for label in options.label:
     config_lib.choose("config.retrieve.label", label, source.index.labels)
-  backbone, weights, origin = load_weights(config)
+  backbone, weights, origin = load_weights(config, mesh)
 
   stamp = {
     "task": "retrieve",
@@ -192,6 +186,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   if stamp.items() <= result.items():
     _log.info("%s holds this result already", workdir)
   else:
+    epath.Path(workdir).mkdir(parents=True, exist_ok=True)
     rows = []
     for label in options.label:
       rows += retrieve_label(
@@ -199,7 +194,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       )
     result = metrics.write_result(workdir, stamp | {"rows": rows})
   print(format_table(result["rows"]))
-  sheets = [(f"{label}", sheet_path(workdir, label)) for label in options.label]
+  sheets = [
+    (f"Nearest neighbours by {label}", sheet_path(workdir, label))
+    for label in options.label
+  ]
   run_of_checkpoint = checkpoint.find(origin)[0]
   page = report.write(
     workdir, runs=[run_of_checkpoint, workdir], pictures=sheets

@@ -1,7 +1,6 @@
 """Videos to test with: small generated ones, and real ones where present."""
 
 import pathlib
-from fractions import Fraction
 
 import av
 import numpy as np
@@ -24,15 +23,22 @@ def write_video():
   return _write_video
 
 
+@pytest.fixture(scope="session")
+def pattern():
+  """What `write_video` shows, of time, height and width."""
+  return _moving_pattern
+
+
 def _write_video(
   path,
   frames=20,
   height=96,
   width=128,
+  rate=25,
   codec="libx264",
   pix_fmt="yuv420p",
   picture=None,
-  stop_after=None,
+  rotation=None,
   **options,
 ):
   """Writes a moving pattern.
@@ -42,16 +48,19 @@ def _write_video(
     frames: how many.
     height: of the frames.
     width: of the frames.
+    rate: frames per second.
     codec: of FFmpeg.
     pix_fmt: of FFmpeg.
     picture: of time; gives RGB, uint8 [H, W, 3], instead of the pattern.
-    stop_after: bytes to keep of the file; all by default.
+    rotation: arguments of PyAV's set_display_rotation, None for no matrix.
     **options: attributes of the codec context, or options of the codec.
   """
-  picture = picture or (lambda t: moving_pattern(t, height, width))
+  picture = picture or (lambda t: _moving_pattern(t, height, width))
   path.parent.mkdir(parents=True, exist_ok=True)
   with av.open(str(path), "w") as container:
-    stream = container.add_stream(codec, rate=Fraction(25))
+    stream = container.add_stream(codec, rate=rate)
+    if rotation is not None:
+      stream.set_display_rotation(*rotation)
     context = stream.codec_context
     context.height, context.width, context.pix_fmt = height, width, pix_fmt
     context.thread_count = 1
@@ -67,12 +76,10 @@ def _write_video(
       )
       container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
-  if stop_after is not None:
-    path.write_bytes(path.read_bytes()[:stop_after])
   return path
 
 
-def moving_pattern(t, height, width):
+def _moving_pattern(t, height, width):
   """RGB, uint8 [H, W, 3]: waves that move, and a patch that tells the time."""
   y, x = np.mgrid[:height, :width].astype(np.float32)
   waves = np.stack(

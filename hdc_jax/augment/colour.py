@@ -1,4 +1,4 @@
-"""What a view's colours become: one draw per clip, by dm-pix where it serves."""
+"""A view's colours: one draw per clip, by dm-pix where it serves."""
 
 import dataclasses
 

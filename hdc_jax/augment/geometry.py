@@ -1,4 +1,4 @@
-"""Where a view looks: crops of the host's canvas, resampled to the model's size.
+"""Where a view looks: crops of the host's canvas, resized for the model.
 
 Resampling is two small matrix products per frame, which suits matrix units and
 needs no gathers. Luma and chroma planes are cropped and resampled straight from
@@ -30,15 +30,15 @@ class Canvas(NamedTuple):
 class Box(NamedTuple):
   """A rectangle of the canvas, in luma pixels (scalars, possibly traced)."""
 
-  top: Num[Array, ""] | float
-  left: Num[Array, ""] | float
-  height: Num[Array, ""] | float
-  width: Num[Array, ""] | float
+  top: Num[Array, ""] | float | int
+  left: Num[Array, ""] | float | int
+  height: Num[Array, ""] | float | int
+  width: Num[Array, ""] | float | int
 
 
 def resize_matrix(
-  start: Num[Array, ""] | float,
-  length: Num[Array, ""] | float,
+  start: Num[Array, ""] | float | int,
+  length: Num[Array, ""] | float | int,
   size_in: int,
   size_out: int,
 ) -> Float[Array, "size_out size_in"]:

@@ -1,4 +1,4 @@
-"""Views of a batch of clips: every method's augmentations, run on the device."""
+"""Views of a batch of clips, made on the device."""
 
 import dataclasses
 from collections.abc import Callable, Sequence

@@ -90,7 +90,7 @@ def encode(path: str, *, codec: str = "h264", short_side: int = 128) -> Encoded:
 
   Args:
     path: of a file in any format FFmpeg reads.
-    codec: 'h264', or 'raw' for exact frames at some fifty times the bytes.
+    codec: 'h264', or 'raw' for exact frames at some thirty times the bytes.
     short_side: of the frames, in pixels; even.
 
   Returns:

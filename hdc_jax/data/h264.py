@@ -142,7 +142,8 @@ def _decode_packet(
   except av.FFmpegError as error:
     frames, reason = [], error.strerror
   if len(frames) != 1:
-    del _THREAD.decoder  # whatever state it is in
+    # Flushing is not enough: what it decodes next would be subtly wrong.
+    del _THREAD.decoder
     raise DataError(f"frame {number} cannot be decoded: {reason}")
   return frames[0]
 

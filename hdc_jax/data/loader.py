@@ -1,4 +1,4 @@
-"""Batches of clips: a Grain pipeline whose order is a pure function of the step.
+"""Batches of clips, whose order is a pure function of the step, by Grain.
 
 The global batch `s` holds the videos at positions `s·B … s·B + B - 1` of an
 endless reshuffled sequence, and a clip's randomness depends on the seed and its
@@ -158,7 +158,7 @@ def training_batches(
 class Feed:
   """Iterates over clips, timing the wait for them and watching their health."""
 
-  def __init__(self, batches: Iterator[Batch], max_bad: float):
+  def __init__(self, batches: Iterator[Batch], max_bad: float) -> None:
     """Wraps the batches of `training_batches`.
 
     Args:

@@ -29,7 +29,7 @@ _REACH = (0.20, 0.24)  # radius of the sphere
 _SIZE = (0.14, 0.17)  # circumradius of the object, before it swells
 _SWELL = 1.45  # largest size over middle size
 _PERIOD = (10.0, 20.0)  # frames
-_KICK = (0.4, 0.8)  # radians by which jitter throws the sphere off
+_KICK = (0.5, 0.9)  # radians by which jitter throws the sphere off
 
 
 def draw_poses(

@@ -136,7 +136,10 @@ class Original:
     Raises:
       DataError: if one of them cannot be decoded.
     """
-    found = self._read_by_time(indices) if self._times else None
+    found = None
+    if self._times:
+      with contextlib.suppress(DataError):  # some formats do not seek
+        found = self._read_by_time(indices)
     if found is None:
       found = self._read_by_count(indices)
     if len(found) < len(indices):

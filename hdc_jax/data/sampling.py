@@ -51,7 +51,7 @@ def spread_starts(
 def random_window(
   rng: np.random.Generator, height: int, width: int, size: int
 ) -> codec.Window:
-  """A square of `size` at random even offsets (chroma is at half resolution)."""
+  """A square of `size` at random even offsets, as half-size chroma needs."""
   top, left = (
     2 * int(rng.integers((side - size) // 2 + 1)) for side in (height, width)
   )

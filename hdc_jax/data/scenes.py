@@ -19,7 +19,7 @@ import numpy as np
 _WAVELENGTH = (0.20, 0.32)
 
 _BEND = 0.02  # amplitude of each of the two waves, of the short side
-_GRAIN = 6.0  # standard deviation, of 255
+_GRAIN = 8.0  # standard deviation, of 255
 
 
 def paint_scene(

@@ -241,6 +241,16 @@ def combine(
   )
 
 
+def remove_others(directory: epath.Path, index: Index) -> None:
+  """Removes shards that an earlier request left and the index does not name."""
+  names = {shard.name for shard in index.shards}
+  for pattern in ("shard-?????-of-?????.array_record", ".shard-*.tmp"):
+    for path in directory.glob(pattern):
+      if path.name not in names:
+        path.unlink()
+        _beside(path).unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def _writing(path: epath.Path) -> Iterator[None]:
   """Turns what ArrayRecord raises into a `DataError` on a shard."""

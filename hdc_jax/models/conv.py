@@ -1,14 +1,16 @@
-"""3D convolution with one kernel layout and a lowering per backend.
+"""3D convolution and max pooling, lowered by platform.
 
-XLA's own 3D convolution is fast on TPU and GPU. On CPU its strided gradients
-are pathological, so there a convolution becomes either a sum over temporal taps
-of 2D convolutions or patches times a matrix. The parameters are the same
-everywhere: a checkpoint moves between backends.
+XLA's own operations are fast on TPU and GPU. On CPU their gradients are not
+(those of strided convolutions are pathological), so there a convolution becomes
+a sum over temporal taps of 2D convolutions, or patches times a matrix, and a
+maximum is taken over slices. The parameters are the same everywhere: a
+checkpoint moves between platforms.
 """
 
 import functools
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -31,7 +33,9 @@ def _output_shape(x: jax.Array, kernel: jax.Array, strides: Triple) -> Triple:
   return tuple((size - k) // s + 1 for size, k, s in sizes)
 
 
-def _tap(x: jax.Array, start: int, count: int, stride: int, axis: int):
+def _tap(
+  x: jax.Array, start: int, count: int, stride: int, axis: int
+) -> jax.Array:
   return jax.lax.slice_in_dim(
     x, start, start + (count - 1) * stride + 1, stride, axis
   )
@@ -102,7 +106,37 @@ def conv_cpu(
   return lowering(x, kernel, strides, padding)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def by_platform(cpu: Callable, default: Callable) -> Callable:
+  """A function that is lowered one way on CPU and another elsewhere.
+
+  The platform is that which a program is compiled for, not the one it is
+  compiled on. It is chosen apart from differentiation, so that only the
+  arguments are kept for the backward pass, on any platform.
+
+  Args:
+    cpu: A differentiable function of arrays.
+    default: The same function, for all other platforms.
+  """
+
+  @jax.custom_vjp
+  def call(*args: jax.Array) -> jax.Array:
+    return jax.lax.platform_dependent(*args, cpu=cpu, default=default)
+
+  def forward(*args: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    return call(*args), args
+
+  def backward(args: tuple[jax.Array, ...], cotangent: jax.Array) -> Any:
+    def gradient(function: Callable) -> Callable:
+      return lambda cotangent, *args: jax.vjp(function, *args)[1](cotangent)
+
+    return jax.lax.platform_dependent(
+      cotangent, *args, cpu=gradient(cpu), default=gradient(default)
+    )
+
+  call.defvjp(forward, backward)
+  return call
+
+
 def conv3d(
   x: jax.Array, kernel: jax.Array, strides: Triple, padding: Triple
 ) -> jax.Array:
@@ -117,37 +151,39 @@ def conv3d(
   Returns:
     [B, T', H', W', O].
   """
-  return jax.lax.platform_dependent(
-    x,
-    kernel,
-    cpu=functools.partial(conv_cpu, strides=strides, padding=padding),
-    default=functools.partial(conv_xla, strides=strides, padding=padding),
-  )
+  shape = {"strides": strides, "padding": padding}
+  return by_platform(
+    functools.partial(conv_cpu, **shape), functools.partial(conv_xla, **shape)
+  )(x, kernel)
 
 
-def _forward(x, kernel, strides, padding):  # noqa: ANN001, ANN202
-  return conv3d(x, kernel, strides, padding), (x, kernel)
+def pool_maxima(x: jax.Array) -> jax.Array:
+  """`max_pool` as maxima of shifted slices, an axis at a time.
+
+  XLA's scatter of the gradient is slow on CPU (4 times this).
+  """
+  for axis in (3, 2, 1):
+    padding = [(0, 0)] * x.ndim
+    padding[axis] = (1, 1)
+    count = (x.shape[axis] - 1) // 2 + 1
+    x = jnp.pad(x, padding, constant_values=-jnp.inf)
+    taps = [_tap(x, start, count, 2, axis) for start in range(3)]
+    x = functools.reduce(jnp.maximum, taps)
+  return x
 
 
-def _backward(strides, padding, residuals, cotangent):  # noqa: ANN001, ANN202
-  # The platform is chosen anew here, outside of differentiation, so that only
-  # the inputs are kept from the forward pass, on any platform.
-  def gradient(lowering: Callable) -> Callable:
-    def apply(x, kernel, cotangent):  # noqa: ANN001, ANN202
-      f = functools.partial(lowering, strides=strides, padding=padding)
-      return jax.vjp(f, x, kernel)[1](cotangent)
-
-    return apply
-
-  return jax.lax.platform_dependent(
-    *residuals,
-    cotangent,
-    cpu=gradient(conv_cpu),
-    default=gradient(conv_xla),
-  )
+def pool_xla(x: jax.Array) -> jax.Array:
+  """`max_pool` as XLA's own operation."""
+  return nn.max_pool(x, (3, 3, 3), (2, 2, 2), ((1, 1),) * 3)
 
 
-conv3d.defvjp(_forward, _backward)
+def max_pool(x: jax.Array) -> jax.Array:
+  """Maxima of 3×3×3 with stride 2 and padding 1, over T, H, W.
+
+  Args:
+    x: [B, T, H, W, C].
+  """
+  return by_platform(pool_maxima, pool_xla)(x)
 
 
 class Conv3D(nn.Module):

@@ -11,9 +11,9 @@ With `stage_sizes=(2, 2, 2, 2)` it is the 18-layer network of the HDC paper:
 |----------|---------------|----------------|-------------------------------|
 | block1   | 16×56×56×64   | 32×112×112×64  | 65,984 / 65,984               |
 | block2   | 8×28×28×64    | 16×56×56×64    | 508,864 / 508,864             |
-| block3   | 4×14×14×128   | 8×28×28×128    | 2,057,472 / 2,065,920         |
-| block4   | 2×7×7×256     | 4×14×14×256    | 8,250,112 / 8,291,840         |
-| block5   | 1×4×4×512     | 2×7×7×512      | 33,019,648 / 33,193,472       |
+| block3   | 4×14×14×128   | 8×28×28×128    | 2,058,176 / 2,066,624         |
+| block4   | 2×7×7×256     | 4×14×14×256    | 8,253,376 / 8,295,104         |
+| block5   | 1×4×4×512     | 2×7×7×512      | 33,030,080 / 33,203,904       |
 """
 
 import functools
@@ -114,7 +114,7 @@ class R3D(nn.Module):
     x = make_conv(self.width, self.stem, (1, 2, 2), name="stem_conv")(x)
     x = nn.relu(make_norm(name="stem_norm")(x))
     endpoints = {"block1": x}
-    x = nn.max_pool(x, (3, 3, 3), (2, 2, 2), ((1, 1),) * 3)
+    x = conv.max_pool(x)
     for stage, size in enumerate(self.stage_sizes):
       for i in range(size):
         x = BasicBlock(

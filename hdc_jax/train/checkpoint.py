@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Any
 
-import jax
 import ml_collections
 import orbax.checkpoint as ocp
 from etils import epath
@@ -34,7 +33,7 @@ class Checkpoints:
   waits for the save under way.
   """
 
-  def __init__(self, workdir: epath.PathLike, keep: int = 2):
+  def __init__(self, workdir: epath.PathLike, keep: int = 2) -> None:
     """Opens `workdir`/checkpoints, which is made when first saved to.
 
     Args:
@@ -134,10 +133,3 @@ def find(reference: epath.PathLike) -> tuple[epath.Path, int]:
   if not steps or (wanted is not None and wanted not in steps):
     raise DataError(f"config.checkpoint: {path} not found; steps: {steps}")
   return workdir, steps[-1] if wanted is None else wanted
-
-
-def abstract(tree: Any, sharding: jax.sharding.Sharding) -> Any:
-  """Shapes and dtypes of `tree`, to be placed by `sharding`."""
-  return jax.tree.map(
-    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree
-  )

@@ -22,7 +22,7 @@ class MetricsWriter:
   A context manager. Only process 0 writes.
   """
 
-  def __init__(self, workdir: epath.PathLike, first_step: int = 0):
+  def __init__(self, workdir: epath.PathLike, first_step: int = 0) -> None:
     """Opens the files, dropping what a run resumed at `first_step` repeats.
 
     Args:
@@ -65,7 +65,7 @@ class Meter:
   The first step of a process, which compiles, does not count as speed.
   """
 
-  def __init__(self, clips_per_step: int):
+  def __init__(self, clips_per_step: int) -> None:
     """Starts at zero.
 
     Args:

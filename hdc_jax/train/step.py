@@ -1,6 +1,6 @@
 """The state of a run and the one function that advances it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -36,25 +36,22 @@ TrainStep = Callable[
 ]
 
 
-def make_init(
+def init_state(
   network: nn.Module,
-  method: base.Method,
   tx: optax.GradientTransformation,
-  *,
-  frames: int,
-  size: int,
-) -> Callable[[jax.Array], TrainState]:
-  """A function from a key to the state before the first step.
+  shape: Sequence[int],
+  seed: int,
+) -> TrainState:
+  """The state before the first step.
 
-  It is traceable, so `jax.eval_shape` of it is the abstract state.
+  Args:
+    network: `base.Network` of the method.
+    tx: The optimizer.
+    shape: Of the views of one video, [1, V, T, H, W, 3].
+    seed: Of the weights.
   """
-
-  def init(key: jax.Array) -> TrainState:
-    shape = (1, len(method.views), frames, size, size, 3)
-    params = network.init(key, jnp.zeros(shape))["params"]
-    return TrainState(jnp.zeros((), jnp.int32), params, tx.init(params))
-
-  return init
+  params = network.init(jax.random.key(seed), jnp.zeros(shape))["params"]
+  return TrainState(jnp.zeros((), jnp.int32), params, tx.init(params))
 
 
 def make_train_step(

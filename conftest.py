@@ -1,0 +1,19 @@
+"""Tests run on eight CPU devices, with typechecked signatures."""
+
+import pathlib
+
+import jax
+from jaxtyping import install_import_hook
+
+CACHE = pathlib.Path(__file__).parent / ".cache" / "jax"
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_compilation_cache_dir", str(CACHE))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+# From here on, these check the shapes and dtypes they are annotated with.
+install_import_hook(
+  ["hdc_jax.losses", "hdc_jax.augment", "hdc_jax.methods"],
+  "beartype.beartype",
+)

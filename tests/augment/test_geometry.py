@@ -1,0 +1,115 @@
+"""Crops and resampling against Pillow and hand-made inputs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from hdc_jax.augment import geometry
+
+
+def canvas_of(rng, frames=3, size=32, still=False):
+  """A random canvas; of one frame repeated if still."""
+  shape = (1 if still else frames, size, size)
+  y = rng.integers(16, 236, shape)
+  uv = rng.integers(16, 241, (shape[0], size // 2, size // 2, 2))
+  repeat = frames if still else 1
+  return geometry.Canvas(
+    jnp.uint8(y.repeat(repeat, 0)), jnp.uint8(uv.repeat(repeat, 0))
+  )
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+  size_in=st.integers(8, 40),
+  size_out=st.integers(4, 40),
+  data=st.data(),
+)
+def test_resize_is_pillows(size_in, size_out, data):
+  """Cropping then resizing bilinearly with Pillow, antialiased."""
+  length = data.draw(st.integers(4, size_in))
+  start = data.draw(st.integers(0, size_in - length))
+  row = np.random.default_rng(size_in).uniform(0, 255, size_in)
+  matrix = geometry.resize_matrix(start, length, size_in, size_out)
+  image = Image.fromarray(np.float32(row[None, start : start + length]))
+  want = image.resize((size_out, 1), Image.Resampling.BILINEAR)
+  np.testing.assert_allclose(matrix @ row, np.asarray(want)[0], atol=2e-2)
+
+
+def test_whole_canvas_at_its_own_size_is_unchanged():
+  np.testing.assert_allclose(
+    geometry.resize_matrix(0, 16, 16, 16), np.eye(16), atol=1e-6
+  )
+
+
+def test_pixels_outside_of_the_crop_do_not_leak():
+  plane = np.zeros((1, 16, 16, 1))
+  plane[:, 4:12, 4:12] = 1.0
+  out = geometry.resample(jnp.asarray(plane), geometry.Box(4, 4, 8, 8), 5)
+  np.testing.assert_allclose(out, 1.0, atol=1e-6)
+
+
+def test_crop_of_a_grey_canvas_is_grey():
+  """Luma 126 of limited range is (126 - 16) / 219 in RGB."""
+  grey = geometry.Canvas(
+    jnp.full((2, 16, 16), 126, jnp.uint8),
+    jnp.full((2, 8, 8, 2), 128, jnp.uint8),
+  )
+  out = geometry.crop(grey, geometry.Box(3, 2, 9, 11), 6)
+  np.testing.assert_allclose(out, 110 / 219, atol=1e-6)
+
+
+def test_centre_crop_keeps_pixels():
+  canvas = canvas_of(np.random.default_rng(0))
+  key = jax.random.key(0)
+  whole = geometry.CentreCrop(32)(key, canvas)
+  part = geometry.CentreCrop(24)(key, canvas)
+  # Luma is copied; chroma is interpolated over a shorter row at the border.
+  np.testing.assert_allclose(
+    part[:, 4:-4, 4:-4], whole[:, 8:-8, 8:-8], atol=1e-5
+  )
+
+
+@pytest.fixture(scope="module")
+def jitter():
+  return jax.jit(jax.vmap(geometry.ScaleJitterCrop(28), in_axes=(0, None)))
+
+
+def test_scale_jitter_shows_every_frame_alike(jitter):
+  still = canvas_of(np.random.default_rng(0), still=True)
+  out = jitter(jax.random.split(jax.random.key(0), 4), still)
+  np.testing.assert_array_equal(out, out[:, :1].repeat(out.shape[1], 1))
+
+
+def test_scale_jitter_draws_sides_and_places(jitter):
+  """A ramp tells the box: its slope the side, its first value the place."""
+  y, x = np.mgrid[:32, :32]
+  sides = {32, 28, 24, 21}
+  for axis, ramp in enumerate((y, x)):
+    canvas = geometry.Canvas(
+      jnp.uint8(16 + 4 * ramp)[None], jnp.full((1, 16, 16, 2), 128, jnp.uint8)
+    )
+    out = jitter(jax.random.split(jax.random.key(1), 64), canvas)
+    luma = out[:, 0, :, :, 0] * 219 / 4
+    line = np.asarray(luma[:, :, 14] if axis == 0 else luma[:, 14, :])
+    # The middle half is free of the borders' one-sided filters.
+    slope = (line[:, 20] - line[:, 8]) / 12
+    drawn = np.round(slope * 28).astype(int)
+    assert set(drawn) == sides
+    start = line[:, 14] - slope * 14.5 + 0.5
+    # A widened triangle over few pixels is not quite linear.
+    assert np.allclose(start, np.round(start), atol=0.2)
+    assert start.min() >= -0.2
+    assert (start + drawn).max() <= 32.2
+    # All places of the smallest crop are reached, the last one included.
+    assert np.round(start[drawn == 21]).max() >= 9
+
+
+def test_flip_is_of_the_whole_clip():
+  frames = jax.random.uniform(jax.random.key(0), (2, 4, 5, 3))
+  for probability, want in ((0.0, frames), (1.0, frames[:, :, ::-1])):
+    flip = geometry.RandomFlip(probability)
+    np.testing.assert_array_equal(flip(jax.random.key(1), frames), want)
