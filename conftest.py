@@ -3,6 +3,7 @@
 import pathlib
 
 import jax
+import pytest
 from jaxtyping import install_import_hook
 
 CACHE = pathlib.Path(__file__).parent / ".cache" / "jax"
@@ -17,3 +18,16 @@ install_import_hook(
   ["hdc_jax.losses", "hdc_jax.augment", "hdc_jax.methods"],
   "beartype.beartype",
 )
+
+from hdc_jax import prepare  # noqa: E402, the import hook comes first
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+  """A prepared data set: 24 videos to train on and 6 to test, 32 pixels."""
+  output = str(tmp_path_factory.mktemp("synthetic"))
+  options = ["--videos=30", "--short_side=32", "--shards=2", "--workers=2"]
+  assert (
+    prepare.main(["--dataset=synthetic", "--output", output, *options]) == 0
+  )
+  return output

@@ -99,12 +99,16 @@ class Workers(Generic[Result]):
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
       )
+    # Processes begin here, deaf to Ctrl-C until `_start_worker` has been run.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
       return self._pool.submit(self._function, *call)
     except BrokenProcessPool as error:  # by an earlier call, not yet taken
       failed = Future()
       failed.set_exception(error)
       return failed
+    finally:
+      signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
   def _shut_down(self, cancel: bool) -> None:
     if self._pool is not None:
@@ -113,8 +117,9 @@ class Workers(Generic[Result]):
 
 
 def _start_worker() -> None:
-  # Ctrl-C reaches the whole process group; only the parent has a say on it.
+  # Ctrl-C reaches all processes; the parent alone has something to say to it.
   signal.signal(signal.SIGINT, signal.SIG_DFL)
+  signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
   threading.Thread(target=_follow_parent, daemon=True).start()
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import grain
 import ml_collections
 import numpy as np
+from absl import flags
 
 from hdc_jax.data import sampling, sources
 from hdc_jax.errors import ConfigError, DataError
@@ -219,6 +220,8 @@ def read_ahead(
   )
   dataset = dataset.to_iter_dataset(options)
   if workers:
+    if not flags.FLAGS.is_parsed():  # Grain's workers ask for some
+      flags.FLAGS.mark_as_parsed()
     dataset = dataset.mp_prefetch(
       grain.MultiprocessingOptions(num_workers=workers)
     )

@@ -136,8 +136,8 @@ def write(
     collections.Counter
   )
   videos, num_frames, skipped = 0, 0, []
-  writer = ArrayRecordWriter(os.fspath(temporary), records.WRITER_OPTIONS)
   try:
+    writer = ArrayRecordWriter(os.fspath(temporary), records.WRITER_OPTIONS)
     for file, result in zip(shard.files, results, strict=True):
       if isinstance(result, Skipped):
         skipped.append(result)
@@ -152,13 +152,13 @@ def write(
       videos += 1
     with _writing(path):
       writer.close()
+    with temporary.open("rb") as file:
+      sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    size = temporary.stat().length
+    temporary.replace(path)
   except BaseException:
     temporary.unlink(missing_ok=True)
     raise
-  with temporary.open("rb") as file:
-    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-  size = temporary.stat().length
-  temporary.replace(path)
   sidecar = Sidecar(
     key=shard.key,
     shard=Shard(shard.name, videos, size, sha256),

@@ -1,0 +1,48 @@
+"""A run small enough to take its steps in milliseconds."""
+
+import numpy as np
+
+from hdc_jax import config as config_lib
+
+
+def config(**changes):
+  """A config of 8-frame clips at 24×24 and a network of width 4.
+
+  Args:
+    **changes: Fields, with '__' for the dot.
+  """
+  made = config_lib.default()
+  made.data.batch_size = 8
+  made.data.frames = 8
+  made.data.canvas = 32
+  made.data.threads = 2
+  made.model.width = 4
+  made.model.stem = (3, 7, 7)
+  made.model.size = 24
+  made.model.dtype = "float32"
+  made.method.dim = 16
+  made.train.steps = 20
+  made.train.log_every = 5
+  made.train.checkpoint_every = 10
+  made.retrieve.clips = 2
+  made.retrieve.batch_size = 8
+  made.retrieve.topk = (1, 5)
+  made.retrieve.label = ("motion", "scene")
+  for field, value in changes.items():
+    *sections, leaf = field.split("__")
+    section = made
+    for name in sections:
+      section = section[name]
+    section[leaf] = value
+  return made
+
+
+def clips(seed, batch=8, count=2, frames=8, canvas=32):
+  """Random clips as the loader gives them."""
+  rng = np.random.default_rng(seed)
+  shape = (batch, count, frames, canvas, canvas)
+  half = (*shape[:3], canvas // 2, canvas // 2, 2)
+  return {
+    "y": rng.integers(16, 236, shape).astype(np.uint8),
+    "uv": rng.integers(16, 241, half).astype(np.uint8),
+  }

@@ -1,0 +1,98 @@
+"""Every config builds and takes a step at reduced size; arguments parse."""
+
+import importlib.util
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from hdc_jax import config as config_lib
+from hdc_jax.errors import ConfigError
+from hdc_jax.train import sharding, trainer
+from tests import small
+
+CONFIGS = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
+
+
+def load(path, arg=""):
+  spec = importlib.util.spec_from_file_location(path.stem, path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module.get_config(arg)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_a_step_at_reduced_size(path):
+  config = load(path)
+  config.data.update(batch_size=2, frames=8, canvas=32)
+  config.model.update(width=2, size=24)
+  made = trainer.make_trainer(config, sharding.make_mesh(1))
+  batch = sharding.to_devices(made.mesh, small.clips(0, batch=2))
+  state, metrics = made.train_step(made.init_state(), batch)
+  assert int(state.step) == 1
+  assert np.isfinite(jax.device_get(metrics["loss"]))
+  assert {t.name[:-1] for t in made.method.terms} == {"spatial", "temporal"}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_fields_and_arguments(path):
+  config = load(path, "task=retrieve")
+  assert config.task == "retrieve"
+  names = config_lib.flatten(config_lib.default()).keys()
+  assert config_lib.flatten(config).keys() == names
+
+
+def test_the_papers_recipe():
+  """RECIPES: HDC on Kinetics-400 with 3D-ResNet18."""
+  (path,) = (p for p in CONFIGS if p.stem == "r3d18")
+  got = config_lib.flatten(load(path))
+  want = {
+    "data.batch_size": 128,
+    "data.frames": 16,
+    "data.stride": 1,
+    "data.canvas": 128,
+    "model.size": 112,
+    "model.width": 64,
+    "model.stem": [7, 7, 7],
+    "model.norm": "instance",
+    "model.shortcut": "A",
+    "model.dtype": "bfloat16",
+    "method.blocks": [3, 4, 5],
+    "method.weights": [0.25, 0.5, 1.0],
+    "method.temperature": 0.07,
+    "method.dim": 128,
+    "optim.lr": 0.1,
+    "optim.momentum": 0.9,
+    "optim.decay": 1e-4,
+    "optim.l2": 5e-5,
+    "augment.scales": [1.0, 0.875, 0.75, 0.66],
+  }
+  assert {name: got[name] for name in want} == want
+
+
+def test_parse_arg():
+  parse = config_lib.parse_arg
+  assert parse("", task="pretrain", n=3) == {"task": "pretrain", "n": 3}
+  got = parse("task=retrieve,n=4,fast", task="", n=3, fast=False)
+  assert got == {"task": "retrieve", "n": 4, "fast": True}
+  with pytest.raises(ConfigError, match="'m' is not one of n"):
+    parse("m=1", n=3)
+  with pytest.raises(ConfigError, match="is not like 3"):
+    parse("n=four", n=3)
+
+
+def test_from_json_gives_tuples_again():
+  config = config_lib.default()
+  saved = config.to_dict() | {"method": {"weights": [1.0, 2.0]}}
+  assert config_lib.from_json(saved).method.weights == (1.0, 2.0)
+  assert config_lib.from_json(config.to_dict()) == config
+
+
+def test_check_same_names_the_field():
+  config, other = config_lib.default(), config_lib.default()
+  other.train.steps = 7
+  config_lib.check_same(config, other, config_lib.DECISIVE, "run")
+  other.augment.jitter.hue = 0.5
+  with pytest.raises(ConfigError, match=r"config\.augment\.jitter\.hue is 0.1"):
+    config_lib.check_same(config, other, config_lib.DECISIVE, "run")

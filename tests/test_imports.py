@@ -1,0 +1,78 @@
+"""Imports go down only, and never to TensorFlow or torch."""
+
+import ast
+import pathlib
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).parents[1] / "hdc_jax"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# What each part may import of this package, besides itself and errors.
+BELOW = {
+  "errors": set(),
+  "config": set(),
+  "progress": set(),
+  "workers": set(),
+  "losses": set(),
+  "augment": set(),
+  "models": {"config"},
+  "methods": {"config", "models", "augment", "losses"},
+  "data": {"config", "progress", "workers"},
+  "train": {"config", "methods", "models", "augment", "losses"},
+  "pictures": set(),
+  "curves": set(),
+  "report": {"train", "curves", "config"},
+  "features": {"augment", "data", "train", "progress"},
+  "prepare": {"data", "progress", "workers"},
+  "pretrain": {"config", "data", "progress", "report", "train"},
+  "retrieve": {
+    "augment",
+    "config",
+    "data",
+    "features",
+    "pictures",
+    "report",
+    "train",
+  },
+  "main": {"config", "pretrain", "retrieve"},
+}
+# What else each may not import.
+FORBIDDEN = {
+  "data": {"jax", "flax", "optax"},
+  "losses": {"flax", "optax", "grain"},
+  "augment": {"flax", "optax", "grain"},
+}
+
+
+def imports(path):
+  """Full names of all that a module imports."""
+  names = set()
+  for node in ast.walk(ast.parse(path.read_text())):
+    if isinstance(node, ast.Import):
+      names |= {alias.name for alias in node.names}
+    elif isinstance(node, ast.ImportFrom):
+      assert node.level == 0, f"{path}: relative import"
+      names |= {f"{node.module}.{alias.name}" for alias in node.names}
+  return names
+
+
+@pytest.mark.parametrize(
+  "path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE))
+)
+def test_direction(path):
+  part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+  names = imports(path)
+  tops = {name.split(".")[0] for name in names}
+  assert not tops & {"tensorflow", "torch", "torchvision", "clu"}
+  assert not tops & FORBIDDEN.get(part, set())
+  if part == "__init__":
+    return
+  inner = {n.split(".")[1] for n in names if n.startswith("hdc_jax.")}
+  extra = inner - BELOW[part] - {part, "errors"}
+  assert not extra, f"{path.name} imports {extra}"
+
+
+def test_every_part_is_listed():
+  parts = {p.relative_to(PACKAGE).parts[0] for p in MODULES}
+  assert {p.removesuffix(".py") for p in parts} - {"__init__"} == set(BELOW)

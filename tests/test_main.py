@@ -1,0 +1,158 @@
+"""The command line: what it does, and one clear line for what it cannot."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+SMALL = (
+  "--config.data.batch_size=4",
+  "--config.data.frames=4",
+  "--config.data.canvas=32",
+  "--config.model.size=16",
+  "--config.model.width=2",
+  "--config.method.blocks=(5,)",
+  "--config.method.weights=(1.0,)",
+)
+
+
+def command(*args):
+  return [sys.executable, "-m", "hdc_jax.main", *args]
+
+
+def environment():
+  return os.environ | {
+    "JAX_PLATFORMS": "cpu",
+    "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
+  }
+
+
+def run(*args):
+  return subprocess.run(
+    command(*args),
+    cwd=ROOT,
+    env=environment(),
+    capture_output=True,
+    text=True,
+    timeout=300,
+    check=False,
+  )
+
+
+TINY = "--config=configs/tiny.py"
+
+BAD = {
+  "no config": ((), 2, "--config is not set"),
+  "no such file": (("--config=configs/tny.py",), 2, "configs/tny.py"),
+  "no workdir": ((TINY,), 2, "--workdir is not set"),
+  "unknown flag": ((TINY, "--wrkdir=x"), 2, "wrkdir"),
+  "unknown field": (
+    (TINY, "--workdir=x", "--config.optim.lrr=1"),
+    2,
+    "config.optim: 'lrr' is not one of lr, momentum, decay, l2; did you mean "
+    "'lr'?",
+  ),
+  "unknown section": (
+    (TINY, "--workdir=x", "--config.optm.lr=1"),
+    2,
+    "did you mean 'optim'?",
+  ),
+  "mistyped value": (
+    (TINY, "--workdir=x", "--config.data.frames=many"),
+    2,
+    "config.data.frames=many",
+  ),
+  "unknown argument": (
+    (f"{TINY}:taks=retrieve", "--workdir=x"),
+    2,
+    "config argument: 'taks' is not one of task",
+  ),
+  "unknown task": (
+    (f"{TINY}:task=train", "--workdir=x"),
+    2,
+    "config.task: 'train' is not one of pretrain, retrieve",
+  ),
+  "unknown method": (
+    (TINY, "--workdir=x", "--config.data.path=x", "--config.method.name=hcd"),
+    2,
+    "method.name: 'hcd' is not one of hdc",
+  ),
+  "no data": ((TINY, "--workdir=x"), 2, "config.data.path is not set"),
+  "missing data": (
+    (TINY, "--workdir=x", "--config.data.path=/nowhere"),
+    3,
+    "/nowhere",
+  ),
+  "uneven batch": (
+    (TINY, "--workdir=x", "--config.data.path=x", "--config.data.batch_size=0"),
+    2,
+    "config.data.batch_size=0",
+  ),
+  "stray argument": ((TINY, "--workdir=x", "pretrain"), 2, "'pretrain'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line(case):
+  args, code, message = BAD[case]
+  done = run(*args)
+  assert done.returncode == code, done.stderr
+  (line,) = done.stderr.strip().splitlines()
+  assert line.startswith("error: ")
+  assert message in line
+
+
+def test_debug_shows_the_traceback():
+  done = run(TINY, "--workdir=x", "--config.debug")
+  assert done.returncode == 2
+  assert "Traceback" in done.stderr
+  assert "error: config.data.path is not set" in done.stderr
+
+
+def test_help_teaches():
+  done = run("--help")
+  assert "--config=configs/r3d18.py" in done.stdout
+  assert "--workdir" in done.stdout
+
+
+def test_ctrl_c_saves_and_a_rerun_goes_on(prepared, tmp_path):
+  """A real process: interrupted, resumed, with its ids at debug level."""
+  args = (
+    TINY,
+    f"--config.data.path={prepared}",
+    f"--workdir={tmp_path}",
+    "--config.train.steps=100000",
+    "--config.debug",
+    *SMALL,
+  )
+  process = subprocess.Popen(
+    command(*args),
+    cwd=ROOT,
+    env=environment(),
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  seen = []
+  for line in process.stderr:
+    seen.append(line)
+    if sum("batch of" in earlier for earlier in seen) >= 5:
+      break
+  process.send_signal(signal.SIGINT)
+  stderr = "".join(seen) + process.communicate(timeout=120)[1]
+  assert process.returncode == 5, stderr
+  assert "error: stopped by SIGINT at step" in stderr
+  assert "batch of synthetic" in stderr or "batch of" in stderr
+  (saved,) = (int(p.name) for p in (tmp_path / "checkpoints").iterdir())
+
+  done = run(
+    *args[: -len(SMALL) - 2], f"--config.train.steps={saved + 2}", *SMALL
+  )
+  assert done.returncode == 0, done.stderr
+  assert f"resuming {tmp_path} at step {saved}" in done.stderr
+  assert f"{saved + 2}/{saved + 2} steps" in done.stderr

@@ -1,0 +1,101 @@
+"""The step on one device and on eight: equal, and only embeddings gathered."""
+
+import re
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from hdc_jax.errors import ConfigError
+from hdc_jax.train import sharding, trainer
+from tests import small
+
+STEPS = 3
+
+
+@pytest.fixture(scope="module")
+def made():
+  """Trainers on 1 and 8 devices."""
+  config = small.config()
+  return {
+    n: trainer.make_trainer(config, sharding.make_mesh(n)) for n in (1, 8)
+  }
+
+
+@pytest.fixture(scope="module")
+def advanced(made):
+  """States and metrics after each of a few steps, by number of devices."""
+  runs = {}
+  for devices, run in made.items():
+    state, history = run.init_state(), []
+    for step in range(STEPS):
+      batch = sharding.to_devices(run.mesh, small.clips(step))
+      state, metrics = run.train_step(state, batch)
+      history.append(jax.device_get((state.params, metrics)))
+    runs[devices] = history
+  return runs
+
+
+def test_devices_do_not_change_the_result(advanced):
+  """Loss, gradient norm, every term and the updated params."""
+  for (params_1, metrics_1), (params_8, metrics_8) in zip(
+    advanced[1], advanced[8], strict=True
+  ):
+    chex.assert_trees_all_close(metrics_1, metrics_8, rtol=2e-4, atol=2e-5)
+    chex.assert_trees_all_close(params_1, params_8, rtol=1e-3, atol=2e-5)
+
+
+def test_steps_change_the_params(advanced, made):
+  before = jax.device_get(made[1].init_state().params)
+  (after, _), *_ = advanced[1]
+  changed = jax.tree.map(lambda a, b: not np.array_equal(a, b), before, after)
+  assert all(jax.tree.leaves(changed))
+
+
+def test_metrics_name_every_term(advanced):
+  _, metrics = advanced[1][0]
+  terms = [f"{c}{b}" for b in (3, 4, 5) for c in ("spatial", "temporal")]
+  want = {f"{m}/{t}" for m in ("loss", "accuracy") for t in terms}
+  assert set(metrics) == want | {"loss", "grad_norm"}
+  weights = {"3": 0.25, "4": 0.5, "5": 1.0}
+  total = sum(weights[t[-1]] * metrics[f"loss/{t}"] for t in terms)
+  np.testing.assert_allclose(metrics["loss"], total, rtol=1e-5)
+
+
+def test_negatives_are_global(advanced):
+  """With the negatives of its own device only, a loss near log 1 = 0."""
+  _, metrics = advanced[8][0]
+  assert metrics["loss/spatial5"] > 0.6 * np.log(8)
+
+
+def test_only_embeddings_are_gathered(made):
+  """What crosses devices forward is [B, N, D], never activations."""
+  run = made[8]
+  batch = sharding.to_devices(run.mesh, small.clips(0))
+  text = run.train_step.lower(run.init_state(), batch).compile().as_text()
+  config = small.config()
+  kinds = "all-gather|all-to-all|collective-permute|reduce-scatter"
+  gathers = re.findall(rf"= (.*?) (?:{kinds})(?:-start)?\(", text)
+  assert gathers, "no collective: are the negatives global?"
+  positions = 2  # of block 3, the most
+  largest = config.data.batch_size * positions * config.method.dim
+  for shapes in gathers:
+    for dims in re.findall(r"\w+\[([\d,]*)\]", shapes):
+      size = np.prod([int(d) for d in dims.split(",") if d], dtype=int)
+      assert size <= largest, f"gathers {shapes}"
+  # Each of the six terms needs the keys of all devices.
+  assert len(gathers) >= 6
+
+
+def test_no_recompilation(advanced, made):
+  assert len(advanced[1]) == STEPS
+  assert made[1].train_step._cache_size() == 1
+  assert made[8].train_step._cache_size() == 1
+
+
+def test_uneven_batch_is_refused():
+  with pytest.raises(ConfigError, match=r"batch_size=9.*use 8 or 16"):
+    trainer.make_trainer(
+      small.config(data__batch_size=9), sharding.make_mesh(8)
+    )
