@@ -1,12 +1,28 @@
-"""Videos to test with: small generated ones, and real ones where present."""
+"""Eight devices, typechecked signatures, and videos to test with."""
 
 import pathlib
 
 import av
+import jax
 import numpy as np
 import pytest
+from jaxtyping import install_import_hook
 
-REAL_CLIPS = pathlib.Path(__file__).parents[1].parent / "shared" / "clips"
+ROOT = pathlib.Path(__file__).parents[1]
+REAL_CLIPS = ROOT.parent / "shared" / "clips"
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+# From here on, these check the shapes and dtypes they are annotated with.
+install_import_hook(
+  ["hdc_jax.losses", "hdc_jax.augment", "hdc_jax.methods"],
+  "beartype.beartype",
+)
+
+from hdc_jax import prepare  # noqa: E402, the import hook comes first
 
 
 @pytest.fixture(scope="session")
@@ -93,3 +109,14 @@ def _moving_pattern(t, height, width):
   image = (127.5 + 50 * waves).clip(0, 255).astype(np.uint8)
   image[:16, :16] = (37 * t) % 200 + 20
   return image
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+  """A prepared data set: 24 videos to train on and 6 to test, 32 pixels."""
+  output = str(tmp_path_factory.mktemp("synthetic"))
+  options = ["--videos=30", "--short_side=32", "--shards=2", "--workers=2"]
+  assert (
+    prepare.main(["--dataset=synthetic", "--output", output, *options]) == 0
+  )
+  return output

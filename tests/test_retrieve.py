@@ -1,5 +1,6 @@
 """Retrieval against brute force, and a whole run of the task."""
 
+import itertools
 import json
 
 import jax
@@ -87,11 +88,11 @@ def test_parts_of_a_video(prepared):
   parts = evaluation.parts_of(0, video, "scene")
   assert parts[0].first == 0
   assert parts[-1].stop == video.num_frames
-  assert all(a.stop == b.first for a, b in zip(parts, parts[1:], strict=False))
+  assert all(a.stop == b.first for a, b in itertools.pairwise(parts))
   for part in parts:
     assert video.label("scene", part.first) == part.label
     assert video.label("scene", part.stop - 1) == part.label
-  with pytest.raises(DataError, match="'speed'.*motion, scene"):
+  with pytest.raises(DataError, match=r"'speed'.*motion, scene"):
     evaluation.parts_of(0, video, "speed")
 
 

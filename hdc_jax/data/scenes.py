@@ -14,8 +14,8 @@ from collections.abc import Callable
 import numpy as np
 
 # Wavelength of the patterns, the same for all families, as a fraction of the
-# short side: were some families coarser, an object moving over them would
-# flicker more slowly and its motion would tell the scene.
+# short side. Were some families coarser, an object moving over them would
+# flicker more slowly, and its motion might tell the scene.
 _WAVELENGTH = (0.20, 0.32)
 
 _BEND = 0.02  # amplitude of each of the two waves, of the short side

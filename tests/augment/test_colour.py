@@ -33,14 +33,14 @@ def test_yuv_primaries(yuv, rgb):
 def test_yuv_is_ffmpegs():
   """A flat picture of every colour, converted by swscale."""
   rng = np.random.default_rng(0)
-  for y, u, v in rng.integers((16, 100, 100), (236, 156, 156), (20, 3)):
+  for y, u, v in rng.integers((16, 60, 60), (236, 196, 196), (20, 3)):
     planes = np.concatenate(
       [np.full((16, 16), y), np.full((4, 16), u), np.full((4, 16), v)]
     ).astype(np.uint8)
     frame = av.VideoFrame.from_ndarray(planes, "yuv420p")
     want = frame.to_ndarray(format="rgb24")[8, 8] / 255
     got = colour.yuv_to_rgb(jnp.float32([y, u, v]).reshape(1, 1, 1, 3))
-    np.testing.assert_allclose(got[0, 0, 0], want, atol=2 / 255)
+    np.testing.assert_allclose(got[0, 0, 0], want, atol=3 / 255)
 
 
 def frames(seed=0, still=False):
