@@ -1,7 +1,7 @@
 """Features of evaluation clips under one or more sets of weights."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -11,10 +11,15 @@ import ml_collections
 import numpy as np
 from jax.sharding import Mesh
 
+from hdc_jax import config as config_lib
 from hdc_jax.augment import geometry, views
 from hdc_jax.data import evaluation, loader, sources
 from hdc_jax.progress import Progress
 from hdc_jax.train import sharding
+
+Encoder = Callable[
+  [Mapping[str, Any], Mapping[str, np.ndarray]], dict[str, jax.Array]
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +61,51 @@ def pool(features: jax.Array) -> jax.Array:
   return pooled.reshape(len(pooled), -1)
 
 
+def make_encoder(
+  backbone: nn.Module, config: ml_collections.ConfigDict, mesh: Mesh
+) -> Encoder:
+  """The jitted function from weights by name and clips to features by name.
+
+  Args:
+    backbone: From clips to endpoints.
+    config: `model.size` and `retrieve.endpoint` are used.
+    mesh: To spread each batch over.
+
+  Returns:
+    A function of weights and 'y', 'uv' clips, whose first call raises a
+    ConfigError if the backbone has no such endpoint.
+  """
+  centre = views.View("centre", 0, geometry.CentreCrop(config.model.size))
+
+  def encode(weights: Mapping[str, Any], clips: Any) -> dict[str, jax.Array]:
+    shown = views.make_views([centre], jax.random.key(0), clips)[:, 0]
+
+    def features(params: Any) -> jax.Array:
+      endpoints = backbone.apply({"params": params}, shown)
+      return pool(
+        config_lib.choose(
+          "config.retrieve.endpoint", config.retrieve.endpoint, endpoints
+        )
+      )
+
+    return {name: features(params) for name, params in weights.items()}
+
+  everywhere = sharding.replicated(mesh)
+  jitted = jax.jit(
+    encode,
+    in_shardings=(everywhere, sharding.batched(mesh)),
+    out_shardings=everywhere,
+  )
+  return lambda weights, clips: jitted(
+    weights, sharding.to_devices(mesh, clips)
+  )
+
+
 def extract(
-  backbone: nn.Module,
+  encode: Encoder,
   weights: Mapping[str, Any],
   source: sources.Source,
   config: ml_collections.ConfigDict,
-  mesh: Mesh,
   *,
   split: str,
   label: str,
@@ -69,31 +113,14 @@ def extract(
   """Encodes every part of every video of a split, averaging over its clips.
 
   Args:
-    backbone: From clips to endpoints.
+    encode: From `make_encoder`.
     weights: Params of the backbone by name; clips are decoded once for all.
     source: Of the videos.
-    config: `data`, `model.size` and `retrieve` are used.
-    mesh: To spread each batch over.
+    config: `data` and `retrieve` are used.
     split: Of the dataset.
     label: By which videos are parted.
   """
   options = config.retrieve
-  centre = views.View("centre", 0, geometry.CentreCrop(config.model.size))
-
-  def encode(weights: Mapping[str, Any], clips: Any) -> dict[str, jax.Array]:
-    shown = views.make_views([centre], jax.random.key(0), clips)[:, 0]
-    return {
-      name: pool(backbone.apply({"params": params}, shown)[options.endpoint])
-      for name, params in weights.items()
-    }
-
-  everywhere = sharding.replicated(mesh)
-  encode = jax.jit(
-    encode,
-    in_shardings=(everywhere, sharding.batched(mesh)),
-    out_shardings=everywhere,
-  )
-
   parts: list[evaluation.Part] = []
   total = len(source.index.split(split))
 
@@ -110,8 +137,7 @@ def extract(
   encoded: dict[str, list[np.ndarray]] = {name: [] for name in weights}
   batches = evaluation.rebatch(clips_of_videos(), options.batch_size)
   for clips, count in batches:
-    outputs = encode(weights, sharding.to_devices(mesh, clips))
-    for name, output in jax.device_get(outputs).items():
+    for name, output in jax.device_get(encode(weights, clips)).items():
       encoded[name].append(output[:count])
   vectors = {
     name: np.concatenate(chunks)

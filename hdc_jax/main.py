@@ -94,7 +94,7 @@ def main(argv: Sequence[str]) -> int:
     task = config_lib.choose("config.task", config.task, TASKS)
     task(config, workdir)
   except HdcError as error:
-    if "--config.debug" in argv:
+    if any(arg.startswith("--config.debug") for arg in argv):
       traceback.print_exc()
     print(f"error: {error}", file=sys.stderr)
     return error.exit_code

@@ -159,7 +159,7 @@ def train(
     def fetch(step: int, scalars: Metrics) -> None:
       """Waits for a step's metrics, and reports them."""
       scalars = {k: float(v) for k, v in jax.device_get(scalars).items()}
-      guards.check_finite(step, scalars["loss"])
+      guards.check_finite(step, scalars)
       shown = meter.update(scalars, feed.take_wait())
       if step % config.train.log_every == 0 or step == steps:
         writer.write(step, meter.flush())

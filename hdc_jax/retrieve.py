@@ -21,17 +21,13 @@ from etils import epath
 from jax.sharding import Mesh
 
 from hdc_jax import config as config_lib
-from hdc_jax import features, pictures, report
-from hdc_jax.augment import colour
-from hdc_jax.data import evaluation, loader, sampling, sources
+from hdc_jax import features, report, sheets
+from hdc_jax.data import loader, sources
 from hdc_jax.train import checkpoint, metrics, sharding, trainer
 
 _log = logging.getLogger(__name__)
 
 _QUERY_BLOCK = 1024
-_PICTURED_QUERIES = 8
-_PICTURED_NEIGHBOURS = 5
-_FRAMES_PER_SHOT = 4
 
 
 @functools.partial(jax.jit, static_argnames="k")
@@ -101,21 +97,23 @@ def hit_rates(hits: np.ndarray, ks: Sequence[int]) -> dict[str, float]:
   return {f"top{k}": 100.0 * hits[:, :k].any(axis=1).mean() for k in ks}
 
 
+@functools.cache
+def _chance(others: int, size: int, k: int) -> float:
+  """That `k` draws of `size`, of which `others` are wrong, hit once."""
+  return 1.0 - comb(others, k) / comb(size, k)
+
+
 def chance_rates(
-  query_labels: np.ndarray, gallery_labels: np.ndarray, ks: Sequence[int]
+  queries: features.Features, gallery: features.Features, ks: Sequence[int]
 ) -> dict[str, float]:
   """What `hit_rates` are in expectation for neighbours drawn at random."""
-  size = len(gallery_labels)
-
-  def rate(label: int, k: int) -> float:
-    others = int(np.sum(gallery_labels != label))
-    return 1.0 - comb(others, k) / comb(size, k)
-
-  return {
-    f"top{k}": 100.0
-    * float(np.mean([rate(q, min(k, size)) for q in query_labels]))
-    for k in ks
-  }
+  sums = dict.fromkeys(ks, 0.0)
+  for part in queries.parts:
+    rest = gallery.labels[gallery.videos != part.video]
+    others = int(np.sum(rest != part.label))
+    for k in ks:
+      sums[k] += _chance(others, len(rest), min(k, len(rest)))
+  return {f"top{k}": 100.0 * sums[k] / len(queries.parts) for k in ks}
 
 
 def load_weights(
@@ -187,20 +185,19 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     _log.info("%s holds this result already", workdir)
   else:
     epath.Path(workdir).mkdir(parents=True, exist_ok=True)
+    encode = features.make_encoder(backbone, config, mesh)
     rows = []
     for label in options.label:
-      rows += retrieve_label(
-        config, workdir, backbone, weights, source, mesh, label
-      )
+      rows += retrieve_label(config, workdir, encode, weights, source, label)
     result = metrics.write_result(workdir, stamp | {"rows": rows})
   print(format_table(result["rows"]))
-  sheets = [
-    (f"Nearest neighbours by {label}", sheet_path(workdir, label))
+  drawn = [
+    (f"Nearest neighbours by {label}", sheets.sheet_path(workdir, label))
     for label in options.label
   ]
   run_of_checkpoint = checkpoint.find(origin)[0]
   page = report.write(
-    workdir, runs=[run_of_checkpoint, workdir], pictures=sheets
+    workdir, runs=[run_of_checkpoint, workdir], pictures=drawn
   )
   print(f"report: {page}")
   return result
@@ -209,10 +206,9 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
 def retrieve_label(
   config: ml_collections.ConfigDict,
   workdir: str,
-  backbone: nn.Module,
+  encode: features.Encoder,
   weights: dict[str, Any],
   source: sources.Source,
-  mesh: Mesh,
   label: str,
 ) -> list[dict[str, Any]]:
   """Measures one label, and draws a sheet of neighbours.
@@ -222,9 +218,7 @@ def retrieve_label(
   """
   options = config.retrieve
   gallery, queries = (
-    features.extract(
-      backbone, weights, source, config, mesh, split=split, label=label
-    )
+    features.extract(encode, weights, source, config, split=split, label=label)
     for split in (options.gallery, options.query)
   )
   depth = min(max(options.topk), len(gallery.parts))
@@ -238,67 +232,20 @@ def retrieve_label(
       depth,
     )
     hits = gallery.labels[neighbours] == queries.labels[:, None]
+    hits &= gallery.videos[neighbours] != queries.videos[:, None]
     if name == "trained":
-      draw_sheet(config, workdir, source, label, queries, gallery, neighbours)
+      sheets.draw_sheet(
+        config, workdir, source, label, queries, gallery, neighbours
+      )
     rates = hit_rates(hits, options.topk)
     rows.append(
       {"name": f"{label}/{name}", "label": label, "network": name} | rates
     )
-  chance = chance_rates(queries.labels, gallery.labels, options.topk)
+  chance = chance_rates(queries, gallery, options.topk)
   rows.append(
     {"name": f"{label}/chance", "label": label, "network": "chance"} | chance
   )
   return rows
-
-
-def sheet_path(workdir: str, label: str) -> epath.Path:
-  """Where the sheet of neighbours by a label is."""
-  return epath.Path(workdir) / f"neighbours-{label}.png"
-
-
-def draw_sheet(
-  config: ml_collections.ConfigDict,
-  workdir: str,
-  source: sources.Source,
-  label: str,
-  queries: features.Features,
-  gallery: features.Features,
-  neighbours: np.ndarray,
-) -> None:
-  """Draws evenly spread queries with their nearest neighbours."""
-  names = source.index.labels[label]
-
-  def shoot(part: evaluation.Part) -> pictures.Shot:
-    video = source[part.video]
-    start, stop = part.first, part.stop
-    span = sampling.clip_span(config.data.frames, config.data.stride)
-    start = max(start, (start + stop - span) // 2)
-    stop = min(stop, start + span)
-    indices = np.linspace(start, stop - 1, _FRAMES_PER_SHOT).astype(int)
-    window = sampling.centre_window(
-      video.height, video.width, config.data.canvas
-    )
-    y, uv = video.read(indices, window)
-    chroma = uv.repeat(2, axis=1).repeat(2, axis=2)
-    yuv = np.concatenate([y[..., None], chroma], axis=-1).astype(np.float32)
-    rgb = jax.device_get(colour.yuv_to_rgb(jnp.asarray(yuv)))
-    return pictures.Shot(
-      (255 * rgb).round().astype(np.uint8), names[part.label]
-    )
-
-  count = min(_PICTURED_QUERIES, len(queries.parts))
-  matches = []
-  for i in np.linspace(0, len(queries.parts) - 1, count).astype(int):
-    found = [gallery.parts[j] for j in neighbours[i, :_PICTURED_NEIGHBOURS]]
-    matches.append(
-      pictures.Match(
-        shoot(queries.parts[i]),
-        [shoot(part) for part in found],
-        [part.label == queries.parts[i].label for part in found],
-      )
-    )
-  if jax.process_index() == 0:
-    pictures.contact_sheet(matches, sheet_path(workdir, label))
 
 
 def format_table(rows: Sequence[dict[str, Any]]) -> str:

@@ -185,17 +185,19 @@ def test_a_loss_that_is_not_finite_stops(
 
   patched = trainer.Trainer(**{**compiled.__dict__, "train_step": poisoned})
   monkeypatch.setattr(trainer, "make_trainer", lambda *_: patched)
-  with pytest.raises(NonFiniteError, match="the loss of step 10 is nan"):
+  with pytest.raises(NonFiniteError, match="loss of step 10 is nan"):
     pretrain.run(small.config(data__path=prepared), str(tmp_path))
   with checkpoint.Checkpoints(tmp_path) as saved:
     assert saved.steps == []
 
 
-@pytest.mark.parametrize("loss", [float("nan"), float("inf"), -float("inf")])
-def test_check_finite(loss):
-  guards.check_finite(3, 1.0)
-  with pytest.raises(NonFiniteError, match="step 3"):
-    guards.check_finite(3, loss)
+@pytest.mark.parametrize("name", ["loss", "grad_norm"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_check_finite(name, value):
+  fine = {"loss": 1.0, "grad_norm": 2.0}
+  guards.check_finite(3, fine)
+  with pytest.raises(NonFiniteError, match=f"{name} of step 3"):
+    guards.check_finite(3, fine | {name: value})
 
 
 def test_a_damaged_checkpoint_is_named(whole, compiled, tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 import signal
+from collections.abc import Mapping
 from types import FrameType
 
 from hdc_jax.errors import NonFiniteError
@@ -35,14 +36,21 @@ class StopSignal:
     signal.signal(number, self._previous[number])
 
 
-def check_finite(step: int, loss: float) -> None:
-  """Stops a run whose loss is not finite.
+def check_finite(step: int, scalars: Mapping[str, float]) -> None:
+  """Stops a run whose loss or gradient is not finite.
+
+  The gradient too, since it is what the saved weights were updated with.
+
+  Args:
+    step: That gave them.
+    scalars: With 'loss' and 'grad_norm'.
 
   Raises:
     NonFiniteError: Naming the step.
   """
-  if not math.isfinite(loss):
-    raise NonFiniteError(
-      f"the loss of step {step} is {loss}: lower config.optim.lr, or rerun to "
-      "go on from the last checkpoint"
-    )
+  for name in ("loss", "grad_norm"):
+    if not math.isfinite(scalars[name]):
+      raise NonFiniteError(
+        f"{name} of step {step} is {scalars[name]}: lower config.optim.lr, or "
+        "rerun to go on from the last checkpoint"
+      )

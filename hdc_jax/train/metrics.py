@@ -151,7 +151,7 @@ def write_result(
     path.mkdir(parents=True, exist_ok=True)
     partial = path / (RESULT + ".partial")
     partial.write_text(json.dumps(result, indent=2) + "\n")
-    partial.rename(path / RESULT)
+    partial.replace(path / RESULT)
   return result
 
 
