@@ -17,7 +17,6 @@ line: --config.optim.lr=0.05. Exit codes are listed in hdc_jax/errors.py.
 import logging
 import re
 import sys
-import traceback
 from collections.abc import Sequence
 
 import ml_collections
@@ -30,6 +29,8 @@ from hdc_jax import pretrain, retrieve
 from hdc_jax.errors import ConfigError, HdcError
 
 TASKS = {"pretrain": pretrain.run, "retrieve": retrieve.run}
+
+_log = logging.getLogger("hdc_jax.main")
 
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file(
@@ -52,11 +53,13 @@ def parse(argv: Sequence[str]) -> tuple[ml_collections.ConfigDict, str]:
   try:
     others = FLAGS(argv)
   except flags.Error as error:
-    raise ConfigError(f"{error}; see --help") from error
+    # An error within a config file arrives as its whole traceback.
+    text = str(error).strip().splitlines()[-1]
+    raise ConfigError(
+      f"{text.split('ConfigError: ')[-1]}; see --help"
+    ) from error
   except (AttributeError, KeyError):
-    # A field that the config does not have: say which, and what it does have.
-    found = (re.match(r"--?config\.([\w.]+)", arg) for arg in argv)
-    config_lib.check_fields(FLAGS.config, (m[1] for m in found if m))
+    check_fields(argv)
     raise
   config_lib.require("--config", FLAGS.config, "name a file in configs/")
   if not isinstance(FLAGS.config, ml_collections.ConfigDict):
@@ -67,6 +70,19 @@ def parse(argv: Sequence[str]) -> tuple[ml_collections.ConfigDict, str]:
   if others[1:]:
     raise ConfigError(f"unexpected argument {others[1]!r}; see --help")
   return FLAGS.config, FLAGS.workdir
+
+
+def check_fields(argv: Sequence[str]) -> None:
+  """Raises a ConfigError on `--config.field` if the config has no such field.
+
+  The flag library knows that something is wrong, but not what there is instead.
+  """
+  plain = flags.FlagValues()
+  config_flags.DEFINE_config_file("config", flag_values=plain, sys_argv=[])
+  fields = [re.match(r"--?config\.([\w.]+)", arg) for arg in argv]
+  others = [arg for arg, m in zip(argv, fields, strict=True) if not m]
+  plain(others, known_only=True)
+  config_lib.check_fields(plain.config, (m[1] for m in fields if m))
 
 
 def set_up_logging(debug: bool) -> None:
@@ -88,14 +104,16 @@ def main(argv: Sequence[str]) -> int:
   Returns:
     The exit code, see `errors`.
   """
+  set_up_logging(any(arg.startswith("--config.debug") for arg in argv))
+  if {"--help", "-h"} & set(argv):
+    print(f"{__doc__}\nFlags:\n{FLAGS.main_module_help()}")
+    return 0
   try:
     config, workdir = parse(argv)
-    set_up_logging(config.debug)
     task = config_lib.choose("config.task", config.task, TASKS)
     task(config, workdir)
   except HdcError as error:
-    if any(arg.startswith("--config.debug") for arg in argv):
-      traceback.print_exc()
+    _log.debug("where it was raised:", exc_info=True)
     print(f"error: {error}", file=sys.stderr)
     return error.exit_code
   return 0

@@ -113,9 +113,9 @@ def _moving_pattern(t, height, width):
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
-  """A prepared data set: 24 videos to train on and 6 to test, 32 pixels."""
+  """A prepared data set: 24 videos to train on and 6 to test, 40 pixels."""
   output = str(tmp_path_factory.mktemp("synthetic"))
-  options = ["--videos=30", "--short_side=32", "--shards=2", "--workers=2"]
+  options = ["--videos=30", "--short_side=40", "--shards=2", "--workers=2"]
   assert (
     prepare.main(["--dataset=synthetic", "--output", output, *options]) == 0
   )

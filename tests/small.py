@@ -6,7 +6,7 @@ from hdc_jax import config as config_lib
 
 
 def config(**changes):
-  """A config of 8-frame clips at 24×24 and a network of width 4.
+  """A config of 8-frame clips at 36×36 and a network of width 4.
 
   Args:
     **changes: Fields, with '__' for the dot.
@@ -14,11 +14,11 @@ def config(**changes):
   made = config_lib.default()
   made.data.batch_size = 8
   made.data.frames = 8
-  made.data.canvas = 32
+  made.data.canvas = 40
   made.data.threads = 2
   made.model.width = 4
   made.model.stem = (3, 7, 7)
-  made.model.size = 24
+  made.model.size = 36
   made.model.dtype = "float32"
   made.method.dim = 16
   made.train.steps = 20
@@ -37,7 +37,7 @@ def config(**changes):
   return made
 
 
-def clips(seed, batch=8, count=2, frames=8, canvas=32):
+def clips(seed, batch=8, count=2, frames=8, canvas=40):
   """Random clips as the loader gives them."""
   rng = np.random.default_rng(seed)
   shape = (batch, count, frames, canvas, canvas)

@@ -25,8 +25,8 @@ def load(path, arg=""):
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_a_step_at_reduced_size(path):
   config = load(path)
-  config.data.update(batch_size=2, frames=8, canvas=32)
-  config.model.update(width=2, size=24)
+  config.data.update(batch_size=2, frames=8, canvas=40)
+  config.model.update(width=2, size=36)
   made = trainer.make_trainer(config, sharding.make_mesh(1))
   batch = sharding.to_devices(made.mesh, small.clips(0, batch=2))
   state, metrics = made.train_step(made.init_state(), batch)

@@ -55,7 +55,7 @@ BAD = {
   "unknown field": (
     (TINY, "--workdir=x", "--config.optim.lrr=1"),
     2,
-    "config.optim: 'lrr' is not one of lr, momentum, decay, l2; did you mean "
+    "config.optim: 'lrr' is not one of decay, l2, lr, momentum; did you mean "
     "'lr'?",
   ),
   "unknown section": (

@@ -13,11 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-# Wavelength of the patterns, the same for all families, as a fraction of the
-# short side. Were some families coarser, an object moving over them would
-# flicker more slowly, and its motion might tell the scene.
-_WAVELENGTH = (0.20, 0.32)
-
+_VARIATION = (0.92, 1.08)  # of the wavelength within a family
 _BEND = 0.02  # amplitude of each of the two waves, of the short side
 _GRAIN = 8.0  # standard deviation, of 255
 
@@ -42,7 +38,8 @@ def paint_scene(
   y, x = np.mgrid[:height, :width]
   y, x = (y - (height - 1) / 2) / side, (x - (width - 1) / 2) / side
   x, y = _bend(rng, x, y)
-  field = _FAMILIES[SCENES[family]](rng, x, y, rng.uniform(*_WAVELENGTH))
+  paint, wavelength = _FAMILIES[SCENES[family]]
+  field = paint(rng, x, y, wavelength * rng.uniform(*_VARIATION))
   values = _equalize(field)
   stops = np.linspace(0, 1, len(palette))
   channels = [np.interp(values, stops, channel) for channel in palette.T]
@@ -59,8 +56,8 @@ def _equalize(field: np.ndarray) -> np.ndarray:
 
 
 def _draw_palette(rng: np.random.Generator) -> np.ndarray:
-  """Draws three colours `[3, RGB]` in [0, 1]: dark, middle, light, shuffled."""
-  tones = rng.permutation((0.0, 0.25, 0.5))
+  """Draws three colours `[3, RGB]` in [0, 1]: dark, middle, light."""
+  tones = np.array((0.0, 0.25, 0.5))
   return tones[:, None] + rng.uniform(0, 0.5, size=(3, 3))
 
 
@@ -182,14 +179,16 @@ def _rays(
 _Field = Callable[
   [np.random.Generator, np.ndarray, np.ndarray, float], np.ndarray
 ]
-_FAMILIES: dict[str, _Field] = {
-  "stripes": _stripes,
-  "checks": _checks,
-  "rings": _rings,
-  "dots": _dots,
-  "cells": _cells,
-  "clouds": _clouds,
-  "bricks": _bricks,
-  "rays": _rays,
+# Each with its typical wavelength as a fraction of the short side: like real
+# scenes, some are finer than others.
+_FAMILIES: dict[str, tuple[_Field, float]] = {
+  "stripes": (_stripes, 0.19),
+  "checks": (_checks, 0.14),
+  "rings": (_rings, 0.31),
+  "dots": (_dots, 0.12),
+  "cells": (_cells, 0.22),
+  "clouds": (_clouds, 0.36),
+  "bricks": (_bricks, 0.16),
+  "rays": (_rays, 0.26),
 }
 SCENES: tuple[str, ...] = tuple(_FAMILIES)

@@ -37,8 +37,8 @@ def batches(source):
 
 def test_shapes_and_dtypes(batches):
   for batch in batches:
-    assert batch["y"].shape == (8, 2, 8, 32, 32)
-    assert batch["uv"].shape == (8, 2, 8, 16, 16, 2)
+    assert batch["y"].shape == (8, 2, 8, 40, 40)
+    assert batch["uv"].shape == (8, 2, 8, 20, 20, 2)
     assert batch["y"].dtype == batch["uv"].dtype == np.uint8
     assert batch["id"].shape == (8,)
     assert not batch["bad"].any()
@@ -151,7 +151,7 @@ def test_a_split_that_is_not_there(source):
 @pytest.mark.parametrize(
   ("canvas", "size", "message"),
   [
-    (64, 24, "short side of the frames, 32"),
+    (64, 24, "short side of the frames, 40"),
     (31, 24, "must be even"),
     (24, 32, "model.size=32 must be at most"),
   ],
