@@ -182,13 +182,13 @@ _Field = Callable[
 # Each with its typical wavelength as a fraction of the short side: like real
 # scenes, some are finer than others.
 _FAMILIES: dict[str, tuple[_Field, float]] = {
-  "stripes": (_stripes, 0.19),
-  "checks": (_checks, 0.14),
-  "rings": (_rings, 0.31),
-  "dots": (_dots, 0.12),
-  "cells": (_cells, 0.22),
-  "clouds": (_clouds, 0.36),
-  "bricks": (_bricks, 0.16),
-  "rays": (_rays, 0.26),
+  "stripes": (_stripes, 0.185),
+  "checks": (_checks, 0.12),
+  "rings": (_rings, 0.34),
+  "dots": (_dots, 0.1),
+  "cells": (_cells, 0.225),
+  "clouds": (_clouds, 0.42),
+  "bricks": (_bricks, 0.15),
+  "rays": (_rays, 0.28),
 }
 SCENES: tuple[str, ...] = tuple(_FAMILIES)
