@@ -41,7 +41,11 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     config.data.path,
     "name what `python -m hdc_jax.prepare` wrote, or a directory of videos",
   )
-  made = trainer.make_trainer(config, sharding.make_mesh())
+  mesh = sharding.make_mesh()
+  sharding.check_batch_size(
+    "config.data.batch_size", config.data.batch_size, mesh
+  )
+  made = trainer.make_trainer(config, mesh)
   source = sources.open(config.data.path, config.data.canvas)
   loader.check_canvas(source, config.data.canvas, config.model.size)
   with checkpoint.Checkpoints(workdir, config.train.keep_checkpoints) as saved:

@@ -23,6 +23,7 @@ from jax.sharding import Mesh
 from hdc_jax import config as config_lib
 from hdc_jax import features, report, sheets
 from hdc_jax.data import loader, sources
+from hdc_jax.errors import DataError
 from hdc_jax.train import checkpoint, metrics, sharding, trainer
 
 _log = logging.getLogger(__name__)
@@ -117,31 +118,28 @@ def chance_rates(
 
 
 def load_weights(
-  config: ml_collections.ConfigDict, mesh: Mesh
-) -> tuple[nn.Module, dict[str, Any], str]:
-  """The backbone's weights from `config.checkpoint`, and initial ones.
+  config: ml_collections.ConfigDict,
+  mesh: Mesh,
+  run: epath.PathLike,
+  step: int,
+) -> tuple[nn.Module, dict[str, Any]]:
+  """The backbone's weights at a step of a run, and its initial ones.
 
   Returns:
-    The backbone, weights by name ('trained' and, if asked for, 'untrained'),
-    and the checkpoint they came from.
+    The backbone, and weights by name: 'trained' and, if asked for, 'untrained'.
 
   Raises:
-    ConfigError: If the checkpoint is of another network.
-    DataError: If there is none.
+    ConfigError: If the run is of another network.
   """
-  config_lib.require(
-    "config.checkpoint", config.checkpoint, "name the directory of a run"
-  )
-  workdir, step = checkpoint.find(config.checkpoint)
-  with checkpoint.Checkpoints(workdir) as saved:
+  with checkpoint.Checkpoints(run) as saved:
     pretrained = saved.config(step)
-    config_lib.check_same(config, pretrained, ["model"], str(workdir))
+    config_lib.check_same(config, pretrained, ["model"], str(run))
     made = trainer.make_trainer(pretrained, mesh)
     state = made.restore_state(saved, step).state
   weights = {"trained": state.params["backbone"]}
   if config.retrieve.untrained:
     weights["untrained"] = made.init_state().params["backbone"]
-  return made.backbone, weights, f"{workdir}/checkpoints/{step}"
+  return made.backbone, weights
 
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
@@ -149,7 +147,8 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
 
   Args:
     config: Resolved; see `config.default`.
-    workdir: Gets result.json, pictures of neighbours and report.html.
+    workdir: Gets result.json, pictures of neighbours and report.html. If it
+      holds this very result, nothing is computed.
 
   Returns:
     What result.json holds; under `rows`, for each label, the rates of the
@@ -158,25 +157,26 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   Raises:
     ConfigError, DataError: If config, data or checkpoint are wrong.
   """
-  options = config.retrieve
-  for label in options.label:
-    config_lib.require("config.retrieve.label", label, "name a label")
   config_lib.require(
     "config.data.path", config.data.path, "name a prepared dataset"
   )
-  mesh = sharding.make_mesh()
-  sharding.check_batch_size(
-    "config.retrieve.batch_size", options.batch_size, mesh
+  config_lib.require(
+    "config.checkpoint", config.checkpoint, "name the directory of a run"
   )
   source = sources.open(config.data.path, config.data.canvas)
   loader.check_canvas(source, config.data.canvas, config.model.size)
-  for label in options.label:
+  if not source.index.labels:
+    raise DataError(
+      f"{config.data.path}: its videos have no labels to retrieve by; prepare "
+      "them from sub-folders, one for each class"
+    )
+  for label in config.retrieve.label:
     config_lib.choose("config.retrieve.label", label, source.index.labels)
-  backbone, weights, origin = load_weights(config, mesh)
+  pretrained, step = checkpoint.find(config.checkpoint)
 
   stamp = {
     "task": "retrieve",
-    "checkpoint": origin,
+    "checkpoint": f"{pretrained}/checkpoints/{step}",
     "config_fingerprint": config_lib.fingerprint(config),
     "data_fingerprint": source.index.fingerprint,
   }
@@ -184,23 +184,37 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   if stamp.items() <= result.items():
     _log.info("%s holds this result already", workdir)
   else:
-    epath.Path(workdir).mkdir(parents=True, exist_ok=True)
-    encode = features.make_encoder(backbone, config, mesh)
-    rows = []
-    for label in options.label:
-      rows += retrieve_label(config, workdir, encode, weights, source, label)
+    rows = measure(config, workdir, source, pretrained, step)
     result = metrics.write_result(workdir, stamp | {"rows": rows})
   print(format_table(result["rows"]))
   drawn = [
     (f"Nearest neighbours by {label}", sheets.sheet_path(workdir, label))
-    for label in options.label
+    for label in config.retrieve.label
   ]
-  run_of_checkpoint = checkpoint.find(origin)[0]
-  page = report.write(
-    workdir, runs=[run_of_checkpoint, workdir], pictures=drawn
-  )
+  page = report.write(workdir, runs=[pretrained, workdir], pictures=drawn)
   print(f"report: {page}")
   return result
+
+
+def measure(
+  config: ml_collections.ConfigDict,
+  workdir: str,
+  source: sources.Source,
+  pretrained: epath.Path,
+  step: int,
+) -> list[dict[str, Any]]:
+  """Encodes and searches; returns the rows of all labels."""
+  mesh = sharding.make_mesh()
+  sharding.check_batch_size(
+    "config.retrieve.batch_size", config.retrieve.batch_size, mesh
+  )
+  backbone, weights = load_weights(config, mesh, pretrained, step)
+  encode = features.make_encoder(backbone, config, mesh)
+  epath.Path(workdir).mkdir(parents=True, exist_ok=True)
+  rows = []
+  for label in config.retrieve.label:
+    rows += retrieve_label(config, workdir, encode, weights, source, label)
+  return rows
 
 
 def retrieve_label(

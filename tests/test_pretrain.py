@@ -214,6 +214,15 @@ def test_a_damaged_checkpoint_is_named(whole, compiled, tmp_path):
     compiled.restore_state(saved, 20)
 
 
+def test_a_relative_workdir(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  with checkpoint.Checkpoints("runs/here") as saved:
+    saved.save(3, {"x": np.ones(2)}, {"step": 3}, small.config())
+    saved.wait()
+  assert checkpoint.find("runs/here") == (tmp_path / "runs" / "here", 3)
+  assert checkpoint.find("runs/here/checkpoints/3")[1] == 3
+
+
 @pytest.mark.parametrize("reference", ["nowhere", "run/checkpoints/7", "run"])
 def test_a_missing_checkpoint_is_named(tmp_path, reference):
   (tmp_path / "run" / "checkpoints").mkdir(parents=True)

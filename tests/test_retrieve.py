@@ -161,7 +161,9 @@ def test_the_task(run, tmp_path, capsys):
 
 def test_batches_and_devices_do_not_change_features(run, prepared):
   source = sources.open(prepared)
-  backbone, weights, _ = retrieve.load_weights(run, sharding.make_mesh())
+  backbone, weights = retrieve.load_weights(
+    run, sharding.make_mesh(), *checkpoint.find(run.checkpoint)
+  )
 
   def extract(batch_size, devices):
     config = run.copy_and_resolve_references()
@@ -195,7 +197,7 @@ def test_batches_and_devices_do_not_change_features(run, prepared):
     ("checkpoint", "", ConfigError, "config.checkpoint is not set"),
     ("checkpoint", "/nowhere", DataError, "not the directory of a run"),
     ("retrieve__label", ("speed",), ConfigError, "one of motion, scene"),
-    ("retrieve__query", "val", Exception, "train"),
+    ("retrieve__query", "val", ConfigError, "it has test, train"),
     ("retrieve__batch_size", 9, ConfigError, "retrieve.batch_size=9"),
     ("model__width", 8, ConfigError, "config.model.width is 8"),
     ("retrieve__endpoint", "block9", ConfigError, "block1.*block5"),

@@ -40,7 +40,8 @@ class Checkpoints:
       workdir: Of the run; local or on object storage.
       keep: How many of the newest to keep.
     """
-    self._path = epath.Path(workdir) / "checkpoints"
+    # Orbax refuses relative paths.
+    self._path = epath.Path(workdir).resolve() / "checkpoints"
     self._manager = ocp.CheckpointManager(
       self._path,
       item_names=(STATE, DATA, CONFIG),
@@ -121,7 +122,7 @@ def find(reference: epath.PathLike) -> tuple[epath.Path, int]:
   Raises:
     DataError: If there is no checkpoint.
   """
-  path = epath.Path(reference)
+  path = epath.Path(reference).resolve()
   if path.name.isdigit() and path.parent.name == "checkpoints":
     workdir, wanted = path.parent.parent, int(path.name)
   else:

@@ -54,9 +54,6 @@ def make_trainer(config: ml_collections.ConfigDict, mesh: Mesh) -> Trainer:
   Raises:
     ConfigError: If a name is unknown or a field does not fit another.
   """
-  sharding.check_batch_size(
-    "config.data.batch_size", config.data.batch_size, mesh
-  )
   method = methods.make_method(config)
   backbone = models.make_backbone(config.model)
   network = base.Network(backbone, method)

@@ -107,8 +107,12 @@ def test_no_recompilation(advanced, made):
   assert made[8].train_step._cache_size() == 1
 
 
-def test_uneven_batch_is_refused():
-  with pytest.raises(ConfigError, match=r"batch_size=9.*use 8 or 16"):
-    trainer.make_trainer(
-      small.config(data__batch_size=9), sharding.make_mesh(8)
-    )
+@pytest.mark.parametrize(
+  ("batch_size", "near"), [(9, "8 or 16"), (3, "8"), (0, "8")]
+)
+def test_uneven_batch_is_refused(batch_size, near):
+  mesh = sharding.make_mesh(8)
+  sharding.check_batch_size("data.batch_size", 16, mesh)
+  message = f"data.batch_size={batch_size} does not.* 8 devices: use {near}$"
+  with pytest.raises(ConfigError, match=message):
+    sharding.check_batch_size("data.batch_size", batch_size, mesh)
