@@ -47,7 +47,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   )
   made = trainer.make_trainer(config, mesh)
   source = sources.open(config.data.path, config.data.canvas)
-  loader.check_canvas(source, config.data.canvas, config.model.size)
+  loader.check_clips(source, config.data, config.model.size)
   with checkpoint.Checkpoints(workdir, config.train.keep_checkpoints) as saved:
     state = restore_or_init(config, workdir, made, source, saved)
     log_setup(config, made, source, state)

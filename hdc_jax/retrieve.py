@@ -164,7 +164,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     "config.checkpoint", config.checkpoint, "name the directory of a run"
   )
   source = sources.open(config.data.path, config.data.canvas)
-  loader.check_canvas(source, config.data.canvas, config.model.size)
+  loader.check_clips(source, config.data, config.model.size)
   if not source.index.labels:
     raise DataError(
       f"{config.data.path}: its videos have no labels to retrieve by; prepare "

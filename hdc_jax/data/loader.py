@@ -25,27 +25,43 @@ _log = logging.getLogger(__name__)
 
 Batch = dict[str, np.ndarray]
 
+# Longest clip: more frames are a mistyped number rather than a wish.
+MAX_FRAMES = 256
 # Bytes of decoded batches that a host may hold ready.
 _READ_AHEAD_BYTES = 2 << 30
 # How many other videos to try in place of one that cannot be decoded.
 _REPLACEMENTS = 8
 
 
-def check_canvas(source: sources.Source, canvas: int, size: int) -> None:
-  """Checks that frames can hold the canvas, and the canvas the view.
+def check_clips(
+  source: sources.Source, data: ml_collections.ConfigDict, size: int
+) -> None:
+  """Checks that clips can be cut as asked: their length, canvas and view.
+
+  Args:
+    source: Of the videos.
+    data: `config.data`.
+    size: Of the model's views.
 
   Raises:
-    ConfigError: If not, or if the canvas is odd.
+    ConfigError: Naming the field that does not fit.
   """
-  if canvas > source.index.short_side or canvas % 2:
+  if not 1 <= data.frames <= MAX_FRAMES:
     raise ConfigError(
-      f"config.data.canvas={canvas} must be even and at most the short side "
-      f"of the frames, {source.index.short_side}; prepare with a larger "
+      f"config.data.frames={data.frames} must be from 1 to {MAX_FRAMES}"
+    )
+  if data.stride < 1:
+    raise ConfigError(f"config.data.stride={data.stride} must be at least 1")
+  if data.canvas > source.index.short_side or data.canvas % 2:
+    raise ConfigError(
+      f"config.data.canvas={data.canvas} must be even and at most the short "
+      f"side of the frames, {source.index.short_side}; prepare with a larger "
       "--short_side, or lower it"
     )
-  if size > canvas:
+  if not 1 <= size <= data.canvas:
     raise ConfigError(
-      f"config.model.size={size} must be at most config.data.canvas={canvas}"
+      f"config.model.size={size} must be from 1 to "
+      f"config.data.canvas={data.canvas}"
     )
 
 
@@ -81,10 +97,10 @@ class CutClips(grain.transforms.RandomMap):
         return self._cut(int(number), rng) | {"bad": np.int32(bad)}
       except DataError as error:
         _log.warning("replaced a video: %s", error)
-        number = rng.choice(self.numbers)
+        number, reason = rng.choice(self.numbers), error
     raise DataError(
       f"{_REPLACEMENTS} videos in a row could not be decoded, the last because "
-      f"of: {error}"
+      f"of: {reason}"
     )
 
   def _cut(self, number: int, rng: np.random.Generator) -> Batch:

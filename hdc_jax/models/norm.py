@@ -1,7 +1,4 @@
-"""Normalisations by name, each a factory `norm(dtype, train) -> module class`.
-
-Statistics are float32 whatever the activations are.
-"""
+"""Normalisations by name; statistics are float32 whatever the activations."""
 
 import functools
 from collections.abc import Callable

@@ -148,14 +148,26 @@ def test_a_split_that_is_not_there(source):
     read(source, small.config(data__split="validation"))
 
 
+def test_only_bad_videos(source):
+  broken = Broken(source, set(range(len(source))))
+  with pytest.raises(DataError, match=r"8 videos in a row .* not to be read"):
+    read(broken, small.config(), steps=1)
+
+
 @pytest.mark.parametrize(
-  ("canvas", "size", "message"),
+  ("changes", "message"),
   [
-    (64, 24, "short side of the frames, 40"),
-    (31, 24, "must be even"),
-    (24, 32, "model.size=32 must be at most"),
+    ({"data__canvas": 64}, "short side of the frames, 40"),
+    ({"data__canvas": 39}, "canvas=39 must be even"),
+    ({"data__canvas": 24}, "model.size=36 must be from 1 to"),
+    ({"data__frames": 257}, "data.frames=257 must be from 1 to 256"),
+    ({"data__frames": 0}, "data.frames=0"),
+    ({"data__stride": 0}, "data.stride=0"),
   ],
 )
-def test_canvas_must_fit(source, canvas, size, message):
+def test_clips_must_fit(source, changes, message):
+  config = small.config()
+  loader.check_clips(source, config.data, config.model.size)
+  config = small.config(**changes)
   with pytest.raises(ConfigError, match=message):
-    loader.check_canvas(source, canvas, size)
+    loader.check_clips(source, config.data, config.model.size)
