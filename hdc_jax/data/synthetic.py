@@ -119,7 +119,7 @@ def draw(
     ),
     shape=str(rng.choice(list(SHAPES))),
     # A dark and a light half: one of them stands out on any background.
-    tones=rng.uniform([[25], [150]], [[105], [230]], size=(2, 3)),
+    tones=rng.uniform([[0], [160]], [[95], [255]], size=(2, 3)),
     poses=draw_poses(motion, rng, num_frames, height, width),
     height=height,
     width=width,
