@@ -30,7 +30,7 @@ class Progress:
       initial: what was done before; not part of the rate.
     """
     self._total, self._unit, self._label = total, unit, label
-    self._initial = self._count = initial
+    self._initial = self._count = self._shown = initial
     self._stats: dict[str, str | float] = {}
     self._start = self._printed = time.monotonic()
     self._bar = None
@@ -62,7 +62,7 @@ class Progress:
     """Shows where it ended."""
     if self._bar is not None:
       self._bar.close()
-    elif self._count > self._initial:
+    elif self._count > self._shown:
       self._print()
 
   def __enter__(self) -> "Progress":
@@ -74,7 +74,7 @@ class Progress:
     self.close()
 
   def _print(self) -> None:
-    self._printed = time.monotonic()
+    self._printed, self._shown = time.monotonic(), self._count
     elapsed = max(self._printed - self._start, 1e-9)
     rate = (self._count - self._initial) / elapsed
     words = [f"{self._label}: " if self._label else ""]
