@@ -40,8 +40,6 @@ def default() -> ml_collections.ConfigDict:
       "seed": 0,
       # Run directory, or one step in it, to evaluate.
       "checkpoint": "",
-      # Log at debug level, e.g. the ids in every batch; show tracebacks.
-      "debug": False,
       "data": {
         # What `hdc_jax.prepare` wrote, or a directory of videos.
         "path": "",

@@ -43,6 +43,10 @@ flags.DEFINE_string(
   "workdir", None, "Where checkpoints, metrics and reports go."
 )
 
+flags.DEFINE_bool(
+  "debug", False, "Log more, such as the ids in a batch; show tracebacks."
+)
+
 
 def parse(argv: Sequence[str]) -> tuple[ml_collections.ConfigDict, str]:
   """The config and the working directory that the command line asks for.
@@ -104,7 +108,7 @@ def main(argv: Sequence[str]) -> int:
   Returns:
     The exit code, see `errors`.
   """
-  set_up_logging(any(arg.startswith("--config.debug") for arg in argv))
+  set_up_logging("--debug" in argv)
   if {"--help", "-h"} & set(argv):
     print(f"{__doc__}\nFlags:\n{FLAGS.main_module_help()}")
     return 0

@@ -109,7 +109,7 @@ def test_bad_input_is_one_line(case):
 
 
 def test_debug_shows_the_traceback():
-  done = run(TINY, "--workdir=x", "--config.debug")
+  done = run(TINY, "--workdir=x", "--debug")
   assert done.returncode == 2
   assert "Traceback" in done.stderr
   assert "error: config.data.path is not set" in done.stderr
@@ -128,7 +128,7 @@ def test_ctrl_c_saves_and_a_rerun_goes_on(prepared, tmp_path):
     f"--config.data.path={prepared}",
     f"--workdir={tmp_path}",
     "--config.train.steps=100000",
-    "--config.debug",
+    "--debug",
     *SMALL,
   )
   process = subprocess.Popen(

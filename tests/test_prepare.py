@@ -144,7 +144,7 @@ def test_bad_files_are_named_and_counted(folder, tmp_path, capsys):
   assert [video.id for video in dataset] == ["a.mp4", "c.mp4"]
   np.testing.assert_array_equal(dataset.index.split("train"), [0, 1])
   out = capsys.readouterr().out
-  assert "3 files could not be used" in out
+  assert "could not be used: 3" in out
   assert "videos/b.mp4: cannot be opened: Invalid data" in out
   assert "videos/d.mp4: cannot be opened: No such file" in out
   ids = [skipped["id"] for skipped in dataset.index.skipped]

@@ -44,7 +44,7 @@ def describe(
       counts.update(sidecar.classes.get(label, {}))
     lines += _describe_label(label, names, counts)
   if index.skipped:
-    lines.append(f"  {len(index.skipped):,} files could not be used:")
+    lines.append(f"  could not be used: {len(index.skipped):,}")
     lines += [f"    {skipped['reason']}" for skipped in index.skipped]
   return "\n".join(lines)
 
