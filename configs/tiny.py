@@ -28,7 +28,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   # CPUs have no bfloat16 units.
   config.model.dtype = "float32"
 
-  config.train.steps = 550
+  config.train.steps = 500
   config.train.log_every = 10
   config.train.checkpoint_every = 100
 
