@@ -432,6 +432,8 @@ def stop_midway(source, output, sent):
     stderr=subprocess.PIPE,
     text=True,
     start_new_session=True,
+    # Tests run in the background inherit that Ctrl-C is ignored.
+    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
   )
   while not list(output.glob("shard-00000*.json")):
     assert process.poll() is None, process.communicate()
