@@ -419,21 +419,28 @@ def long_folder(write_video, tmp_path_factory):
   return folder
 
 
+# Tests that run in the background inherit that Ctrl-C is ignored.
+UNIGNORE_CTRL_C = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+command = [sys.executable, "-m", "hdc_jax.prepare", *sys.argv[1:]]
+os.execv(sys.executable, command)
+"""
+
+
 def stop_midway(source, output, sent):
   """Prepares in a process of its own; sends a signal after the first shard."""
   process = subprocess.Popen(
     [
       sys.executable,
-      "-m",
-      "hdc_jax.prepare",
+      "-c",
+      UNIGNORE_CTRL_C,
       *arguments(source, output, "--shards=8"),
     ],
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
     start_new_session=True,
-    # Tests run in the background inherit that Ctrl-C is ignored.
-    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
   )
   while not list(output.glob("shard-00000*.json")):
     assert process.poll() is None, process.communicate()
