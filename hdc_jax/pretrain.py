@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
-from etils import epath
 
 from hdc_jax import config as config_lib
 from hdc_jax import report
@@ -52,21 +51,13 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     state = restore_or_init(config, workdir, made, source, saved)
     log_setup(config, made, source, state)
     if int(state.step) < config.train.steps:
-      write_config(config, workdir)
+      metrics.write_config(workdir, config)
       train(config, workdir, made, source, saved, state)
     else:
       _log.info("%s is at step %d already", workdir, int(state.step))
   page = report.write(workdir, runs=[workdir])
   _log.info("report: %s", page)
   return metrics.read_result(workdir)
-
-
-def write_config(config: ml_collections.ConfigDict, workdir: str) -> None:
-  """Writes the resolved config as config.json."""
-  if jax.process_index() == 0:
-    path = epath.Path(workdir)
-    path.mkdir(parents=True, exist_ok=True)
-    (path / "config.json").write_text(config.to_json(indent=2))
 
 
 def restore_or_init(

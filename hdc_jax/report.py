@@ -26,8 +26,8 @@ from hdc_jax import curves
 from hdc_jax.errors import DataError, HdcError
 from hdc_jax.train import metrics
 
-REPORT, CONFIG = "report.html", "config.json"
-_FILES = (metrics.METRICS, metrics.RESULT, CONFIG)
+REPORT = "report.html"
+_FILES = (metrics.METRICS, metrics.RESULT, metrics.CONFIG)
 _TASKS = {
   "pretrain": "pretraining",
   "finetune": "fine-tuning",
@@ -118,7 +118,7 @@ def _read(path: epath.PathLike, others: Sequence[epath.PathLike]) -> Run:
   """Reads a run. Its name is as much of its path as tells it from others."""
   path = epath.Path(path).resolve()
   alike = [o for o in others if epath.Path(o).resolve().name == path.name]
-  config = path / CONFIG
+  config = path / metrics.CONFIG
   try:
     return Run(
       name=path.name if len(alike) == 1 else f"{path.parent.name}/{path.name}",

@@ -184,6 +184,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   if stamp.items() <= result.items():
     _log.info("%s holds this result already", workdir)
   else:
+    metrics.write_config(workdir, config)
     rows = measure(config, workdir, source, pretrained, step)
     result = metrics.write_result(workdir, stamp | {"rows": rows})
   print(format_table(result["rows"]))
@@ -210,7 +211,6 @@ def measure(
   )
   backbone, weights = load_weights(config, mesh, pretrained, step)
   encode = features.make_encoder(backbone, config, mesh)
-  epath.Path(workdir).mkdir(parents=True, exist_ok=True)
   rows = []
   for label in config.retrieve.label:
     rows += retrieve_label(config, workdir, encode, weights, source, label)

@@ -1,4 +1,4 @@
-"""Where a run's numbers go: metrics.jsonl, TensorBoard, and result.json."""
+"""What a run writes of itself: metrics.jsonl, TensorBoard, result, config."""
 
 import collections
 import importlib.metadata
@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import ml_collections
 import tensorboardX
 from etils import epath
 
-METRICS, RESULT = "metrics.jsonl", "result.json"
+METRICS, RESULT, CONFIG = "metrics.jsonl", "result.json", "config.json"
 _VERSIONED = ("hdc-jax", "jax", "jaxlib", "flax", "optax", "grain", "av")
 
 
@@ -146,13 +147,25 @@ def write_result(
     "device": f"{len(devices)} × {devices[0].device_kind}",
     "versions": {n: importlib.metadata.version(n) for n in _VERSIONED},
   }
+  _write_json(workdir, RESULT, result)
+  return result
+
+
+def write_config(
+  workdir: epath.PathLike, config: ml_collections.ConfigDict
+) -> None:
+  """Writes the resolved config as config.json."""
+  _write_json(workdir, CONFIG, config.to_dict())
+
+
+def _write_json(workdir: epath.PathLike, name: str, value: Any) -> None:
+  """Writes a file whole or not at all, on process 0."""
   if jax.process_index() == 0:
     path = epath.Path(workdir)
     path.mkdir(parents=True, exist_ok=True)
-    partial = path / (RESULT + ".partial")
-    partial.write_text(json.dumps(result, indent=2) + "\n")
-    partial.replace(path / RESULT)
-  return result
+    partial = path / f"{name}.partial"
+    partial.write_text(json.dumps(value, indent=2) + "\n")
+    partial.replace(path / name)
 
 
 def read_result(workdir: epath.PathLike) -> dict[str, Any]:

@@ -101,6 +101,18 @@ def test_only_embeddings_are_gathered(made):
   assert len(gathers) >= 6
 
 
+def test_augmentations_depend_on_the_step(made):
+  """Same weights and clips at another step: another loss."""
+  run = made[1]
+  batch = sharding.to_devices(run.mesh, small.clips(0))
+  losses = []
+  for step in (0, 0, 1):
+    number = jax.device_put(np.int32(step), sharding.replicated(run.mesh))
+    state = run.init_state().replace(step=number)
+    losses.append(float(run.train_step(state, batch)[1]["loss"]))
+  assert losses[0] == losses[1] != losses[2]
+
+
 def test_no_recompilation(advanced, made):
   assert len(advanced[1]) == STEPS
   assert made[1].train_step._cache_size() == 1
