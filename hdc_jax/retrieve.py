@@ -231,10 +231,13 @@ def retrieve_label(
     A row per set of weights, and one for chance.
   """
   options = config.retrieve
-  gallery, queries = (
-    features.extract(encode, weights, source, config, split=split, label=label)
-    for split in (options.gallery, options.query)
-  )
+  encoded = {
+    split: features.extract(
+      encode, weights, source, config, split=split, label=label
+    )
+    for split in dict.fromkeys((options.gallery, options.query))
+  }
+  gallery, queries = encoded[options.gallery], encoded[options.query]
   depth = min(max(options.topk), len(gallery.parts))
   rows = []
   for name in weights:
