@@ -27,10 +27,12 @@ def _pad(x: jax.Array, padding: Triple) -> jax.Array:
   return jnp.pad(x, ((0, 0), *((p, p) for p in padding), (0, 0)))
 
 
-def _output_shape(x: jax.Array, kernel: jax.Array, strides: Triple) -> Triple:
-  """The positions of a convolution of `x`, which is already padded."""
-  sizes = zip(x.shape[1:4], kernel.shape[:3], strides, strict=True)
-  return tuple((size - k) // s + 1 for size, k, s in sizes)
+def _output_shape(
+  x: jax.Array, kernel: jax.Array, strides: Triple, padding: Triple
+) -> Triple:
+  """The positions over T, H, W of a convolution of `x`, before padding."""
+  sizes = zip(x.shape[1:4], kernel.shape[:3], strides, padding, strict=True)
+  return tuple((size + 2 * p - k) // s + 1 for size, k, s, p in sizes)
 
 
 def _tap(
@@ -58,8 +60,8 @@ def conv_taps(
   x: jax.Array, kernel: jax.Array, strides: Triple, padding: Triple
 ) -> jax.Array:
   """The convolution as a sum over temporal taps of 2D convolutions."""
+  frames, _, _ = _output_shape(x, kernel, strides, padding)
   x = _pad(x, (padding[0], 0, 0))
-  frames = (x.shape[1] - kernel.shape[0]) // strides[0] + 1
   total = 0
   for t, kernel_2d in enumerate(kernel):
     tap = _tap(x, t, frames, strides[0], axis=1)
@@ -82,8 +84,8 @@ def conv_patches(
   Needs `prod(kernel.shape[:3])` times the memory of the output positions'
   inputs while it runs.
   """
+  counts = _output_shape(x, kernel, strides, padding)
   x = _pad(x, padding)
-  counts = _output_shape(x, kernel, strides)
   patches = []
   for taps in itertools.product(*map(range, kernel.shape[:3])):
     patch = x
@@ -100,8 +102,8 @@ def conv_cpu(
   x: jax.Array, kernel: jax.Array, strides: Triple, padding: Triple
 ) -> jax.Array:
   """The faster of the CPU's two lowerings for these shapes."""
-  counts = _output_shape(_pad(x, padding), kernel, strides)
-  small = counts[1] * counts[2] <= _MAX_PATCH_PIXELS
+  _, height, width = _output_shape(x, kernel, strides, padding)
+  small = height * width <= _MAX_PATCH_PIXELS
   lowering = conv_patches if small else conv_taps
   return lowering(x, kernel, strides, padding)
 
