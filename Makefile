@@ -1,10 +1,12 @@
 # Everything a newcomer needs: `make demo`, then `make test`.
 PYTHON ?= python3
+# A build for CPU wherever pip can find one, by this version.
+TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-interop lint clean
 
 demo: $(VENV)/.installed  ## Pretrain and evaluate on generated videos (CPU).
 	$(BIN)/python -m hdc_jax.prepare --dataset=synthetic --short_side=64 \
@@ -16,7 +18,10 @@ demo: $(VENV)/.installed  ## Pretrain and evaluate on generated videos (CPU).
 	  --workdir=$(DEMO)/retrieve
 
 test: $(VENV)/.installed-test  ## The whole test suite.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore=tests/interop
+
+test-interop: $(VENV)/.installed-interop  ## Against PyTorch, which it installs.
+	$(BIN)/python -m pytest tests/interop
 
 lint: $(VENV)/.installed-test  ## Style and formatting.
 	$(BIN)/ruff check .
@@ -35,3 +40,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-interop: $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	touch $@

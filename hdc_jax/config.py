@@ -70,13 +70,18 @@ def default() -> ml_collections.ConfigDict:
         "replication": {"probability": 0.5, "per_frame": False},
       },
       "model": {
+        # c3d | r2plus1d10 | r3d18 | r3d34 | r3d50
         "name": "r3d18",
+        # Channels of the first convolution, which all others follow.
         "width": 64,
-        # Kernel of the first convolution over T, H, W.
-        "stem": (7, 7, 7),
-        # A: subsample and zero-pad; B: 1×1×1 projection.
-        "shortcut": "A",
+        # instance | batch (over the global batch) | group
         "norm": "instance",
+        # Of r3d*: kernel of the stem over T, H, W; empty: the backbone's own.
+        "stem": (),
+        # Of r3d*: A (subsample and zero-pad), B (1×1×1 projection) or empty.
+        "shortcut": "",
+        # Of r3d*: whether a max pool follows the stem.
+        "stem_pool": True,
         # Height and width of the views.
         "size": 112,
         # Of the activations; parameters are float32.

@@ -80,21 +80,22 @@ def make_encoder(
   def encode(weights: Mapping[str, Any], clips: Any) -> dict[str, jax.Array]:
     shown = views.make_views([centre], jax.random.key(0), clips)[:, 0]
 
-    def features(params: Any) -> jax.Array:
-      endpoints = backbone.apply({"params": params}, shown)
+    def features(variables: Any) -> jax.Array:
+      endpoints = backbone.apply(variables, shown)
       return pool(
         config_lib.choose(
           "config.retrieve.endpoint", config.retrieve.endpoint, endpoints
         )
       )
 
-    return {name: features(params) for name, params in weights.items()}
+    return {name: features(found) for name, found in weights.items()}
 
   everywhere = sharding.replicated(mesh)
   jitted = jax.jit(
     encode,
     in_shardings=(everywhere, sharding.batched(mesh)),
     out_shardings=everywhere,
+    compiler_options=sharding.compiler_options(mesh),
   )
   return lambda weights, clips: jitted(
     weights, sharding.to_devices(mesh, clips)
@@ -114,7 +115,7 @@ def extract(
 
   Args:
     encode: From `make_encoder`.
-    weights: Params of the backbone by name; clips are decoded once for all.
+    weights: Variables of the backbone by name; clips are decoded once for all.
     source: Of the videos.
     config: `data` and `retrieve` are used.
     split: Of the dataset.

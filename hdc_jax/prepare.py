@@ -12,7 +12,7 @@ from etils import epath
 
 from hdc_jax.data import codec as codec_lib
 from hdc_jax.data import h264, records, shards, summary
-from hdc_jax.data.datasets import DATASETS, Request, VideoFile
+from hdc_jax.data.datasets import DATASETS, Request, VideoFile, layouts
 from hdc_jax.data.records import Index, Record
 from hdc_jax.data.shards import Plan, Sidecar, Skipped
 from hdc_jax.errors import DataError, HdcError
@@ -37,9 +37,15 @@ examples:
   # your own videos; sub-folders, if there are any, are the classes
   python -m hdc_jax.prepare --dataset=folder --source=~/videos --output=data
 
+  # a published dataset, all its splits at once
+  python -m hdc_jax.prepare --dataset=ucf101 --source=~/UCF-101 \\
+    --splits=~/ucfTrainTestlist --output=data
+
   # twice the resolution, all cores, few large shards
   python -m hdc_jax.prepare --dataset=folder --source=~/videos --output=data \\
     --short_side=256 --shards=16
+
+what has to lie where, by dataset:
 """
 
 
@@ -95,22 +101,24 @@ def _prepare(options: argparse.Namespace) -> None:
   start = time.monotonic()
   codec_lib.check_settings(options.codec, options.short_side)
   directory = epath.Path(options.output)
-  listing = DATASETS[options.dataset](
-    Request(
-      source=options.source,
-      output=options.output,
-      videos=options.videos,
-      seed=options.seed,
-      workers=options.workers,
-    )
+  asked = Request(
+    source=options.source,
+    splits=options.splits,
+    output=options.output,
+    videos=options.videos,
+    seed=options.seed,
+    workers=options.workers,
   )
+  dataset = DATASETS[options.dataset]
+  dataset.check(asked)
+  listing = dataset.list_videos(asked)
   settings = {
     "codec": options.codec,
     "short_side": options.short_side,
     "encoder": h264.ENCODER_VERSION,
   }
   plans = shards.plan(listing, settings, options.shards)
-  request = shards.request_digest(plans)
+  request = shards.request_digest(plans, listing)
   if _is_prepared(directory, request):
     print(f"already prepared: {directory}")
     return
@@ -130,8 +138,11 @@ def _prepare(options: argparse.Namespace) -> None:
     request=request,
     codec=options.codec,
     short_side=options.short_side,
-    label_names=listing.label_names,
+    listing=listing,
   )
+  for why, which in listing.left_out.items():
+    lines = "".join(f"{name}\n" for name in which)
+    (directory / f"{why}.txt").write_text(lines, encoding="utf-8")
   index.save(directory)
   shards.remove_others(directory, index)
   print(summary.describe(directory, index, sidecars))
@@ -203,7 +214,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
   parser = argparse.ArgumentParser(
     prog="python -m hdc_jax.prepare",
     description=__doc__,
-    epilog=_HELP,
+    epilog=_HELP + layouts(),
     formatter_class=argparse.RawDescriptionHelpFormatter,
     allow_abbrev=False,
   )
@@ -215,6 +226,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     type=os.path.expanduser,
     help="where the video files are (synthetic: where to generate them, by "
     "default OUTPUT/videos)",
+  )
+  add(
+    "--splits",
+    metavar="DIR",
+    type=os.path.expanduser,
+    help="where the official split files are, for datasets that have some",
   )
   add(
     "--output",

@@ -136,9 +136,9 @@ def load_weights(
     config_lib.check_same(config, pretrained, ["model"], str(run))
     made = trainer.make_trainer(pretrained, mesh)
     state = made.restore_state(saved, step).state
-  weights = {"trained": state.params["backbone"]}
+  weights = {"trained": state.backbone()}
   if config.retrieve.untrained:
-    weights["untrained"] = made.init_state().params["backbone"]
+    weights["untrained"] = made.init_state().backbone()
   return made.backbone, weights
 
 

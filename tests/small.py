@@ -5,6 +5,14 @@ import numpy as np
 from hdc_jax import config as config_lib
 
 
+# A run of every other backbone, one of them with batch norm's running means.
+BACKBONES = {
+  "c3d": {"model__name": "c3d"},
+  "r2plus1d10": {"model__name": "r2plus1d10"},
+  "r3d50": {"model__name": "r3d50", "model__norm": "batch"},
+}
+
+
 def config(**changes):
   """A config of 8-frame clips at 36×36 and a network of width 4.
 
@@ -17,7 +25,6 @@ def config(**changes):
   made.data.canvas = 40
   made.data.threads = 2
   made.model.width = 4
-  made.model.stem = (3, 7, 7)
   made.model.size = 36
   made.model.dtype = "float32"
   made.method.dim = 16
@@ -28,6 +35,8 @@ def config(**changes):
   made.retrieve.batch_size = 8
   made.retrieve.topk = (1, 5)
   made.retrieve.label = ("motion", "scene")
+  if changes.get("model__name", "r3d18").startswith("r3d"):
+    made.model.stem = (3, 7, 7)
   for field, value in changes.items():
     *sections, leaf = field.split("__")
     section = made

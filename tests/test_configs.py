@@ -54,9 +54,9 @@ def test_the_papers_recipe():
     "data.canvas": 128,
     "model.size": 112,
     "model.width": 64,
-    "model.stem": [7, 7, 7],
+    "model.stem": [],  # the backbone's own
     "model.norm": "instance",
-    "model.shortcut": "A",
+    "model.shortcut": "",
     "model.dtype": "bfloat16",
     "method.blocks": [3, 4, 5],
     "method.weights": [0.25, 0.5, 1.0],

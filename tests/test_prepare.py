@@ -14,8 +14,12 @@ import pytest
 from hdc_jax import prepare
 from hdc_jax.data import h264, sources
 from hdc_jax.data.codec import Window
+from hdc_jax.data.datasets import DATASETS
+from hdc_jax.data.originals import Original
 from hdc_jax.data.records import Index
+from hdc_jax.errors import ConfigError
 from hdc_jax.workers import Died, Workers
+from tests import layouts
 
 VIDEOS = 8
 
@@ -126,6 +130,125 @@ def test_synthetic_videos(tmp_path, capsys):
   before = contents(tmp_path)
   assert prepare.main([*args, "--seed=1"]) == 0
   assert contents(tmp_path)["index.json"] != before["index.json"]
+
+
+# --- published datasets ---------------------------------------------------
+
+
+def run_published(dataset, made, output):
+  """Prepares a dataset that `layouts` has made."""
+  return prepare.main(
+    [
+      f"--dataset={dataset}",
+      f"--source={made.source}",
+      f"--splits={made.splits}",
+      f"--output={output}",
+      "--short_side=40",
+      "--shards=2",
+      "--workers=2",
+    ]
+  )
+
+
+@pytest.mark.parametrize("dataset", ["ucf101", "hmdb51"])
+def test_splits_of_avi_files(tmp_path, dataset):
+  """Every split holds the videos it should, with their frames and classes."""
+  made = getattr(layouts, dataset)(tmp_path)
+  assert run_published(dataset, made, tmp_path / "out") == 0
+  source = sources.open(tmp_path / "out")
+  assert not source.index.skipped
+  assert [video.num_frames for video in source] == [12] * len(source)
+  names = source.index.labels["class"]
+  for video in source:
+    assert names[video.label("class", 0)] == video.id.split("/")[0]
+  for fold in layouts.FOLDS:
+    train, test = (
+      {source[i].id for i in source.index.split(f"{part}{fold}")}
+      for part in ("train", "test")
+    )
+    assert not train & test
+    if dataset == "ucf101":
+      assert len(train) == 18
+      assert all(f"_g0{fold}_" in id for id in test)
+    else:
+      unused = sum(uses[fold - 1] == 0 for uses in layouts.HMDB51_USES)
+      assert len(train | test) == len(source) - 3 * unused
+  with pytest.raises(ConfigError, match=r"'train' .* test1, test2, test3, tra"):
+    source.index.split("train")
+
+
+def test_real_avi_files(clips, tmp_path):
+  """Two files of UCF101, as they are published."""
+  made = layouts.ucf101(tmp_path, classes=("ApplyEyeMakeup", "BaseballPitch"))
+  for label in ("ApplyEyeMakeup", "BaseballPitch"):
+    name = f"v_{label}_g01_c01.avi"
+    (made.source / label / name).unlink()
+    (made.source / label / name).symlink_to(clips / name)
+  assert run_published("ucf101", made, tmp_path / "out") == 0
+  source = sources.open(tmp_path / "out")
+  real = [source[i] for i in source.index.split("test1")][::2]
+  assert [video.id for video in real] == [
+    "ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi",
+    "BaseballPitch/v_BaseballPitch_g01_c01.avi",
+  ]
+  for video in real:
+    original = str(made.source / video.id)
+    assert video.num_frames == Original(original, 40).probe().num_frames > 60
+
+
+def test_the_summary_holds_the_result_against_the_official_numbers(
+  tmp_path, capsys
+):
+  made = layouts.ucf101(tmp_path)
+  bad = made.source / "Basketball" / "v_Basketball_g01_c01.avi"
+  bad.write_bytes(b"not a video")
+  assert run_published("ucf101", made, tmp_path / "out") == 0
+  out = capsys.readouterr().out
+  assert "23 videos (official: 13,320), 276 frames" in out
+  assert "split train1: 18 videos (official: 9,537)" in out
+  assert "split test1: 5 videos (official: 3,783)" in out
+  assert "label class: 3 classes (official: 101)" in out
+  assert "missing" not in out
+  official = sources.open(tmp_path / "out").index.official
+  assert official["train1"] == 9537
+  assert official["classes"] == 101
+
+
+def test_what_is_missing_is_counted_and_listed(tmp_path, capsys):
+  made, output = layouts.kinetics(tmp_path), tmp_path / "out"
+  gone = made.source / "val/abseiling/-_0_0003_1__000027_000037.mp4"
+  gone.rename(tmp_path / gone.name)
+  (made.source / "train" / "more.mp4").touch()
+  assert run_published("kinetics400", made, output) == 0
+  out = capsys.readouterr().out
+  assert "split val: 2 videos (official: 19,906)" in out
+  assert f"missing: 1 videos, see {output}/missing.txt" in out
+  assert f"unlisted: 1 videos, see {output}/unlisted.txt" in out
+  assert (output / "missing.txt").read_text() == f"{gone.stem}\n"
+  assert (output / "unlisted.txt").read_text() == "train/more.mp4\n"
+  index = Index.load(output)
+  assert index.left_out == {"missing": 1, "unlisted": 1}
+  test = [sources.open(output)[i] for i in index.split("test")]
+  assert [video.labels for video in test] == [{}] * 3
+
+  # Later some of it is found, and something else is gone.
+  (tmp_path / gone.name).rename(gone)
+  assert run_published("kinetics400", made, output) == 0
+  assert (output / "missing.txt").read_text() == ""
+  assert len(Index.load(output).split("val")) == 3
+  (made.source / "train" / "more.mp4").unlink()
+  assert run_published("kinetics400", made, output) == 0
+  assert Index.load(output).left_out == {"missing": 0, "unlisted": 0}
+  capsys.readouterr()
+  assert run_published("kinetics400", made, output) == 0
+  assert "already prepared" in capsys.readouterr().out
+
+
+def test_a_split_without_videos_is_in_the_summary(tmp_path, capsys):
+  made = layouts.kinetics(tmp_path)
+  (made.splits / "test.csv").unlink()
+  assert run_published("kinetics400", made, tmp_path / "out") == 0
+  assert "split test: 0 videos (official: 39,805)" in capsys.readouterr().out
 
 
 # --- what cannot be used --------------------------------------------------
@@ -251,6 +374,18 @@ def test_errors_are_one_line(tmp_path, capsys):
   code, message = error_of("--dataset=folder", f"--source={tmp_path}")
   assert code == 3
   assert f"no usable videos in {tmp_path}" in message
+  code, message = error_of("--dataset=ucf101", f"--source={tmp_path}")
+  assert code == 2
+  assert "--splits is missing: the directory of" in message
+  code, message = error_of("--dataset=folder", f"--splits={tmp_path}")
+  assert code == 2
+  assert "--splits is of no use to this dataset" in message
+  code, message = error_of("--dataset=hmdb51", f"--splits={tmp_path / 'no'}")
+  assert code == 3
+  assert "no: no such directory" in message
+  code, message = error_of("--dataset=hmdb51", f"--splits={tmp_path}")
+  assert code == 2
+  assert "--source is missing" in message
   code, message = error_of("--dataset=synthetic", "--short_side=31")
   assert code == 2
   assert "short_side=31" in message
@@ -524,3 +659,7 @@ def test_help_teaches(capsys):
   out = capsys.readouterr().out
   for word in ("examples:", "--dataset=synthetic", "--source", "--short_side"):
     assert word in out
+  for name, dataset in DATASETS.items():
+    assert name in out
+    assert " ".join(dataset.layout.split()) in " ".join(out.split())
+  assert max(map(len, out.splitlines()[20:])) <= 80

@@ -15,6 +15,8 @@ from hdc_jax.errors import ConfigError, DataError, NonFiniteError, Preempted
 from hdc_jax.train import checkpoint, guards, metrics, sharding, trainer
 from tests import small
 
+MAKE_TRAINER = trainer.make_trainer  # which fixtures replace
+
 
 @pytest.fixture(scope="module", autouse=True)
 def one_device():
@@ -90,6 +92,29 @@ def test_resuming_is_byte_for_byte(whole, compiled, prepared, tmp_path):
       line.pop(name)
   assert first == second
   assert [line["step"] for line in first] == [5, 10, 15, 20]
+
+
+@pytest.mark.parametrize("backbone", small.BACKBONES)
+def test_every_backbone_resumes(backbone, one_device, prepared, tmp_path):
+  """4 steps = 2 + restart + 2, running means of batch norm included."""
+  config = small.config(
+    **small.BACKBONES[backbone], data__path=prepared, train__steps=4
+  )
+  made = MAKE_TRAINER(config, one_device)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(trainer, "make_trainer", lambda *_: made)
+    pretrain.run(config, str(tmp_path / "whole"))
+    config.train.steps = 2
+    pretrain.run(config, str(tmp_path / "parts"))
+    config.train.steps = 4
+    pretrain.run(config, str(tmp_path / "parts"))
+  whole, parts = (saved_state(tmp_path / w, made) for w in ("whole", "parts"))
+  for one, other in zip(
+    jax.tree.leaves(whole.state), jax.tree.leaves(parts.state), strict=True
+  ):
+    assert one.tobytes() == other.tobytes()
+  has_means = bool(jax.tree.leaves(whole.state.batch_stats))
+  assert has_means == (config.model.norm == "batch")
 
 
 def test_no_recompilation(whole, compiled):

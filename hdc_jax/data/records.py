@@ -2,6 +2,7 @@
 
 ```
 index.json                           what is there; written last
+missing.txt, unlisted.txt            what is not, if the dataset has lists
 shard-00000-of-00004.array_record    records, one video each
 shard-00000-of-00004.json            how far preparing came (see `shards`)
 ```
@@ -162,6 +163,9 @@ class Index:
     splits: ranges `[start, stop)` of record numbers of each split.
     shards: the files, in the order of the record numbers.
     skipped: `id` and `reason` of each video that could not be used.
+    official: what the dataset's authors count, see `Listing.official`.
+    left_out: how many videos there is no record of, by reason; `<reason>.txt`
+      beside the index lists them.
   """
 
   fingerprint: str
@@ -174,12 +178,15 @@ class Index:
   splits: Mapping[str, Sequence[tuple[int, int]]]
   shards: Sequence[Shard]
   skipped: Sequence[Mapping[str, str]]
+  official: Mapping[str, int] = dataclasses.field(default_factory=dict)
+  left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
   def split(self, name: str) -> np.ndarray:
     """Record numbers of a split.
 
     Args:
-      name: of the split.
+      name: of the split, exactly: a dataset that is divided in several ways has
+        'train1', 'train2' and so on, and 'train' is none of them.
 
     Returns:
       int64 `[videos in the split]`, increasing.

@@ -186,9 +186,15 @@ def finished(directory: epath.Path, shard: Plan) -> Sidecar | None:
   return sidecar if whole else None
 
 
-def request_digest(plans: Sequence[Plan]) -> str:
+def request_digest(plans: Sequence[Plan], listing: Listing) -> str:
   """What was asked of `prepare`, hashed; see `Index.request`."""
-  return records.digest([[shard.name, shard.key] for shard in plans])
+  return records.digest(
+    [
+      [[shard.name, shard.key] for shard in plans],
+      listing.official,
+      listing.left_out,
+    ]
+  )
 
 
 def combine(
@@ -197,7 +203,7 @@ def combine(
   request: str,
   codec: str,
   short_side: int,
-  label_names: Mapping[str, Sequence[str]],
+  listing: Listing,
 ) -> Index:
   """Makes the index of a dataset of which every shard is finished.
 
@@ -206,7 +212,7 @@ def combine(
     request: see `request_digest`.
     codec: of the records.
     short_side: of the frames.
-    label_names: the names of the classes of each label, by class.
+    listing: of which the shards were made.
 
   Returns:
     The index.
@@ -219,7 +225,7 @@ def combine(
         _extend(splits[split], first + start, first + stop)
     first += sidecar.shard.videos
   skipped = [s for sidecar in sidecars for s in sidecar.skipped]
-  labels = {name: list(names) for name, names in label_names.items()}
+  labels = {name: list(names) for name, names in listing.label_names.items()}
   return Index(
     fingerprint=records.digest(
       [
@@ -238,6 +244,8 @@ def combine(
     splits=dict(splits),
     shards=[sidecar.shard for sidecar in sidecars],
     skipped=[dataclasses.asdict(s) for s in skipped],
+    official=listing.official,
+    left_out={why: len(which) for why, which in listing.left_out.items()},
   )
 
 

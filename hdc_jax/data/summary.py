@@ -10,6 +10,7 @@ from hdc_jax.data.records import Index
 from hdc_jax.data.shards import Sidecar
 
 _MAX_CLASSES_SHOWN = 20  # one by one; of more, only the extremes
+_TOTALS = ("videos", "classes")  # in `Index.official`, beside the splits
 
 
 def describe(
@@ -25,24 +26,39 @@ def describe(
     sidecars: of its shards, which count the classes.
 
   Returns:
-    Totals, splits and labels, and every file that was left out and why.
+    Totals, splits and labels, beside the official numbers where there are
+    some, and every file that was left out and why.
   """
+
+  def official(name: str) -> str:
+    """What the authors of the dataset count, to be set behind a number."""
+    known = index.official.get(name)
+    return "" if known is None else f" (official: {known:,})"
+
   size = sum(shard.bytes for shard in index.shards)
   lines = [
     f"prepared {directory}",
-    f"  {index.num_videos:,} videos, {index.num_frames:,} frames, "
+    f"  {index.num_videos:,} videos{official('videos')}, "
+    f"{index.num_frames:,} frames, "
     f"{size:,} bytes ({size / index.num_frames:,.0f} a frame) in "
     f"{len(index.shards)} shards",
   ]
+  splits = [name for name in index.official if name not in _TOTALS]
   lines += [
-    f"  split {split}: {len(index.split(split)):,} videos"
-    for split in index.splits
+    f"  split {split}: "
+    f"{len(index.split(split)) if split in index.splits else 0:,} videos"
+    f"{official(split)}"
+    for split in dict.fromkeys([*splits, *index.splits])
   ]
   for label, names in index.labels.items():
     counts = collections.Counter()
     for sidecar in sidecars:
       counts.update(sidecar.classes.get(label, {}))
-    lines += _describe_label(label, names, counts)
+    lines += _describe_label(label, names, counts, official("classes"))
+  lines += [
+    f"  {why}: {count:,} videos, see {directory / why}.txt"
+    for why, count in index.left_out.items()
+  ]
   if index.skipped:
     lines.append(f"  could not be used: {len(index.skipped):,}")
     lines += [f"    {skipped['reason']}" for skipped in index.skipped]
@@ -50,10 +66,10 @@ def describe(
 
 
 def _describe_label(
-  label: str, names: Sequence[str], counts: Mapping[str, int]
+  label: str, names: Sequence[str], counts: Mapping[str, int], official: str
 ) -> list[str]:
   videos = [counts.get(str(i), 0) for i in range(len(names))]
-  head = f"  label {label}: {len(names)} classes"
+  head = f"  label {label}: {len(names)} classes{official}"
   if len(names) > _MAX_CLASSES_SHOWN:
     return [f"{head}, each in {min(videos):,} to {max(videos):,} videos"]
   shown = zip(names, videos, strict=True)

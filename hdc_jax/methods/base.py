@@ -128,15 +128,19 @@ class Network(nn.Module):
 
   @nn.compact
   def __call__(
-    self, views: Float[Array, "b v t h w 3"]
+    self, views: Float[Array, "b v t h w 3"], train: bool = False
   ) -> dict[Embedding, Float[Array, "b n d"]]:
     """Embeds all views in one pass of the backbone.
 
     Views are folded into the batch with the videos outermost, so that a batch
     sharded over devices stays where it is.
+
+    Args:
+      views: In [-1, 1].
+      train: Whether batch norm uses the batch's statistics.
     """
     batch, count = views.shape[:2]
-    endpoints = self.backbone(views.reshape(-1, *views.shape[2:]))
+    endpoints = self.backbone(views.reshape(-1, *views.shape[2:]), train)
     numbers = {view.name: i for i, view in enumerate(self.method.views)}
     projections = {
       head: heads.Projection(head.dim, name=head.name)

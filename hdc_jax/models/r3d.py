@@ -1,21 +1,40 @@
-"""3D-ResNet (Hara et al., CVPR 2018), returning what every block computes.
+"""3D-ResNets, returning what every block computes.
 
-A stem of 7×7×7 with stride (1, 2, 2) and 64 channels, a max pool 3×3×3 of
-stride 2, then four stages of basic blocks of two 3×3×3 convolutions, the last
-three starting with stride 2. The stem is "block 1". Fully connected layers are
-left to whoever uses the endpoints.
+A stem (which is "block 1"), a max pool, and four stages of residual blocks.
+Fully connected layers are left to whoever uses the endpoints.
 
-With `stage_sizes=(2, 2, 2, 2)` it is the 18-layer network of the HDC paper:
+`r3d18` and `r3d34` are 3D-ResNets of basic blocks (Hara et al., CVPR 2018): a
+stem of 7×7×7 with stride (1, 2, 2) and 64 channels, a max pool 3×3×3 of stride
+2, and stages of 64, 128, 256 and 512 channels, of which the last three start
+with stride 2. The 18 layers of the HDC paper:
 
-| endpoint | 16×112×112 in | 32×224×224 in  | parameters up to here (A / B) |
-|----------|---------------|----------------|-------------------------------|
-| block1   | 16×56×56×64   | 32×112×112×64  | 65,984 / 65,984               |
-| block2   | 8×28×28×64    | 16×56×56×64    | 508,864 / 508,864             |
-| block3   | 4×14×14×128   | 8×28×28×128    | 2,058,176 / 2,066,624         |
-| block4   | 2×7×7×256     | 4×14×14×256    | 8,253,376 / 8,295,104         |
-| block5   | 1×4×4×512     | 2×7×7×512      | 33,030,080 / 33,203,904       |
+| r3d18  | 16×112×112 in | 32×224×224 in  | parameters up to here (A / B) |
+|--------|---------------|----------------|-------------------------------|
+| block1 | 16×56×56×64   | 32×112×112×64  | 65,984 / 65,984               |
+| block2 | 8×28×28×64    | 16×56×56×64    | 508,864 / 508,864             |
+| block3 | 4×14×14×128   | 8×28×28×128    | 2,058,176 / 2,066,624         |
+| block4 | 2×7×7×256     | 4×14×14×256    | 8,253,376 / 8,295,104         |
+| block5 | 1×4×4×512     | 2×7×7×512      | 33,030,080 / 33,203,904       |
+
+`r3d34` has the same endpoints and 63,339,712 / 63,513,536 parameters.
+
+`r3d50` is the R3D-50 of CVRL (arXiv 2008.03800): a stem of 5×7×7 with stride
+(2, 2, 2), a max pool 1×3×3 with stride (1, 2, 2), and bottlenecks whose
+temporal kernels are 1 in the first two stages and 3 in the last two, without
+any more temporal stride. Choice: convolutions and pools are padded alike on
+both sides, as in PyTorch; TensorFlow, where it comes from, pads even sizes at
+the end.
+
+| r3d50  | 16×112×112 in | 32×224×224 in  | parameters up to here (A / B) |
+|--------|---------------|----------------|-------------------------------|
+| block1 | 8×56×56×64    | 16×112×112×64  | 47,168 / 47,168               |
+| block2 | 8×28×28×256   | 16×56×56×256   | 246,080 / 262,976             |
+| block3 | 8×14×14×512   | 16×28×28×512   | 1,333,568 / 1,482,560         |
+| block4 | 8×7×7×1024    | 16×14×14×1024  | 10,789,184 / 11,464,512       |
+| block5 | 8×4×4×2048    | 16×7×7×2048    | 28,895,552 / 31,672,128       |
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
@@ -26,6 +45,22 @@ import jax.numpy as jnp
 from hdc_jax.models import conv, norm
 
 Endpoints = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Layers:
+  """What the blocks of one network have in common.
+
+  Attributes:
+    make_conv: Makes a convolution from features, kernel size and strides.
+    make_norm: Makes a normalisation.
+    shortcut: 'A' (subsample and zero-pad) or 'B' (1×1×1 projection) where the
+      shape changes.
+  """
+
+  make_conv: conv.Convolution
+  make_norm: norm.Norm
+  shortcut: str
 
 
 def subsample_and_pad(
@@ -44,86 +79,160 @@ def subsample_and_pad(
   return jnp.pad(x, ((0, 0),) * 4 + ((0, extra),))
 
 
-class BasicBlock(nn.Module):
-  """Two 3×3×3 convolutions and a shortcut.
+class ResidualBlock(nn.Module):
+  """The sum of some convolutions and a shortcut.
 
   Attributes:
-    features: Output channels.
-    stride: Of the first convolution, the same over T, H, W.
-    shortcut: 'A' (subsample and zero-pad) or 'B' (1×1×1 projection) where the
-      shape changes.
-    conv: Makes a convolution from features, kernel size and strides.
-    norm: Makes a normalisation.
+    features: Channels of the stage.
+    strides: Of the block over T, H, W.
+    temporal_kernel: Size over T of those convolutions that have one.
+    layers: What they are made of.
   """
 
   features: int
-  stride: int
-  shortcut: str
-  conv: Callable[..., nn.Module]
-  norm: Callable[..., nn.Module]
+  strides: Sequence[int]
+  temporal_kernel: int
+  layers: Layers
+
+  # Output channels, in `features`.
+  expansion = 1
+
+  def convolutions(self) -> tuple[nn.Module, ...]:
+    """The convolutions in order; a norm follows each, a ReLU all but one."""
+    raise NotImplementedError
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, T, H, W, C] → [B, T', H', W', features]."""
-    strides = (self.stride,) * 3
-    y = self.conv(self.features, (3, 3, 3), strides, name="conv1")(x)
-    y = nn.relu(self.norm(name="norm1")(y))
-    y = self.conv(self.features, (3, 3, 3), name="conv2")(y)
-    y = self.norm(name="norm2")(y)
+    """[B, T, H, W, C] → [B, T', H', W', features · expansion]."""
+    layers, y = self.layers, x
+    for i, convolution in enumerate(self.convolutions(), start=1):
+      y = convolution(nn.relu(y) if i > 1 else y)
+      y = layers.make_norm(name=f"norm{i}")(y)
     if x.shape != y.shape:
-      if self.shortcut == "A":
-        x = subsample_and_pad(x, self.features, strides)
+      features = self.features * self.expansion
+      if layers.shortcut == "A":
+        x = subsample_and_pad(x, features, self.strides)
       else:
-        x = self.conv(self.features, (1, 1, 1), strides, name="conv0")(x)
-        x = self.norm(name="norm0")(x)
+        x = layers.make_conv(features, (1, 1, 1), self.strides, name="conv0")(x)
+        x = layers.make_norm(name="norm0")(x)
     return nn.relu(x + y)
 
 
+class BasicBlock(ResidualBlock):
+  """Two convolutions of 3×3×3, the first one strided."""
+
+  def convolutions(self) -> tuple[nn.Module, ...]:
+    """The two."""
+    make_conv, size = self.layers.make_conv, (self.temporal_kernel, 3, 3)
+    return (
+      make_conv(self.features, size, self.strides, name="conv1"),
+      make_conv(self.features, size, name="conv2"),
+    )
+
+
+class Bottleneck(ResidualBlock):
+  """Convolutions of k×1×1, 1×3×3 and 1×1×1, each strided as far as it spans."""
+
+  expansion = 4
+
+  def convolutions(self) -> tuple[nn.Module, ...]:
+    """The three."""
+    make_conv, (t, h, w) = self.layers.make_conv, self.strides
+    time = (self.temporal_kernel, 1, 1)
+    return (
+      make_conv(self.features, time, (t, 1, 1), name="conv1"),
+      make_conv(self.features, (1, 3, 3), (1, h, w), name="conv2"),
+      make_conv(self.features * self.expansion, (1, 1, 1), name="conv3"),
+    )
+
+
+def plain(dtype: jnp.dtype, make_norm: norm.Norm) -> conv.Convolution:
+  """Convolutions in one piece."""
+  del make_norm
+  return functools.partial(conv.Conv3D, dtype=dtype)
+
+
 class R3D(nn.Module):
-  """3D-ResNet of basic blocks.
+  """3D-ResNet.
 
   Attributes:
-    stage_sizes: Basic blocks in each of the four stages.
-    width: Channels of the stem; stages have 1, 2, 4 and 8 times as many.
+    stage_sizes: Residual blocks in each of the four stages.
+    block: Their kind.
+    convolution: From dtype and norm to what makes every convolution.
+    width: Channels of the stem; stages have 1, 2, 4 and 8 times as many, times
+      the block's expansion.
     stem: Kernel size of the stem over T, H, W.
-    shortcut: 'A' or 'B', see `BasicBlock`.
+    stem_strides: Its strides.
+    stem_pool: Whether a max pool follows the stem (not in torchvision's).
+    pool_window: Of that pool; padded by half of it.
+    pool_strides: Of that pool.
+    strides: At the start of the last three stages.
+    temporal_kernels: Kernel size over T of the blocks of each stage.
+    shortcut: 'A' or 'B', see `Layers`.
     norm: Name of a normalisation in `norm.NORMS`.
     dtype: Of the activations; parameters and statistics are float32.
   """
 
   stage_sizes: Sequence[int] = (2, 2, 2, 2)
+  block: type[ResidualBlock] = BasicBlock
+  convolution: Callable[[jnp.dtype, norm.Norm], conv.Convolution] = plain
   width: int = 64
   stem: Sequence[int] = (7, 7, 7)
+  stem_strides: Sequence[int] = (1, 2, 2)
+  stem_pool: bool = True
+  pool_window: Sequence[int] = (3, 3, 3)
+  pool_strides: Sequence[int] = (2, 2, 2)
+  strides: Sequence[int] = (2, 2, 2)
+  temporal_kernels: Sequence[int] = (3, 3, 3, 3)
   shortcut: str = "A"
   norm: str = "instance"
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> Endpoints:
+  def __call__(self, x: jax.Array, train: bool = False) -> Endpoints:
     """Encodes clips.
 
     Args:
       x: [B, T, H, W, 3] in [-1, 1].
+      train: Whether batch norm uses the batch's statistics.
 
     Returns:
       'block1' … 'block5' → [B, T', H', W', C] of `dtype`.
     """
-    make_conv = functools.partial(conv.Conv3D, dtype=self.dtype)
-    make_norm = norm.make_norm(self.norm, self.dtype)
+    make_norm = norm.make_norm(self.norm, self.dtype, train)
+    make_conv = self.convolution(self.dtype, make_norm)
+    layers = Layers(make_conv, make_norm, self.shortcut)
 
-    x = make_conv(self.width, self.stem, (1, 2, 2), name="stem_conv")(x)
+    x = make_conv(self.width, self.stem, self.stem_strides, name="stem_conv")(x)
     x = nn.relu(make_norm(name="stem_norm")(x))
     endpoints = {"block1": x}
-    x = conv.max_pool(x)
+    if self.stem_pool:
+      padding = tuple(size // 2 for size in self.pool_window)
+      x = conv.max_pool(x, self.pool_window, self.pool_strides, padding)
     for stage, size in enumerate(self.stage_sizes):
       for i in range(size):
-        x = BasicBlock(
+        x = self.block(
           features=self.width * 2**stage,
-          stride=2 if stage > 0 and i == 0 else 1,
-          shortcut=self.shortcut,
-          conv=make_conv,
-          norm=make_norm,
+          strides=self.strides if stage > 0 and i == 0 else (1, 1, 1),
+          temporal_kernel=self.temporal_kernels[stage],
+          layers=layers,
           name=f"block{stage + 2}_{i}",
         )(x)
       endpoints[f"block{stage + 2}"] = x
     return endpoints
+
+
+R3D18 = functools.partial(R3D, stage_sizes=(2, 2, 2, 2))
+R3D34 = functools.partial(R3D, stage_sizes=(3, 4, 6, 3))
+R3D50 = functools.partial(
+  R3D,
+  stage_sizes=(3, 4, 6, 3),
+  block=Bottleneck,
+  stem=(5, 7, 7),
+  stem_strides=(2, 2, 2),
+  pool_window=(1, 3, 3),
+  pool_strides=(1, 2, 2),
+  strides=(1, 2, 2),
+  temporal_kernels=(1, 1, 3, 3),
+  shortcut="B",
+)

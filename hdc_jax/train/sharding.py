@@ -30,6 +30,26 @@ def batched(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec("data"))
 
 
+def compiler_options(
+  mesh: Mesh, once: bool = False
+) -> dict[str, str | int] | None:
+  """What to tell XLA when it compiles for the devices of a mesh.
+
+  On CPU it gives 2D convolutions to YNNPACK by default, which uses one thread;
+  Eigen uses all (1.6 times the speed on two cores). And it optimises the random
+  numbers of initial weights for many seconds, to save one.
+
+  Args:
+    mesh: To compile for.
+    once: Whether the program is to run only once.
+  """
+  if mesh.devices.flat[0].platform != "cpu":
+    return None
+  if once:
+    return {"xla_backend_optimization_level": 0}
+  return {"xla_cpu_experimental_ynn_fusion_type": ""}
+
+
 def check_batch_size(field: str, batch_size: int, mesh: Mesh) -> None:
   """Checks that a global batch splits evenly over the devices.
 

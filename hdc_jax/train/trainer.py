@@ -21,20 +21,28 @@ class Trainer:
   Attributes:
     mesh: Over all devices.
     method: Views and terms.
-    backbone: From clips to endpoints; its weights are `params['backbone']`.
+    backbone: From clips to endpoints; see `TrainState.backbone`.
+    views_shape: Of the views of one video, [V, T, H, W, 3].
     init: Makes the first state; traceable.
+    update: From a state and views to the next state and metrics; traceable.
     train_step: From a state and clips to the next state and metrics.
   """
 
   mesh: Mesh
   method: base.Method
   backbone: nn.Module
+  views_shape: tuple[int, ...]
   init: Callable[[], step_lib.TrainState]
+  update: step_lib.Update
   train_step: step_lib.TrainStep
 
   def init_state(self) -> step_lib.TrainState:
     """The state before the first step, replicated over the mesh."""
-    return jax.jit(self.init, out_shardings=sharding.replicated(self.mesh))()
+    return jax.jit(
+      self.init,
+      out_shardings=sharding.replicated(self.mesh),
+      compiler_options=sharding.compiler_options(self.mesh, once=True),
+    )()
 
   def restore_state(
     self, saved: checkpoint.Checkpoints, step: int
@@ -59,10 +67,12 @@ def make_trainer(config: ml_collections.ConfigDict, mesh: Mesh) -> Trainer:
   network = base.Network(backbone, method)
   tx = optimizer.keras_sgd(config.optim)
 
-  def init() -> step_lib.TrainState:
-    size = config.model.size
-    shape = (1, len(method.views), config.data.frames, size, size, 3)
-    return step_lib.init_state(network, tx, shape, config.seed)
+  size = config.model.size
+  shape = (len(method.views), config.data.frames, size, size, 3)
 
-  train_step = step_lib.make_train_step(network, method, tx, mesh, config.seed)
-  return Trainer(mesh, method, backbone, init, train_step)
+  def init() -> step_lib.TrainState:
+    return step_lib.init_state(network, tx, (1, *shape), config.seed)
+
+  update = step_lib.make_update(network, method, tx)
+  train_step = step_lib.make_train_step(update, method.views, mesh, config.seed)
+  return Trainer(mesh, method, backbone, shape, init, update, train_step)

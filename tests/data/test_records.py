@@ -122,6 +122,8 @@ def index():
     splits={"train": [(0, 3), (5, 7)], "test": [(3, 5)]},
     shards=[Shard("shard-0", 7, 10, "00")],
     skipped=[{"id": "x", "reason": "broken"}],
+    official={"videos": 9, "train": 6},
+    left_out={"missing": 1},
   )
 
 
@@ -135,11 +137,25 @@ def test_an_index_comes_back_whole(index, tmp_path):
   assert again.labels == index.labels
 
 
+def test_an_index_without_official_numbers_is_read(index, tmp_path):
+  """As those were that were written before there were any."""
+  index.save(tmp_path)
+  fields = json.loads((tmp_path / "index.json").read_text())
+  del fields["official"], fields["left_out"]
+  write(tmp_path, json.dumps(fields))
+  again = Index.load(tmp_path)
+  assert again == dataclasses.replace(again, official={}, left_out={})
+  np.testing.assert_array_equal(again.split("test"), [3, 4])
+
+
 def test_splits_are_record_numbers(index):
   np.testing.assert_array_equal(index.split("test"), [3, 4])
   assert index.split("test").dtype == np.int64
   with pytest.raises(ConfigError, match=r"no split 'val'.* test, train"):
     index.split("val")
+  numbered = dataclasses.replace(index, splits={"train1": [], "train2": []})
+  with pytest.raises(ConfigError, match=r"no split 'train'.* train1, train2"):
+    numbered.split("train")
 
 
 def test_an_index_is_written_whole_or_not_at_all(index, tmp_path, monkeypatch):

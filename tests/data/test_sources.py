@@ -61,7 +61,7 @@ def make_dataset(folder, directory, codec="h264", num_shards=1):
     request="",
     codec=codec,
     short_side=SHORT_SIDE,
-    label_names=listing.label_names,
+    listing=listing,
   ).save(directory)
   return directory
 

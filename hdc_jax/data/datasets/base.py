@@ -2,9 +2,10 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from hdc_jax.data.records import Segments
+from hdc_jax.errors import ConfigError, DataError
 
 EXTENSIONS = frozenset({
   ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov",
@@ -36,10 +37,18 @@ class Listing:
   Attributes:
     videos: the files.
     label_names: the names of the classes of each label, by class.
+    official: what the dataset's authors count, as far as it is known: 'videos',
+      'classes' and the name of each split, to hold the result against.
+    left_out: what becomes no record, by reason, such as 'missing'; each is
+      written to a file beside the index.
   """
 
   videos: Sequence[VideoFile]
   label_names: Mapping[str, Sequence[str]]
+  official: Mapping[str, int] = dataclasses.field(default_factory=dict)
+  left_out: Mapping[str, Sequence[str]] = dataclasses.field(
+    default_factory=dict
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +57,7 @@ class Request:
 
   Attributes:
     source: directory of the original files, if given.
+    splits: directory of the official split files, if given.
     output: directory to prepare into.
     videos: number of videos to generate.
     seed: of what is generated.
@@ -55,10 +65,63 @@ class Request:
   """
 
   source: str | None
+  splits: str | None
   output: str
   videos: int
   seed: int
   workers: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+  """A dataset that `prepare` knows.
+
+  Attributes:
+    list_videos: makes the listing.
+    layout: what it expects on disk, for --help.
+    needs_splits: whether it takes --splits, and cannot do without.
+  """
+
+  list_videos: Callable[[Request], Listing]
+  layout: str
+  needs_splits: bool = False
+
+  def check(self, request: Request) -> None:
+    """Raises an error if --splits is missing, of no use, or nowhere."""
+    if self.needs_splits and not request.splits:
+      raise ConfigError(
+        "--splits is missing: the directory of the official split files, see "
+        "--help"
+      )
+    if request.splits and not self.needs_splits:
+      raise ConfigError("--splits is of no use to this dataset: leave it out")
+    if request.splits and not os.path.isdir(request.splits):
+      raise DataError(f"--splits={request.splits}: no such directory")
+
+
+def source_videos(request: Request) -> list[str]:
+  """Finds the video files below `request.source`.
+
+  Args:
+    request: with a source.
+
+  Returns:
+    Paths relative to the source, see `find_videos`.
+
+  Raises:
+    ConfigError: if no source was given.
+    DataError: if it is not a directory or holds no video.
+  """
+  if not request.source:
+    raise ConfigError("--source is missing: the folder that holds the videos")
+  if not os.path.isdir(request.source):
+    raise DataError(f"--source={request.source}: no such directory")
+  files = find_videos(request.source)
+  if not files:
+    raise DataError(
+      f"no usable videos in {request.source}: found no video files"
+    )
+  return files
 
 
 def find_videos(directory: os.PathLike[str] | str) -> list[str]:
@@ -75,12 +138,17 @@ def find_videos(directory: os.PathLike[str] | str) -> list[str]:
   found = []
   for folder, subfolders, names in os.walk(directory, followlinks=True):
     subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+    inside = os.path.relpath(folder, directory).replace(os.sep, "/")
+    prefix = "" if inside == "." else f"{inside}/"
     found += [
-      os.path.relpath(os.path.join(folder, name), directory)
+      prefix + name
       for name in names
       if os.path.splitext(name)[1].lower() in EXTENSIONS
       and not name.startswith(".")
     ]
-  return sorted(
-    (path.replace(os.sep, "/") for path in found), key=lambda p: p.split("/")
-  )
+  return sorted(found, key=lambda path: path.split("/"))
+
+
+def readable(path: str) -> str:
+  r"""A path as text that any encoding can hold: bytes that are none as \xff."""
+  return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -4,12 +4,19 @@ import os
 from collections.abc import Sequence
 
 from hdc_jax.data.datasets.base import (
+  Dataset,
   Listing,
   Request,
   VideoFile,
-  find_videos,
+  readable,
+  source_videos,
 )
-from hdc_jax.errors import ConfigError, DataError
+
+LAYOUT = """\
+--source  any folder of videos; if all of them are in sub-folders, those
+          of the first level are the classes
+The only split is train.
+"""
 
 
 def list_videos(request: Request) -> Listing:
@@ -25,16 +32,7 @@ def list_videos(request: Request) -> Listing:
     ConfigError: if no source was given.
     DataError: if it is not a directory or holds no video.
   """
-  if not request.source:
-    raise ConfigError("--source is missing: the folder that holds the videos")
-  if not os.path.isdir(request.source):
-    raise DataError(f"--source={request.source}: no such directory")
-  files = find_videos(request.source)
-  if not files:
-    raise DataError(
-      f"no usable videos in {request.source}: found no video files"
-    )
-  return label_by_folder(request.source, files)
+  return label_by_folder(request.source, source_videos(request))
 
 
 def label_by_folder(directory: str, files: Sequence[str]) -> Listing:
@@ -55,7 +53,7 @@ def label_by_folder(directory: str, files: Sequence[str]) -> Listing:
     videos=[
       VideoFile(
         path=os.path.join(directory, path),
-        id=os.fsencode(path).decode("utf-8", "backslashreplace"),
+        id=readable(path),
         labels={"class": ((0, classes[folder]),)} if classes else {},
         splits=("train",),
       )
@@ -63,3 +61,6 @@ def label_by_folder(directory: str, files: Sequence[str]) -> Listing:
     ],
     label_names={"class": names} if names else {},
   )
+
+
+DATASET = Dataset(list_videos, LAYOUT)

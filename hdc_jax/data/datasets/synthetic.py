@@ -3,9 +3,14 @@
 import os
 
 from hdc_jax.data import synthetic
-from hdc_jax.data.datasets.base import Listing, Request, VideoFile
+from hdc_jax.data.datasets.base import Dataset, Listing, Request, VideoFile
 from hdc_jax.progress import Progress
 from hdc_jax.workers import Workers
+
+LAYOUT = """\
+Nothing: --videos of them are generated, labelled by motion and by scene.
+The splits are train and test, which is the last fifth.
+"""
 
 
 def list_videos(request: Request) -> Listing:
@@ -53,3 +58,6 @@ def list_videos(request: Request) -> Listing:
 
 def _generate(seed: int, number: int, path: str) -> None:
   synthetic.write(synthetic.draw(seed, number), path)
+
+
+DATASET = Dataset(list_videos, LAYOUT)

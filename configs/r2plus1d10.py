@@ -1,0 +1,29 @@
+"""HDC on Kinetics-400 with R(2+1)D-10: the paper's recipe.
+
+  python -m hdc_jax.main --config=configs/r2plus1d10.py \
+    --config.data.path=/data/k400 --workdir=runs/k400-r2plus1d10
+
+As `configs/r3d18.py` but for the backbone.
+
+Arguments, after a colon:
+  task=retrieve  evaluates instead: set config.checkpoint as well.
+"""
+
+import ml_collections
+
+from hdc_jax import config as config_lib
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+  """The config; `arg` holds arguments as in `task=retrieve`."""
+  args = config_lib.parse_arg(arg, task="pretrain")
+  config = config_lib.default()
+  config.task = args["task"]
+
+  config.model.name = "r2plus1d10"
+
+  # The paper gives no length. Choice: 100 epochs of the 240,000 videos.
+  config.train.steps = 187_500
+  config.train.log_every = 50
+  config.train.checkpoint_every = 2_000
+  return config

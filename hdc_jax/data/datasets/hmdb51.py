@@ -1,0 +1,97 @@
+"""HMDB51: 51 actions, three ways to divide them into train and test.
+
+The splits are called 'train1', 'test1', … 'test3'. There is no split 'train':
+which of the three is meant has to be said. A video that a division leaves
+unused is in the dataset, but in no split of that number.
+
+Kuehne, Jhuang, Garrote, Poggio and Serre, 2011,
+https://serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database
+"""
+
+import os
+import re
+from collections.abc import Iterator
+
+from hdc_jax.data.datasets import lists
+from hdc_jax.data.datasets.base import (
+  Dataset,
+  Listing,
+  Request,
+  source_videos,
+)
+from hdc_jax.data.datasets.lists import Line
+from hdc_jax.errors import DataError
+
+LAYOUT = """\
+--source  folder of the classes, each from its .rar in hmdb51_org.rar:
+          brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0.avi, …
+--splits  testTrainMulti_7030_splits/, from test_train_splits.rar:
+          brush_hair_test_split1.txt, … wave_test_split3.txt
+The splits are train1, test1, train2, test2, train3 and test3.
+"""
+
+FOLDS = (1, 2, 3)
+
+OFFICIAL = {
+  "videos": 6766,
+  "classes": 51,
+  "train1": 3570,
+  "test1": 1530,
+  "train2": 3570,
+  "test2": 1530,
+  "train3": 3570,
+  "test3": 1530,
+}
+
+_FILE = re.compile(r"(?P<label>[^.].*)_test_split[123]\.txt")
+# Names hold blanks, brackets and whatever else; the end of the line is plain.
+_LINE = re.compile(r"(?P<name>.+\.\w+)\s+(?P<use>[012])")
+_PARTS = {"0": "", "1": "train", "2": "test"}
+
+
+def list_videos(request: Request) -> Listing:
+  """Lists HMDB51.
+
+  Args:
+    request: with source and splits.
+
+  Returns:
+    The videos with the label 'class', numbered by name.
+
+  Raises:
+    DataError: if files are missing or contradict each other.
+  """
+  files = source_videos(request)
+  matches = map(_FILE.fullmatch, os.listdir(request.splits))
+  classes = sorted({match["label"] for match in matches if match})
+  if not classes:
+    raise DataError(
+      f"--splits={request.splits}: holds no file <class>_test_split1.txt; it "
+      "is the directory testTrainMulti_7030_splits"
+    )
+  lines = [
+    line
+    for label in classes
+    for fold in FOLDS
+    for line in _read_list(request.splits, label, fold)
+  ]
+  listing = lists.join(request.source, files, lines, classes, OFFICIAL)
+  listing = lists.complete(listing, request.source)
+  lists.check_classes(listing, [f"train{fold}" for fold in FOLDS])
+  return listing
+
+
+def _read_list(directory: str, label: str, fold: int) -> Iterator[Line]:
+  for where, text in lists.read(directory, f"{label}_test_split{fold}.txt"):
+    match = _LINE.fullmatch(text)
+    if not match:
+      raise DataError(
+        f"{where}: {text!r} is not the name of a video and 0 (unused), 1 "
+        "(train) or 2 (test)"
+      )
+    part = _PARTS[match["use"]]
+    split = f"{part}{fold}" if part else ""
+    yield Line(f"{label}/{match['name']}", label, split, fold, where)
+
+
+DATASET = Dataset(list_videos, LAYOUT, needs_splits=True)

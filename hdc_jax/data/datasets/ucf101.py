@@ -1,0 +1,138 @@
+"""UCF101: 101 actions, three ways to divide them into train and test.
+
+The splits are called as in the files: 'train1', 'test1', … 'test3'. There is no
+split 'train': which of the three is meant has to be said.
+
+Soomro, Zamir and Shah, 2012, https://www.crcv.ucf.edu/data/UCF101.php
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from hdc_jax.data.datasets import lists
+from hdc_jax.data.datasets.base import (
+  Dataset,
+  Listing,
+  Request,
+  source_videos,
+)
+from hdc_jax.data.datasets.lists import Line
+from hdc_jax.errors import DataError
+
+LAYOUT = """\
+--source  UCF-101/, from UCF101.rar:
+          ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi, …
+--splits  ucfTrainTestlist/, from UCF101TrainTestSplits-RecognitionTask.zip:
+          classInd.txt, trainlist01.txt, testlist01.txt, … testlist03.txt
+The splits are train1, test1, train2, test2, train3 and test3.
+"""
+
+FOLDS = (1, 2, 3)
+
+OFFICIAL = {
+  "videos": 13320,
+  "classes": 101,
+  "train1": 9537,
+  "test1": 3783,
+  "train2": 9586,
+  "test2": 3734,
+  "train3": 9624,
+  "test3": 3696,
+}
+
+# ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1
+_LINE = re.compile(
+  r"(?P<video>(?P<label>[^/]+)/.+_g\d+_c\d+\.\w+)(\s+(?P<number>\d+))?"
+)
+
+
+def list_videos(request: Request) -> Listing:
+  """Lists UCF101.
+
+  Args:
+    request: with source and splits.
+
+  Returns:
+    The videos with the label 'class', numbered as in classInd.txt from 0.
+
+  Raises:
+    DataError: if files are missing or contradict each other, or if train and
+      test of a fold share a group, the clips cut from one long video.
+  """
+  files = source_videos(request)
+  classes = _read_classes(request.splits)
+  lines = [
+    line
+    for fold in FOLDS
+    for part in ("train", "test")
+    for line in _read_list(request.splits, part, fold, classes)
+  ]
+  listing = lists.join(request.source, files, lines, classes, OFFICIAL)
+  listing = lists.complete(listing, request.source)
+  lists.check_classes(listing, [f"train{fold}" for fold in FOLDS])
+  _check_groups(lines)
+  return listing
+
+
+def _read_classes(directory: str) -> list[str]:
+  """The names in classInd.txt, whose lines are numbered from 1."""
+  classes = []
+  for where, text in lists.read(directory, "classInd.txt"):
+    number, _, name = text.partition(" ")
+    name = name.strip()
+    if number != str(len(classes) + 1) or not name or name in classes:
+      raise DataError(
+        f"{where}: {text!r} should be {len(classes) + 1} and the name of one "
+        "more class"
+      )
+    classes.append(name)
+  return classes
+
+
+def _read_list(
+  directory: str, part: str, fold: int, classes: Sequence[str]
+) -> Iterator[Line]:
+  """Reads trainlist0N.txt, or testlist0N.txt, whose lines lack the number."""
+  numbers = {name: str(i) for i, name in enumerate(classes, start=1)}
+  for where, text in lists.read(directory, f"{part}list{fold:02d}.txt"):
+    match = _LINE.fullmatch(text)
+    if not match:
+      raise DataError(
+        f"{where}: {text!r} is not like "
+        "ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1"
+      )
+    video, label, number = match.group("video", "label", "number")
+    known = numbers.get(label)
+    if known is None or number not in (None, known):
+      raise DataError(
+        f"{where}: classInd.txt, of {len(classes)} classes, has none called "
+        + " ".join(filter(None, (number, label)))
+      )
+    yield Line(video, label, f"{part}{fold}", fold, where)
+
+
+def _check_groups(lines: Sequence[Line]) -> None:
+  """Refuses clips of one long video in both train and test of a fold."""
+  train = {
+    (line.fold, _group(line)): line
+    for line in lines
+    if line.split.startswith("train")
+  }
+  shared = [
+    f"{other.video} (in {other.split}) and {line.video} (in {line.split})"
+    for line in lines
+    if line.split.startswith("test")
+    and (other := train.get((line.fold, _group(line))))
+  ]
+  if shared:
+    raise DataError(
+      f"test videos of a group that is also in train: {lists.few(shared)}; get "
+      "the official split files"
+    )
+
+
+def _group(line: Line) -> str:
+  return line.video.rpartition("_c")[0]
+
+
+DATASET = Dataset(list_videos, LAYOUT, needs_splits=True)

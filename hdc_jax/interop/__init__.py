@@ -1,0 +1,1 @@
+"""For users of PyTorch; nothing else in the package imports torch."""

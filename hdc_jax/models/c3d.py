@@ -1,0 +1,75 @@
+"""C3D (Tran et al., ICCV 2015), returning what every block computes.
+
+Five blocks of one or two convolutions of 3×3×3, each followed by a norm and a
+ReLU, with max pools between them: 1×2×2 after the first, 2×2×2 after the
+others. What came after the fifth is left to whoever uses the endpoints. It is
+the network of video clip order prediction (Xu et al., CVPR 2019), which the HDC
+paper uses, but for the biases of the convolutions: a norm makes them idle.
+
+Choice: endpoints are taken before the pool of their block, which keeps the most
+temporal positions: 8, 4 and 2 at blocks 3, 4 and 5 for 16 frames.
+
+| c3d    | 16×112×112 in | 32×224×224 in  | parameters up to here |
+|--------|---------------|----------------|-----------------------|
+| block1 | 16×112×112×64 | 32×224×224×64  | 5,312                 |
+| block2 | 16×56×56×128  | 32×112×112×128 | 226,752               |
+| block3 | 8×28×28×256   | 16×56×56×256   | 2,881,984             |
+| block4 | 4×14×14×512   | 8×28×28×512    | 13,500,864            |
+| block5 | 2×7×7×512     | 4×14×14×512    | 27,658,688            |
+"""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from hdc_jax.models import conv, norm
+
+# block → channels, in widths, of its convolutions by name
+BLOCKS = {
+  "block1": {"1": 1},
+  "block2": {"2": 2},
+  "block3": {"3a": 4, "3b": 4},
+  "block4": {"4a": 8, "4b": 8},
+  "block5": {"5a": 8, "5b": 8},
+}
+
+
+class C3D(nn.Module):
+  """C3D.
+
+  Attributes:
+    width: Channels of the first convolution; the others have up to 8 times as
+      many.
+    norm: Name of a normalisation in `norm.NORMS`.
+    dtype: Of the activations; parameters and statistics are float32.
+  """
+
+  width: int = 64
+  norm: str = "instance"
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool = False) -> dict[str, jax.Array]:
+    """Encodes clips.
+
+    Args:
+      x: [B, T, H, W, 3] in [-1, 1]; at least 8 frames of 16×16.
+      train: Whether batch norm uses the batch's statistics.
+
+    Returns:
+      'block1' … 'block5' → [B, T', H', W', C] of `dtype`.
+    """
+    make_conv = functools.partial(conv.Conv3D, dtype=self.dtype)
+    make_norm = norm.make_norm(self.norm, self.dtype, train)
+    endpoints = {}
+    for block, channels in BLOCKS.items():
+      if endpoints:
+        window = (1 if len(endpoints) == 1 else 2, 2, 2)
+        x = conv.max_pool(x, window, window)
+      for name, times in channels.items():
+        x = make_conv(self.width * times, (3, 3, 3), name=f"conv{name}")(x)
+        x = nn.relu(make_norm(name=f"norm{name}")(x))
+      endpoints[block] = x
+    return endpoints

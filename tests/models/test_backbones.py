@@ -1,0 +1,208 @@
+"""Every backbone: its docstring's table, and what all have in common."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hdc_jax import config as config_lib
+from hdc_jax import models
+from hdc_jax.errors import ConfigError
+from hdc_jax.models import c3d, r2plus1d, r3d
+
+MODULES = {"c3d": c3d, "r2plus1d10": r2plus1d, "r3d18": r3d, "r3d50": r3d}
+NORMS = ("instance", "batch", "group")
+
+
+def make(**changes):
+  """A backbone by name, with fields changed."""
+  config = config_lib.default().model
+  config.update(changes)
+  return models.make_backbone(config)
+
+
+def block_of(name):
+  """The block that a module of a backbone belongs to."""
+  if name.startswith("stem"):
+    return "block1"
+  number = re.match(r"(?:block|conv|norm)(\d)", name)[1]
+  return f"block{number}"
+
+
+def shapes_and_counts(model, clip):
+  """Endpoints' shapes, and the parameters up to each."""
+  endpoints, variables = jax.eval_shape(
+    lambda: model.init_with_output(jax.random.key(0), jnp.zeros((2, *clip, 3)))
+  )
+  counts = dict.fromkeys(endpoints, 0)
+  for name, params in variables["params"].items():
+    size = sum(p.size for p in jax.tree.leaves(params))
+    counts[block_of(name)] += size
+  totals = np.cumsum([counts[name] for name in endpoints]).tolist()
+  return [e.shape[1:] for e in endpoints.values()], totals
+
+
+def stated(name):
+  """The table of a backbone in the docstring of its module."""
+  doc = MODULES[name].__doc__
+  rows = doc[doc.index(f"| {name} ") :].split("\n\n")[0].splitlines()[2:]
+  cells = [[cell.strip() for cell in row.split("|")[2:-1]] for row in rows]
+  shapes = [
+    [tuple(map(int, row[i].split("×"))) for row in cells] for i in (0, 1)
+  ]
+  counts = [
+    [int(n.replace(",", "")) for n in row[2].split("/")] for row in cells
+  ]
+  return *shapes, np.transpose(counts).tolist()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_table_in_the_docstring(name):
+  small, large, counts = stated(name)
+  assert shapes_and_counts(make(name=name), (32, 224, 224))[0] == large
+  for shortcut, want in zip(("A", "B"), counts, strict=False):
+    options = {"shortcut": shortcut} if len(counts) > 1 else {}
+    got = shapes_and_counts(make(name=name, **options), (16, 112, 112))
+    assert got == (small, want)
+
+
+def test_published_sizes():
+  """C3D and R(2+1)D in video clip order prediction, R3D-50 in CVRL."""
+  millions = {"c3d": 27.7, "r2plus1d10": 14.4, "r3d18": 33.0, "r3d50": 31.7}
+  for name, want in millions.items():
+    _, totals = shapes_and_counts(make(name=name), (16, 112, 112))
+    assert round(totals[-1] / 1e6, 1) == want
+
+
+@pytest.mark.parametrize("shortcut", ["A", "B"])
+def test_r3d34(shortcut):
+  shapes, totals = shapes_and_counts(
+    make(name="r3d34", shortcut=shortcut), (16, 112, 112)
+  )
+  assert shapes == stated("r3d18")[0]
+  assert f"{totals[-1]:,}" in r3d.__doc__
+
+
+def conv_norm(taps, inputs, outputs):
+  """Parameters of a convolution without bias and its norm's scale and bias."""
+  return taps * inputs * outputs + 2 * outputs
+
+
+def test_r3d18_by_hand():
+  """From the layout of the paper alone, shortcut B."""
+  want = [conv_norm(343, 3, 64), 4 * conv_norm(27, 64, 64)]
+  for width in (128, 256, 512):
+    convolutions = conv_norm(27, width // 2, width)
+    convolutions += 3 * conv_norm(27, width, width)
+    want.append(convolutions + conv_norm(1, width // 2, width))
+  _, totals = shapes_and_counts(make(shortcut="B"), (16, 112, 112))
+  assert totals == np.cumsum(want).tolist()
+
+
+def test_r2plus1d_middle_channels():
+  """floor(t·h·w·in·out / (h·w·in + t·out)), 83 in the stem."""
+  variables = jax.eval_shape(
+    lambda: make(name="r2plus1d10").init(
+      jax.random.key(0), jnp.zeros((1, 8, 32, 32, 3))
+    )
+  )["params"]
+  middles = {
+    ("stem_conv",): 83,
+    ("block2_0", "conv1"): 144,
+    ("block3_0", "conv0"): 42,
+    ("block3_0", "conv1"): 230,
+    ("block3_0", "conv2"): 288,
+    ("block5_0", "conv1"): 921,
+  }
+  for path, want in middles.items():
+    module = variables
+    for name in path:
+      module = module[name]
+    assert module["spatial"]["kernel"].shape[-1] == want
+    assert module["temporal"]["kernel"].shape[-2] == want
+
+
+@pytest.fixture(scope="module", params=[*MODULES, "r3d34"])
+def small(request):
+  """A narrow backbone with its variables and an apply function."""
+  model = make(name=request.param, width=4, dtype="float32")
+  x = np.random.default_rng(0).standard_normal((3, 8, 36, 36, 3), np.float32)
+  x = np.stack([clip**power for power, clip in enumerate(x, start=1)])
+  shapes = jax.eval_shape(model.init, jax.random.key(0), x)
+  rng = np.random.default_rng(1)  # what init draws takes long to compile
+
+  def draw(path, leaf):
+    if path[-1].key != "kernel":
+      return np.full(leaf.shape, float(path[-1].key == "scale"), np.float32)
+    deviation = np.sqrt(2 / np.prod(leaf.shape[:-1]))
+    return deviation * rng.standard_normal(leaf.shape, np.float32)
+
+  variables = jax.tree_util.tree_map_with_path(draw, shapes)
+  return variables, jax.jit(model.apply), x
+
+
+def test_clips_do_not_see_each_other(small):
+  """Instance norm: a clip's features do not depend on its batch."""
+  variables, apply, x = small
+  changed = x * np.float32(np.arange(3) == 0)[:, None, None, None, None]
+  first, second = apply(variables, x), apply(variables, changed)
+  for name in first:
+    np.testing.assert_allclose(
+      first[name][0], second[name][0], rtol=1e-4, atol=1e-5
+    )
+    assert not np.allclose(first[name][1], second[name][1])
+
+
+def test_norm_comes_before_the_relu(small):
+  """Else the average-pooled first block would be the same for every clip."""
+  variables, apply, x = small
+  pooled = np.mean(apply(variables, x)["block1"], axis=(1, 2, 3))
+  assert np.min(pooled) >= 0.0
+  assert np.std(pooled, axis=0).max() > 1e-3
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("name", MODULES)
+def test_bfloat16_activations_float32_variables(name, norm):
+  model = make(name=name, norm=norm, width=4, dtype="bfloat16")
+  x = jnp.zeros((1, 8, 24, 24, 3))
+  endpoints, variables = jax.eval_shape(
+    lambda: model.init_with_output(jax.random.key(0), x)
+  )
+  assert {e.dtype for e in endpoints.values()} == {jnp.dtype("bfloat16")}
+  leaves = jax.tree.leaves(variables)
+  assert {p.dtype for p in leaves} == {jnp.dtype("float32")}
+  assert ("batch_stats" in variables) == (norm == "batch")
+
+
+def test_shortcut_a_subsamples_and_pads():
+  x = jax.random.normal(jax.random.key(0), (2, 4, 5, 6, 3))
+  y = r3d.subsample_and_pad(x, 5, (2, 2, 2))
+  np.testing.assert_array_equal(y[..., :3], x[:, ::2, ::2, ::2])
+  np.testing.assert_array_equal(y[..., 3:], 0.0)
+
+
+def test_without_the_pool_after_the_stem():
+  shapes, _ = shapes_and_counts(make(stem_pool=False), (16, 112, 112))
+  assert shapes[1] == (16, 56, 56, 64)
+
+
+@pytest.mark.parametrize(
+  ("field", "value"),
+  [("name", "r3d19"), ("shortcut", "C"), ("norm", "layer"), ("dtype", "f16")],
+)
+def test_unknown_names_list_the_valid_ones(field, value):
+  with pytest.raises(ConfigError, match=f"model.{field}.*is not one of"):
+    make(**{field: value})
+
+
+@pytest.mark.parametrize("name", ["c3d", "r2plus1d10"])
+@pytest.mark.parametrize(
+  ("field", "value"),
+  [("stem", (3, 7, 7)), ("shortcut", "A"), ("stem_pool", False)],
+)
+def test_options_a_backbone_does_not_have(name, field, value):
+  with pytest.raises(ConfigError, match=f"model.{field}.*no such option"):
+    make(name=name, **{field: value})

@@ -1,0 +1,48 @@
+"""Weights of backbones to test with."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hdc_jax import config as config_lib
+from hdc_jax import models
+from hdc_jax.interop import published
+
+
+def config(name, norm="batch", width=4, **options):
+  """A config with this network, in float32 unless told otherwise."""
+  made = config_lib.default()
+  fields = {"name": name, "norm": norm, "width": width, "dtype": "float32"}
+  made.model.update(fields | options)
+  return made
+
+
+def template(name, norm="batch", width=4, **options):
+  """Shapes of a backbone's variables."""
+  return _template(name, norm, width, tuple(options.items()))
+
+
+@functools.cache
+def _template(name, norm, width, options):
+  model = config(name, norm, width, **dict(options)).model
+  clip = jnp.zeros((1, 16, 112, 112, 3))
+  init = models.make_backbone(model).init
+  return jax.eval_shape(init, jax.random.key(0), clip)
+
+
+def fill(shapes, seed=0):
+  """Arrays of any bits at all: also infinities, -0, and NaNs."""
+  rng = np.random.default_rng(seed)
+
+  def draw(leaf):
+    return rng.integers(2**32, size=leaf.shape, dtype=np.uint32).view("f4")
+
+  return jax.tree.map(draw, shapes)
+
+
+def layout_of(name, backbone):
+  """The layout of a repository for a backbone."""
+  (found,) = [n for n in published.of(backbone) if n.name == name]
+  return found
