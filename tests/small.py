@@ -4,7 +4,6 @@ import numpy as np
 
 from hdc_jax import config as config_lib
 
-
 # A run of every other backbone, one of them with batch norm's running means.
 BACKBONES = {
   "c3d": {"model__name": "c3d"},

