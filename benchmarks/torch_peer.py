@@ -1,6 +1,5 @@
 """The HDC step in PyTorch: same network, heads, loss, update and precision."""
 
-import contextlib
 from collections.abc import Callable
 
 import ml_collections
@@ -9,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from hdc_jax import methods
+from hdc_jax import methods, models
 from hdc_jax.errors import ConfigError
 from hdc_jax.interop import encoders
 from hdc_jax.methods import base
@@ -56,9 +55,35 @@ def info_nce(
   anchors: torch.Tensor, keys: torch.Tensor, temperature: float
 ) -> torch.Tensor:
   """InfoNCE over the batch at every temporal position of [B, N, D]."""
-  logits = torch.einsum("bnd,cnd->nbc", anchors, keys) / temperature
+  with torch.autocast(anchors.device.type, enabled=False):
+    logits = torch.einsum("bnd,cnd->nbc", anchors, keys) / temperature
   own = torch.arange(len(anchors), device=anchors.device)
   return F.cross_entropy(logits.flatten(0, 1), own.repeat(len(logits)))
+
+
+def make_network(
+  config: ml_collections.ConfigDict, method: base.Method
+) -> Network:
+  """The network that `config.model` describes, with the method's heads."""
+  model = config.model
+  fields = ("name", "width", "norm", *models.BACKBONES[model.name].options)
+  chosen = {f: model[f] for f in fields if model[f] != models.OPTIONS.get(f)}
+  return Network(encoders.ENCODERS[chosen.pop("name")](**chosen), method)
+
+
+def total_loss(
+  network: Callable[[torch.Tensor], dict[base.Embedding, torch.Tensor]],
+  method: base.Method,
+  views: torch.Tensor,
+  temperature: float,
+) -> torch.Tensor:
+  """The weighted sum of the method's terms, each an InfoNCE one way."""
+  embeddings = network(views)
+  return sum(
+    term.weight
+    * info_nce(embeddings[term.anchor], embeddings[term.positive], temperature)
+    for term in method.terms
+  )
 
 
 def make_step(
@@ -72,48 +97,31 @@ def make_step(
     compiled: Whether by torch.compile.
 
   Raises:
-    ConfigError: If the method is not HDC.
+    ConfigError: If the method is not HDC with its loss one way.
   """
-  if config.method.name != "hdc":
-    raise ConfigError("--peer=torch: only method.name='hdc' has a peer")
+  if config.method.name != "hdc" or config.method.symmetric:
+    raise ConfigError("--peer=torch: only method.name='hdc' one way has a peer")
   device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
   method = methods.make_method(config)
-  model = config.model
-  options = {
-    field: model[field] for field in ("stem", "shortcut") if model[field]
-  }
-  encoder = encoders.ENCODERS[model.name](
-    width=model.width, norm=model.norm, **options
-  )
-  network = Network(encoder, method).to(device)
-  views = torch.as_tensor(views.transpose(0, 1, 5, 2, 3, 4).copy()).to(device)
-  half = model.dtype == "bfloat16"
+  network = make_network(config, method).to(device)
+  views = torch.as_tensor(np.moveaxis(views, -1, 2).copy()).to(device)
   with torch.no_grad():
     network(views[:1])  # makes the lazy heads
+  optim = config.optim
   kernels = [p for p in network.parameters() if p.ndim > 1]
   others = [p for p in network.parameters() if p.ndim <= 1]
-  optim = config.optim
   optimizer = torch.optim.SGD(
     [{"params": kernels, "weight_decay": 2 * optim.l2}, {"params": others}],
     lr=optim.lr,
     momentum=optim.momentum,
   )
   forward = torch.compile(network) if compiled else network
+  half = config.model.dtype == "bfloat16"
 
   def step() -> None:
-    precision = torch.autocast(device.type, torch.bfloat16, enabled=half)
     optimizer.zero_grad()
-    with precision if half else contextlib.nullcontext():
-      embeddings = forward(views)
-    loss = sum(
-      term.weight
-      * info_nce(
-        embeddings[term.anchor],
-        embeddings[term.positive],
-        config.method.temperature,
-      )
-      for term in method.terms
-    )
+    with torch.autocast(device.type, torch.bfloat16, enabled=half):
+      loss = total_loss(forward, method, views, config.method.temperature)
     loss.backward()
     optimizer.step()
     if device.type == "cuda":

@@ -215,7 +215,8 @@ def conv_gradients(
     padding: On both sides of T, H, W.
   """
   shape = {"strides": strides, "padding": padding}
-  if strides == (1, 1, 1):
+  pointwise = kernel.shape[1:3] == (1, 1)
+  if strides == (1, 1, 1) and not pointwise:
     # It is a convolution itself, with the kernel turned about.
     turned = jnp.flip(kernel, (0, 1, 2)).swapaxes(3, 4)
     rest = [k - 1 - p for k, p in zip(kernel.shape[:3], padding, strict=True)]

@@ -28,8 +28,8 @@ def stepped(request):
 def test_devices_do_not_change_the_result(stepped):
   """Metrics, running means, and gradients (the optimizer's trace).
 
-  These networks magnify rounding: another 1e-6 on R3D-50's first weights
-  changes the norm of its gradient by 0.5 %. Loss and means are exact.
+  Loss and means are exact. Gradients of these untrained networks magnify
+  rounding: R3D-50's changes its norm by 0.5 % if its weights do by 1e-6.
   """
   _, (one, metrics_1), (eight, metrics_8) = stepped
   norms = metrics_1.pop("grad_norm"), metrics_8.pop("grad_norm")
@@ -40,7 +40,7 @@ def test_devices_do_not_change_the_result(stepped):
   )
   trace = optax.tree.get(one.opt_state, "trace")
   difference = optax.tree.sub(trace, optax.tree.get(eight.opt_state, "trace"))
-  assert optax.tree.norm(difference) < 2e-2 * optax.tree.norm(trace)
+  assert optax.tree.norm(difference) < 5e-2 * optax.tree.norm(trace)
 
 
 def test_a_step_changes_everything(stepped):

@@ -1,0 +1,60 @@
+"""The benchmark's peer computes the same loss and gradients as the step."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import torch_peer
+from hdc_jax import methods, models
+from hdc_jax.interop import published
+from hdc_jax.methods import base
+from tests import small
+
+QUICK = {"xla_backend_optimization_level": 0}
+
+
+@pytest.mark.parametrize("backbone", ["r3d18", "c3d", "r2plus1d10"])
+def test_loss_and_gradient_norm(backbone):
+  config = small.config(model__name=backbone)
+  method = methods.make_method(config)
+  network = base.Network(models.make_backbone(config.model), method)
+  rng = np.random.default_rng(0)
+  views = rng.uniform(-1, 1, (4, 3, 8, 36, 36, 3)).astype(np.float32)
+  ours = jnp.asarray(views)
+  init = jax.jit(network.init, compiler_options=QUICK)
+  params = init(jax.random.key(0), ours)["params"]
+
+  def loss(params):
+    return method.loss(network.apply({"params": params}, ours))[0]
+
+  want, grads = jax.jit(jax.value_and_grad(loss))(params)
+
+  peer = torch_peer.make_network(config, method)
+  clips = torch.from_numpy(np.moveaxis(views, -1, 2).copy())
+  with torch.no_grad():
+    peer(clips[:1])
+  arrays = published.to_torch(
+    {"params": params["backbone"]}, published.of(backbone)[0]
+  )
+  state = {f"encoder.{name}": array for name, array in arrays.items()}
+  for name in {e.head.name for e in method.embeddings}:
+    dense = params[name]["Dense_0"]
+    state[f"heads.{name}.weight"] = np.transpose(dense["kernel"])
+    state[f"heads.{name}.bias"] = np.asarray(dense["bias"])
+  peer.load_state_dict({k: torch.tensor(v) for k, v in state.items()})
+  got = torch_peer.total_loss(peer, method, clips, config.method.temperature)
+  got.backward()
+  assert got.item() == pytest.approx(float(want), rel=1e-4)
+  kernel = peer.encoder.conv1
+  kernel = getattr(kernel, "spatial_conv", kernel).weight.grad.numpy()
+  first = next(
+    grads["backbone"][name]
+    for name in ("stem_conv", "conv1")
+    if name in grads["backbone"]
+  )
+  first = first.get("spatial", first)["kernel"]
+  theirs = kernel.transpose(2, 3, 4, 1, 0)
+  difference = np.linalg.norm(theirs - first)
+  assert difference < 2e-2 * np.linalg.norm(first)
