@@ -141,6 +141,7 @@ def measure_step(
   return {
     "clips_per_second": rate["hdc_jax"],
     **compared,
+    "flops_per_second": rows[0]["flops_per_second"],
     "peak_bytes": whole.peak_bytes(),
     "rows": rows,
     "model": config.model.name,

@@ -38,9 +38,4 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.optim.momentum = 0.9
   config.optim.decay = 1e-4
   config.optim.l2 = 5e-5
-
-  # The paper gives no length. Choice: 100 epochs of the 240,000 videos.
-  config.train.steps = 187_500
-  config.train.log_every = 50
-  config.train.checkpoint_every = 2_000
   return config

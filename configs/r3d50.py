@@ -19,11 +19,5 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   args = config_lib.parse_arg(arg, task="pretrain")
   config = config_lib.default()
   config.task = args["task"]
-
   config.model.name = "r3d50"
-
-  # The paper gives no length. Choice: 100 epochs of the 240,000 videos.
-  config.train.steps = 187_500
-  config.train.log_every = 50
-  config.train.checkpoint_every = 2_000
   return config

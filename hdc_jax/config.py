@@ -105,9 +105,11 @@ def default() -> ml_collections.ConfigDict:
         "l2": 5e-5,
       },
       "train": {
-        "steps": 0,
-        "log_every": 10,
-        "checkpoint_every": 1000,
+        # The paper gives no length. Choice: 100 epochs of the 240,000 videos
+        # of Kinetics-400.
+        "steps": 187_500,
+        "log_every": 50,
+        "checkpoint_every": 2_000,
         "keep_checkpoints": 2,
       },
       "retrieve": {
