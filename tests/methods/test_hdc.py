@@ -22,7 +22,7 @@ class Recorded(nn.Module):
   views: int
 
   @nn.compact
-  def __call__(self, clips):
+  def __call__(self, clips, train=False):
     return {
       name: self.param(
         name,

@@ -77,9 +77,10 @@ def test_groups_divide_any_number_of_channels():
 
 @pytest.mark.parametrize("name", norm.NORMS)
 def test_statistics_are_float32(name):
-  """In bfloat16 the sum of 7,680 values would stop growing at 256."""
-  x = jnp.full((1, 16, 20, 24, 8), 3.0, jnp.bfloat16).at[0, 0].set(-3.0)
+  """Values of 3 and 3.125, whose squares bfloat16 cannot tell well enough."""
+  ones = np.random.default_rng(0).integers(2, size=SHAPE)
+  x = jnp.asarray(3 + ones / 8, jnp.bfloat16)
   y, *_ = apply(name, x, train=True, dtype=jnp.bfloat16)
   exact, *_ = apply(name, x.astype(jnp.float32), train=True)
   assert y.dtype == jnp.bfloat16
-  np.testing.assert_allclose(np.float32(y), exact, rtol=2e-2, atol=1e-2)
+  np.testing.assert_allclose(np.float32(y), exact, rtol=2e-2, atol=2e-2)
