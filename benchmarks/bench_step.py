@@ -175,14 +175,9 @@ def format_record(record: dict[str, Any]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-  parser = argparse.ArgumentParser(
-    prog="python -m benchmarks.bench_step",
-    description=__doc__,
-    epilog=_EXAMPLES,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-    allow_abbrev=False,
+  parser = command.make_parser(
+    "python -m benchmarks.bench_step", __doc__, _EXAMPLES
   )
-  command.add_config(parser)
   parser.add_argument(
     "--batch", metavar="N", type=int, help="videos; by default the config's"
   )

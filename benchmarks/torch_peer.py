@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from hdc_jax import methods, models
+from hdc_jax import convert, methods
 from hdc_jax.errors import ConfigError
 from hdc_jax.interop import encoders
 from hdc_jax.methods import base
@@ -65,10 +65,9 @@ def make_network(
   config: ml_collections.ConfigDict, method: base.Method
 ) -> Network:
   """The network that `config.model` describes, with the method's heads."""
-  model = config.model
-  fields = ("name", "width", "norm", *models.BACKBONES[model.name].options)
-  chosen = {f: model[f] for f in fields if model[f] != models.OPTIONS.get(f)}
-  return Network(encoders.ENCODERS[chosen.pop("name")](**chosen), method)
+  described = convert.describe(config.model)
+  encoder = encoders.ENCODERS[described.pop("name")](**described)
+  return Network(encoder, method)
 
 
 def total_loss(

@@ -80,9 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def describe(model: ml_collections.ConfigDict) -> dict[str, Any]:
   """What of `config.model` an encoder is built from, by its argument names."""
-  chosen = [f for f, own in models.OPTIONS.items() if model[f] != own]
-  described = {f: model[f] for f in ("name", "width", "norm", *chosen)}
-  return config_lib.flatten(described)
+  described = {field: model[field] for field in ("name", "width", "norm")}
+  return config_lib.flatten(described | models.chosen_options(model))
 
 
 def load_backbone(

@@ -29,14 +29,7 @@ _log = logging.getLogger("hdc_jax.main")
 
 
 def _parser() -> argparse.ArgumentParser:
-  parser = argparse.ArgumentParser(
-    prog="python -m hdc_jax.main",
-    description=__doc__,
-    epilog=_EXAMPLES,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-    allow_abbrev=False,
-  )
-  command.add_config(parser)
+  parser = command.make_parser("python -m hdc_jax.main", __doc__, _EXAMPLES)
   parser.add_argument(
     "--workdir",
     metavar="DIR",

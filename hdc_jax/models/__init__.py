@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -37,6 +38,11 @@ BACKBONES = {
 }
 
 
+def chosen_options(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """Those of `OPTIONS` that `config.model` does not leave to the backbone."""
+  return {f: config[f] for f, own in OPTIONS.items() if config[f] != own}
+
+
 def make_backbone(config: ml_collections.ConfigDict) -> nn.Module:
   """The backbone that `config.model` describes.
 
@@ -52,7 +58,7 @@ def make_backbone(config: ml_collections.ConfigDict) -> nn.Module:
   choose("model.shortcut", config.shortcut, ("", "A", "B"))
   choose("model.norm", config.norm, norm.NORMS)
   choose("model.dtype", config.dtype, ("bfloat16", "float32"))
-  options = {f: config[f] for f, own in OPTIONS.items() if config[f] != own}
+  options = chosen_options(config)
   for field in options.keys() - set(backbone.options):
     raise ConfigError(
       f"model.{field}={config[field]!r}: {config.name} has no such option, "
