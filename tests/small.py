@@ -4,6 +4,16 @@ import numpy as np
 
 from hdc_jax import config as config_lib
 
+# The same for a command: as small as a config file can be made.
+FLAGS = (
+  "--config.data.frames=4",
+  "--config.data.canvas=32",
+  "--config.model.size=16",
+  "--config.model.width=2",
+  "--config.method.blocks=(5,)",
+  "--config.method.weights=(1.0,)",
+)
+
 # A run of every other backbone, one of them with batch norm's running means.
 BACKBONES = {
   "c3d": {"model__name": "c3d"},

@@ -8,17 +8,11 @@ import sys
 
 import pytest
 
+from tests import small
+
 ROOT = pathlib.Path(__file__).parents[1]
 
-SMALL = (
-  "--config.data.batch_size=4",
-  "--config.data.frames=4",
-  "--config.data.canvas=32",
-  "--config.model.size=16",
-  "--config.model.width=2",
-  "--config.method.blocks=(5,)",
-  "--config.method.weights=(1.0,)",
-)
+SMALL = ("--config.data.batch_size=4", *small.FLAGS)
 
 
 def command(*args):

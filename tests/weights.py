@@ -42,6 +42,23 @@ def fill(shapes, seed=0):
   return jax.tree.map(draw, shapes)
 
 
+def plausible(shapes, seed=0):
+  """Weights as of a trained network: nothing at what it begins with."""
+  rng = np.random.default_rng(seed)
+
+  def draw(path, leaf):
+    kind = path[-1].key
+    if kind == "kernel":
+      deviation = np.sqrt(2 / np.prod(leaf.shape[:-1]))
+      return (deviation * rng.standard_normal(leaf.shape)).astype("f4")
+    value = rng.uniform(0.5, 1.5, leaf.shape)
+    if kind in ("bias", "mean"):
+      value *= rng.choice([-0.2, 0.2], leaf.shape)
+    return value.astype("f4")
+
+  return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
 def layout_of(name, backbone):
   """The layout of a repository for a backbone."""
   (found,) = [n for n in published.of(backbone) if n.name == name]

@@ -6,23 +6,14 @@ import numpy as np
 import pytest
 
 from benchmarks import bench_step, measure
+from tests import small
 
 # ml_collections reads config files by it.
 pytestmark = pytest.mark.filterwarnings(
   "ignore:the load_module:DeprecationWarning"
 )
 
-TINY = (
-  "--config=configs/tiny.py",
-  "--batch=8",
-  "--steps=2",
-  "--config.data.frames=4",
-  "--config.data.canvas=32",
-  "--config.model.size=16",
-  "--config.model.width=2",
-  "--config.method.blocks=(5,)",
-  "--config.method.weights=(1.0,)",
-)
+TINY = ("--config=configs/tiny.py", "--batch=8", "--steps=2", *small.FLAGS)
 
 
 @pytest.fixture(autouse=True)

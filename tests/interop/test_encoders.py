@@ -46,20 +46,7 @@ def cases(networks):
 
 @functools.cache
 def _random_variables(name, norm, width, options):
-  like = weights.template(name, norm, width, **dict(options))
-  rng = np.random.default_rng(0)
-
-  def draw(path, leaf):
-    kind = path[-1].key
-    if kind == "kernel":
-      deviation = np.sqrt(2 / np.prod(leaf.shape[:-1]))
-      return (deviation * rng.standard_normal(leaf.shape)).astype("f4")
-    value = rng.uniform(0.5, 1.5, leaf.shape)
-    if kind in ("bias", "mean"):
-      value *= rng.choice([-0.2, 0.2], leaf.shape)
-    return value.astype("f4")
-
-  return jax.tree_util.tree_map_with_path(draw, like)
+  return weights.plausible(weights.template(name, norm, width, **dict(options)))
 
 
 def random_variables(name, norm, options, width=WIDTH):

@@ -11,6 +11,7 @@ from hdc_jax import config as config_lib
 from hdc_jax import models
 from hdc_jax.errors import ConfigError
 from hdc_jax.models import c3d, r2plus1d, r3d
+from tests import weights
 
 MODULES = {"c3d": c3d, "r2plus1d10": r2plus1d, "r3d18": r3d, "r3d50": r3d}
 NORMS = ("instance", "batch", "group")
@@ -131,15 +132,7 @@ def small(request):
   x = np.random.default_rng(0).standard_normal((3, 8, 36, 36, 3), np.float32)
   x = np.stack([clip**power for power, clip in enumerate(x, start=1)])
   shapes = jax.eval_shape(model.init, jax.random.key(0), x)
-  rng = np.random.default_rng(1)  # what init draws takes long to compile
-
-  def draw(path, leaf):
-    if path[-1].key != "kernel":
-      return np.full(leaf.shape, float(path[-1].key == "scale"), np.float32)
-    deviation = np.sqrt(2 / np.prod(leaf.shape[:-1]))
-    return deviation * rng.standard_normal(leaf.shape, np.float32)
-
-  variables = jax.tree_util.tree_map_with_path(draw, shapes)
+  variables = weights.plausible(shapes)  # init takes long to compile
   return variables, jax.jit(model.apply), x
 
 
