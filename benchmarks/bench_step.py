@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks import measure
 from hdc_jax import command
 from hdc_jax.errors import HdcError
-from hdc_jax.train import sharding, trainer
+from hdc_jax.train import cost, sharding, trainer
 from hdc_jax.train import step as step_lib
 
 _EXAMPLES = """\
@@ -63,17 +63,6 @@ def compile_step(made: trainer.Trainer, step: Callable, batch: Any) -> Step:
   return Step(step.lower(state, batch).compile(), state, batch)
 
 
-def count_flops(made: trainer.Trainer, views: np.ndarray) -> float:
-  """Of the network, its gradients and the update.
-
-  As the algorithm has them: what a TPU would be asked to compute, whatever this
-  platform's lowering does.
-  """
-  state = jax.eval_shape(made.init)
-  traced = jax.jit(made.update).trace(state, views)
-  return traced.lower(lowering_platforms=("tpu",)).cost_analysis()["flops"]
-
-
 def random_clips(
   config: ml_collections.ConfigDict, count: int
 ) -> dict[str, np.ndarray]:
@@ -109,19 +98,21 @@ def measure_step(
   count, *shape = made.views_shape
   views = np.random.default_rng(0).uniform(-1, 1, (batch_size, count, *shape))
   views = views.astype(np.float32)
-  clips = random_clips(config, made.method.clips)
+  clips = random_clips(config, made.clips)
   whole = compile_step(made, made.train_step, clips)
   runs = {"hdc_jax": whole.run}
   if peers:
     from benchmarks import torch_peer
 
     update = step_lib.jit_step(made.update, mesh)
-    runs["on ready views"] = compile_step(made, update, views).run
+    runs["on ready views"] = compile_step(made, update, {"views": views}).run
     for peer in peers:
       compiled = peer == "torch compiled"
       runs[peer] = torch_peer.make_step(config, views, compiled=compiled)
   times = measure.alternate(runs, repeats)
-  flops = count_flops(made, views)
+  flops = cost.count_flops(
+    made.update, jax.eval_shape(made.init), {"views": views}
+  )
   rows = [
     {
       "name": name,

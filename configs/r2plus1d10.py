@@ -6,7 +6,8 @@
 As `configs/r3d18.py` but for the backbone.
 
 Arguments, after a colon:
-  task=retrieve  evaluates instead: set config.checkpoint as well.
+  task=finetune  (or linear, retrieve, embed) evaluates instead, with that
+                 protocol's recipe: set config.checkpoint as well.
 """
 
 import ml_collections
@@ -17,7 +18,6 @@ from hdc_jax import config as config_lib
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """The config; `arg` holds arguments as in `task=retrieve`."""
   args = config_lib.parse_arg(arg, task="pretrain")
-  config = config_lib.default()
-  config.task = args["task"]
+  config = config_lib.default(args["task"])
   config.model.name = "r2plus1d10"
   return config

@@ -4,7 +4,8 @@
     --config.data.path=/data/k400 --workdir=runs/k400
 
 Arguments, after a colon:
-  task=retrieve  evaluates instead: set config.checkpoint as well.
+  task=finetune  (or linear, retrieve, embed) evaluates instead, with that
+                 protocol's recipe: set config.checkpoint as well.
 """
 
 import ml_collections
@@ -15,8 +16,7 @@ from hdc_jax import config as config_lib
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """The config; `arg` holds arguments as in `task=retrieve`."""
   args = config_lib.parse_arg(arg, task="pretrain")
-  config = config_lib.default()
-  config.task = args["task"]
+  config = config_lib.default(args["task"])
 
   # 128 videos, two clips of 16 frames, cropped to 128×128, shown at 112×112.
   config.data.batch_size = 128

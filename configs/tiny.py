@@ -14,8 +14,7 @@ from hdc_jax import config as config_lib
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """The config; `arg` holds arguments as in `task=retrieve`."""
   args = config_lib.parse_arg(arg, task="pretrain")
-  config = config_lib.default()
-  config.task = args["task"]
+  config = config_lib.default(args["task"])
 
   config.data.batch_size = 32
   config.data.frames = 8
@@ -32,7 +31,6 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.train.log_every = 10
   config.train.checkpoint_every = 100
 
-  config.retrieve.label = ("motion", "scene")
-  config.retrieve.clips = 4
+  config.test.clips = 4
   config.retrieve.topk = (1, 5)
   return config

@@ -18,6 +18,7 @@ from hdc_jax.errors import ConfigError
 # What decides a run's results, and may not change when it is resumed.
 DECISIVE = (
   "seed",
+  "checkpoint",
   "data.batch_size",
   "data.canvas",
   "data.frames",
@@ -27,23 +28,79 @@ DECISIVE = (
   "model",
   "method",
   "optim",
+  "finetune",
+  "subset",
 )
 
+# What makes two backbones of one architecture, so that one's weights fit the
+# other.
+ARCHITECTURE = tuple(
+  f"model.{field}"
+  for field in ("name", "width", "norm", "stem", "shortcut", "stem_pool")
+)
 
-def default() -> ml_collections.ConfigDict:
-  """The fields that every config has, with defaults of the HDC paper."""
+# Where the papers' recipe of a task differs from that of pretraining.
+_RECIPES = {
+  "pretrain": {},
+  "finetune": {
+    # HDC. Choice, as its length is not given: the 150 epochs (of UCF101) of
+    # video clip order prediction, whose protocol the paper follows.
+    "data.batch_size": 32,
+    "optim.lr": 0.01,
+    "train.steps": 44_700,
+    "test.clips": 0,
+    "test.crops": "five",
+  },
+  "linear": {
+    # CVRL.
+    "test.clips": 10,
+    "test.crops": "three",
+    "features.pool": "average",
+  },
+  "retrieve": {
+    # Video clip order prediction: the first division of a dataset.
+    "data.folds": (1,),
+    "features.pool": "cells",
+  },
+  "embed": {"data.split": "", "features.pool": "average"},
+}
+
+
+def default(task: str = "pretrain") -> ml_collections.ConfigDict:
+  """The fields that every config has, with the recipe of the papers.
+
+  Args:
+    task: One of `hdc_jax.main.TASKS`.
+
+  Raises:
+    ConfigError: If there is no such task.
+  """
+  config = _fields()
+  config.task = task
+  config.update_from_flattened_dict(choose("config.task", task, _RECIPES))
+  return config
+
+
+def _fields() -> ml_collections.ConfigDict:
+  """Every field, with the defaults of HDC's pretraining."""
   return ml_collections.ConfigDict(
     {
-      # pretrain | retrieve
+      # pretrain | finetune | linear | retrieve | embed
       "task": "pretrain",
       # Of initial weights, data order and augmentations.
       "seed": 0,
-      # Run directory, or one step in it, to evaluate.
+      # Run directory, or one step in it, whose backbone to use.
       "checkpoint": "",
       "data": {
         # What `hdc_jax.prepare` wrote, or a directory of videos.
         "path": "",
+        # Videos to learn from, or to search.
         "split": "train",
+        # Of a dataset that is divided into train and test in several ways, the
+        # numbers of those to average over (train1 and test1, …); empty: all.
+        "folds": (),
+        # Which labels of the dataset to evaluate by; empty: all.
+        "labels": (),
         # Videos per step, over all devices and hosts.
         "batch_size": 128,
         # Frames per clip, and how many source frames apart they are.
@@ -112,19 +169,59 @@ def default() -> ml_collections.ConfigDict:
         "checkpoint_every": 2_000,
         "keep_checkpoints": 2,
       },
-      "retrieve": {
-        # Which of the dataset's labels must agree.
-        "label": ("",),
-        "gallery": "train",
-        "query": "test",
-        # Clips averaged per video (or per part of it with one label).
+      # How evaluations look at a video (or at a part of it with one class).
+      "test": {
+        "split": "test",
+        # Clips, evenly spread; 0: as many as fit without overlap.
         "clips": 10,
-        # Clips per device batch.
+        # centre | three (along the longer side) | five (centre and corners)
+        "crops": "centre",
+        # Height and width of the crops; 0: those of the views.
+        "size": 0,
+        # Crops of clips per step, over all devices and hosts.
         "batch_size": 32,
+      },
+      # What an evaluation takes from a frozen backbone.
+      "features": {
         "endpoint": "block5",
+        # average | max (over all) | cells (2×2 maxima, flattened)
+        "pool": "average",
+      },
+      # Evaluate with few labels.
+      "subset": {
+        # Of the videos of each class: 0.01, 0.1 (semi-supervised).
+        "fraction": 1.0,
+        # Or so many videos of each class (few-shot); 0: by the fraction.
+        "shots": 0,
+        # How many subsets to draw, and average over.
+        "draws": 1,
+      },
+      "finetune": {"dropout": 0.5},
+      "linear": {
+        # Learning rates, all tried at once.
+        "rates": (1.0, 3.2, 10.0, 32.0, 100.0),
+        "epochs": 100,
+        "warmup_epochs": 5,
+        # Videos per step.
+        "batch_size": 1024,
+        # Augmented clips of each video, whose features are computed once.
+        "views": 4,
+        # The part of the videos that decides between the rates.
+        "held_out": 0.1,
+      },
+      "retrieve": {
         "topk": (1, 5, 10, 20, 50),
+        # Neighbours that vote in kNN classification, and how sharply.
+        "neighbours": 20,
+        "temperature": 0.07,
         # Also measure the same network with its initial weights.
         "untrained": True,
+      },
+      "embed": {
+        # Videos per file.
+        "shard": 10_000,
+        # Whose classes to write as well; videos are parted where it changes.
+        "label": "",
       },
     }
   )

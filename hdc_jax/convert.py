@@ -95,12 +95,8 @@ def load_backbone(
   Raises:
     DataError: If there is no checkpoint.
   """
-  run, step = checkpoint.find(reference)
-  with checkpoint.Checkpoints(run) as saved:
-    config = saved.config(step)
-    made = trainer.make_trainer(config, sharding.make_mesh())
-    state = made.restore_state(saved, step).state
-  return config, jax.device_get(state.backbone())
+  loaded = pretrained.load(reference, sharding.make_mesh())
+  return loaded.config, jax.device_get(loaded.variables)
 
 
 def save_run(
@@ -108,13 +104,7 @@ def save_run(
 ) -> None:
   """Writes a run at step 0: these variables and heads that are untrained."""
   made = trainer.make_trainer(config, sharding.make_mesh())
-  state = made.init_state()
-  state = state.replace(
-    **{
-      collection: getattr(state, collection) | {"backbone": tree}
-      for collection, tree in variables.items()
-    }
-  )
+  state = made.init_state().with_backbone(variables)
   metrics.write_config(output, config)
   with checkpoint.Checkpoints(output) as saved:
     # It has seen no dataset, so no training can go on from here.

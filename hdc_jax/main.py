@@ -5,21 +5,40 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from hdc_jax import command, pretrain, retrieve
+from hdc_jax import (
+  command,
+  dry_run,
+  embed,
+  finetune,
+  linear,
+  pretrain,
+  retrieve,
+  tables,
+)
 from hdc_jax import config as config_lib
 from hdc_jax.errors import HdcError
 
-TASKS = {"pretrain": pretrain.run, "retrieve": retrieve.run}
+TASKS = {
+  "pretrain": pretrain.run,
+  "finetune": finetune.run,
+  "linear": linear.run,
+  "retrieve": retrieve.run,
+  "embed": embed.run,
+  "tables": tables.run,
+}
 
 _EXAMPLES = r"""examples:
   Pretrain as in the HDC paper on prepared shards:
     python -m hdc_jax.main --config=configs/r3d18.py \
       --config.data.path=/data/k400 --workdir=runs/k400
 
-  Measure nearest-neighbour retrieval of what was learned:
-    python -m hdc_jax.main --config=configs/r3d18.py:task=retrieve \
+  Fine-tune what was learned on UCF101, its three splits in turn:
+    python -m hdc_jax.main --config=configs/r3d18.py:task=finetune \
       --config.data.path=/data/ucf101 --config.checkpoint=runs/k400 \
-      --workdir=runs/k400-retrieval
+      --workdir=runs/k400-ucf101
+
+  task=linear trains linear probes, task=retrieve searches nearest neighbours,
+  task=embed writes features to files.
 
 Rerun a command to resume it. Any field of the config can be set on the command
 line: --config.optim.lr=0.05. Exit codes are listed in hdc_jax/errors.py.
@@ -35,6 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     metavar="DIR",
     default="",
     help="where checkpoints, metrics and reports go",
+  )
+  parser.add_argument(
+    "--dry_run",
+    action="store_true",
+    help="print what would be run, and stop",
   )
   parser.add_argument(
     "--debug",
@@ -57,10 +81,13 @@ def main(argv: Sequence[str] | None = None) -> int:
   command.set_up_logging(options.debug)
   try:
     config = command.read_config(options.config, rest)
+    task = config_lib.choose("config.task", config.task, TASKS)
+    if options.dry_run:
+      print(dry_run.describe(config, options.workdir))
+      return 0
     config_lib.require(
       "--workdir", options.workdir, "name a directory for the run"
     )
-    task = config_lib.choose("config.task", config.task, TASKS)
     task(config, options.workdir)
   except HdcError as error:
     _log.debug("where it was raised:", exc_info=True)

@@ -9,10 +9,8 @@ too: of what is there.
 
 import argparse
 import base64
-import dataclasses
 import json
 import mimetypes
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -21,58 +19,24 @@ import jax
 import jinja2
 from etils import epath
 
-from hdc_jax import config as config_lib
-from hdc_jax import curves
-from hdc_jax.errors import DataError, HdcError
-from hdc_jax.train import metrics
+from hdc_jax import runs as runs_lib
+from hdc_jax.errors import HdcError
+from hdc_jax.figures import confusion, curves, tables
+from hdc_jax.runs import Run
 
 REPORT = "report.html"
-_FILES = (metrics.METRICS, metrics.RESULT, metrics.CONFIG)
-_TASKS = {
-  "pretrain": "pretraining",
-  "finetune": "fine-tuning",
-  "linear": "linear probe",
-  "retrieve": "retrieval",
-  "embed": "embedding",
-}
-_PERCENTAGE = re.compile(r"top(\d+)")
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-  """What a run's directory holds; what is not there is empty.
-
-  Attributes:
-    name: By which the page tells it from the others.
-    metrics: The lines of metrics.jsonl.
-    result: Of result.json.
-    config: Of config.json, by dotted name.
-  """
-
-  name: str
-  metrics: Sequence[Mapping[str, float]]
-  result: Mapping[str, Any]
-  config: Mapping[str, Any]
-
-  @property
-  def task(self) -> str:
-    """In words."""
-    task = self.result.get("task") or self.config.get("task") or ""
-    return _TASKS.get(task, task)
 
 
 def write(
   workdir: epath.PathLike,
   *,
   runs: Sequence[epath.PathLike],
-  pictures: Sequence[tuple[str, epath.PathLike]] = (),
 ) -> epath.Path:
   """Writes the page, in one piece. Only process 0 does.
 
   Args:
     workdir: Gets report.html.
     runs: Directories of the runs to show, next to each other.
-    pictures: Title and image file of each.
 
   Returns:
     The path of the page.
@@ -82,7 +46,7 @@ def write(
   """
   path = epath.Path(workdir) / REPORT
   if jax.process_index() == 0:
-    page = render([_read(run, runs) for run in runs], pictures)
+    page = render(runs_lib.read(runs))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.parent / (REPORT + ".partial")
     partial.write_text(page, encoding="utf-8")
@@ -90,11 +54,9 @@ def write(
   return path
 
 
-def render(
-  runs: Sequence[Run], pictures: Sequence[tuple[str, epath.PathLike]]
-) -> str:
+def render(runs: Sequence[Run]) -> str:
   """The HTML of the page."""
-  training = {run.name: run.metrics for run in runs if run.metrics}
+  training = _training(runs)
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader("hdc_jax"),
     autoescape=True,
@@ -106,38 +68,31 @@ def render(
     headline=_headline(runs),
     runs=[(run, _summary(run), _facts(run)) for run in runs],
     tables=_tables(runs),
+    classified=list(_classified(runs)),
     colours=curves.run_colours(training),
     panels=list(curves.panels(training)),
-    pictures=[(title, _data_uri(path)) for title, path in pictures],
+    pictures=_pictures(runs),
     config=_compare([run.config for run in runs]),
     versions=_compare([run.result.get("versions", {}) for run in runs]),
   )
 
 
-def _read(path: epath.PathLike, others: Sequence[epath.PathLike]) -> Run:
-  """Reads a run. Its name is as much of its path as tells it from others."""
-  path = epath.Path(path).resolve()
-  alike = [o for o in others if epath.Path(o).resolve().name == path.name]
-  config = path / metrics.CONFIG
-  try:
-    return Run(
-      name=path.name if len(alike) == 1 else f"{path.parent.name}/{path.name}",
-      metrics=metrics.read_metrics(path),
-      result=metrics.read_result(path),
-      config=config_lib.flatten(
-        json.loads(config.read_text()) if config.exists() else {}
-      ),
-    )
-  except json.JSONDecodeError as error:
-    raise DataError(
-      f"{path}: one of {', '.join(_FILES)} is not JSON ({error}): remove it"
-    ) from error
+def _training(
+  runs: Sequence[Run],
+) -> dict[str, Sequence[Mapping[str, float]]]:
+  """The metrics of all runs and of their trials, by what tells them apart."""
+  training = {}
+  for run in runs:
+    training |= {run.name: run.metrics} if run.metrics else {}
+    for name, lines in run.trials.items():
+      training[name if len(runs) == 1 else f"{run.name}/{name}"] = lines
+  return training
 
 
 def _headline(runs: Sequence[Run]) -> str:
   """What was done, with what: 'HDC pretraining and retrieval with r3d18'."""
   methods, tasks, models = (
-    " and ".join(dict.fromkeys(filter(None, names)))
+    _and(dict.fromkeys(filter(None, names)))
     for names in (
       map(_method, runs),
       [run.task for run in runs],
@@ -147,6 +102,12 @@ def _headline(runs: Sequence[Run]) -> str:
   words = (methods, tasks, models and f"with {models}")
   headline = " ".join(filter(None, words)) or ", ".join(r.name for r in runs)
   return headline[0].upper() + headline[1:]
+
+
+def _and(words: Iterable[str]) -> str:
+  """'a', 'a and b', 'a, b and c'."""
+  *rest, last = words or [""]
+  return f"{', '.join(rest)} and {last}" if rest else last
 
 
 def _method(run: Run) -> str:
@@ -188,66 +149,41 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "Device", run.result["device"]
 
 
-def _tables(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
-  """A table for each task that has rows; see `_table`."""
-  tables = {}
+def _tables(runs: Sequence[Run]) -> dict[str, tables.Table]:
+  """A table for each task that has rows."""
+  rows = {}
   for run in runs:
-    rows = [{"run": run.name} | row for row in run.result.get("rows", ())]
-    if rows:
-      tables.setdefault(run.task or "results", []).extend(rows)
-  return {task: _table(rows) for task, rows in tables.items()}
+    found = [{"run": run.name} | row for row in run.result.get("rows", ())]
+    if found:
+      rows.setdefault(run.task or "results", []).extend(found)
+  return {task: tables.make(each) for task, each in rows.items()}
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-  """Lays out rows, those with the same label together.
+def _classified(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
+  """What each run took the classes of each label for, over all its splits."""
+  for run in runs:
+    for label, found in run.predictions.items():
+      names = found[0].names.tolist()
+      matrix = sum(predictions.confusion() for predictions in found)
+      yield {
+        "run": run.name,
+        "label": label,
+        "count": int(matrix.sum()),
+        "accuracy": 100.0 * matrix.trace() / matrix.sum(),
+        "figure": confusion.figure(matrix, names),
+        "confused": confusion.confused(matrix, names),
+        "classes": confusion.per_class(matrix, names),
+      }
 
-  Returns:
-    `heads`, `labelled` if there are labels, and `groups`: each with its label
-    and its rows of cells. Of a cell: its text, whether it is a number, how long
-    a bar to draw behind it in per cent, and whether it is its group's best.
-  """
-  columns = list(dict.fromkeys(name for row in rows for name in row))
-  texts = {c for c in columns if any(isinstance(r.get(c), str) for r in rows)}
-  if len({row["run"] for row in rows}) == 1:
-    columns.remove("run")
-  # Names are for scripts: shown only if nothing else tells rows apart.
-  others = [c for c in columns if c in texts - {"name"}]
-  if len({tuple(row.get(c) for c in others) for row in rows}) == len(rows):
-    columns = [c for c in columns if c != "name"]
-  columns = [c for c in columns if c != "label"]
-  groups = {}
-  for row in rows:
-    groups.setdefault(row.get("label"), []).append(row)
 
-  def cell(row: Mapping[str, Any], column: str) -> tuple[Any, ...]:
-    value = row.get(column)
-    if value is None or not _PERCENTAGE.fullmatch(column):
-      return _text(value), column not in texts, None, False
-    rivals = [other.get(column) or 0 for other in groups[row.get("label")]]
-    best = len(rivals) > 1 and value == max(rivals)
-    return _text(value), True, value, best
-
-  heads = [
-    (_PERCENTAGE.sub(r"top-\1 %", c).replace("_", " "), c not in texts)
-    for c in columns
+def _pictures(runs: Sequence[Run]) -> list[tuple[str, str, str]]:
+  """Title of each picture, its run if several have some, and the picture."""
+  several = sum(bool(run.pictures) for run in runs) > 1
+  return [
+    (title, run.name if several else "", _data_uri(path))
+    for run in runs
+    for title, path in run.pictures
   ]
-  return {
-    "labelled": any(label is not None for label in groups),
-    "heads": heads,
-    "groups": [
-      (label, [[cell(row, c) for c in columns] for row in members])
-      for label, members in groups.items()
-    ],
-  }
-
-
-def _text(value: Any) -> str:
-  """A value of a row as people write it: one decimal, thousands set apart."""
-  if value is None:
-    return "–"
-  if isinstance(value, float):
-    return f"{value:,.1f}"
-  return f"{value:,}" if type(value) is int else str(value)
 
 
 def _setting(value: Any) -> str:
@@ -298,27 +234,13 @@ def main(argv: Sequence[str] | None = None) -> int:
   # A report needs no accelerator, and must not wait for one that trains.
   jax.config.update("jax_platforms", "cpu")
   try:
-    pictures = [p for run in options.runs for p in _pictures_of(run)]
-    print(write(options.output, runs=options.runs, pictures=pictures))
+    for run in options.runs:
+      runs_lib.check(run)
+    print(write(options.output, runs=options.runs))
   except HdcError as error:
     print(f"error: {error}", file=sys.stderr)
     return error.exit_code
   return 0
-
-
-def _pictures_of(run: epath.PathLike) -> Iterable[tuple[str, epath.Path]]:
-  """The pictures in the directory of a run, titled by their file names.
-
-  Raises:
-    DataError: If it is not the directory of a run.
-  """
-  path = epath.Path(run)
-  if not any((path / name).exists() for name in _FILES):
-    raise DataError(
-      f"{run} is not the directory of a run: it has no {', '.join(_FILES)}"
-    )
-  pictures = sorted(path.glob("*.png"))
-  return [(re.sub("[-_]", " ", p.stem).capitalize(), p) for p in pictures]
 
 
 if __name__ == "__main__":

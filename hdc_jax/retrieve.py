@@ -1,88 +1,32 @@
-"""Task `retrieve`: nearest-neighbour retrieval, without any training.
+"""Task `retrieve`: nearest neighbours and kNN, without any training.
 
 The protocol of video clip order prediction, which the HDC paper follows: clips
 at evenly spread times, centre crop, features of the last block, their mean,
 cosine distance; queries of one split search another, and a query is a hit at k
-if its class is among its k nearest.
+if its class is among its k nearest. The votes of its neighbours, weighted, are
+a classification too.
 """
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import comb
 from typing import Any
 
-import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from etils import epath
 from jax.sharding import Mesh
 
 from hdc_jax import config as config_lib
-from hdc_jax import features, report, sheets
-from hdc_jax.data import loader, sources
-from hdc_jax.errors import DataError
-from hdc_jax.train import checkpoint, metrics, sharding, trainer
+from hdc_jax import models, report
+from hdc_jax.data import evaluation, sources
+from hdc_jax.evaluate import features, search, sheets
+from hdc_jax.predictions import Predictions
+from hdc_jax.rows import format_rows
+from hdc_jax.train import metrics, pretrained, sharding
 
 _log = logging.getLogger(__name__)
-
-_QUERY_BLOCK = 1024
-
-
-@functools.partial(jax.jit, static_argnames="k")
-def _nearest_block(
-  queries: jax.Array,
-  gallery: jax.Array,
-  query_videos: jax.Array,
-  gallery_videos: jax.Array,
-  k: int,
-) -> jax.Array:
-  similarity = jnp.matmul(
-    queries, gallery.T, precision=jax.lax.Precision.HIGHEST
-  )
-  same = query_videos[:, None] == gallery_videos[None, :]
-  return jax.lax.top_k(jnp.where(same, -jnp.inf, similarity), k)[1]
-
-
-def nearest(
-  queries: np.ndarray,
-  gallery: np.ndarray,
-  query_videos: np.ndarray,
-  gallery_videos: np.ndarray,
-  k: int,
-) -> np.ndarray:
-  """The `k` nearest gallery vectors of every query, by cosine distance.
-
-  Parts of the query's own video come last, so that a split can search itself.
-
-  Args:
-    queries: float32 [Q, D].
-    gallery: float32 [G, D].
-    query_videos: int [Q], which video each is of.
-    gallery_videos: int [G].
-    k: At most G.
-
-  Returns:
-    int32 [Q, k], nearest first.
-  """
-
-  def normalise(x: np.ndarray) -> np.ndarray:
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-
-  queries, gallery = normalise(queries), jnp.asarray(normalise(gallery))
-  blocks = [
-    _nearest_block(
-      queries[i : i + _QUERY_BLOCK],
-      gallery,
-      query_videos[i : i + _QUERY_BLOCK],
-      gallery_videos,
-      k,
-    )
-    for i in range(0, len(queries), _QUERY_BLOCK)
-  ]
-  return np.concatenate([jax.device_get(block) for block in blocks])
 
 
 def hit_rates(hits: np.ndarray, ks: Sequence[int]) -> dict[str, float]:
@@ -105,45 +49,21 @@ def _chance(others: int, size: int, k: int) -> float:
 
 
 def chance_rates(
-  queries: features.Features, gallery: features.Features, ks: Sequence[int]
+  queries: features.Outputs, gallery: features.Outputs, ks: Sequence[int]
 ) -> dict[str, float]:
   """What `hit_rates` are in expectation for neighbours drawn at random."""
   sums = dict.fromkeys(ks, 0.0)
+  labels, videos = gallery.labels, gallery.videos
   for part in queries.parts:
-    rest = gallery.labels[gallery.videos != part.video]
+    rest = labels[videos != part.video]
     others = int(np.sum(rest != part.label))
     for k in ks:
       sums[k] += _chance(others, len(rest), min(k, len(rest)))
   return {f"top{k}": 100.0 * sums[k] / len(queries.parts) for k in ks}
 
 
-def load_weights(
-  config: ml_collections.ConfigDict,
-  mesh: Mesh,
-  run: epath.PathLike,
-  step: int,
-) -> tuple[nn.Module, dict[str, Any]]:
-  """The backbone's weights at a step of a run, and its initial ones.
-
-  Returns:
-    The backbone, and weights by name: 'trained' and, if asked for, 'untrained'.
-
-  Raises:
-    ConfigError: If the run is of another network.
-  """
-  with checkpoint.Checkpoints(run) as saved:
-    pretrained = saved.config(step)
-    config_lib.check_same(config, pretrained, ["model"], str(run))
-    made = trainer.make_trainer(pretrained, mesh)
-    state = made.restore_state(saved, step).state
-  weights = {"trained": state.backbone()}
-  if config.retrieve.untrained:
-    weights["untrained"] = made.init_state().backbone()
-  return made.backbone, weights
-
-
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
-  """Measures retrieval of every label in `config.retrieve.label`.
+  """Measures retrieval by every label in `config.data.labels`.
 
   Args:
     config: Resolved; see `config.default`.
@@ -163,20 +83,15 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   config_lib.require(
     "config.checkpoint", config.checkpoint, "name the directory of a run"
   )
+  mesh = sharding.make_mesh()
   source = sources.open(config.data.path, config.data.canvas)
-  loader.check_clips(source, config.data, config.model.size)
-  if not source.index.labels:
-    raise DataError(
-      f"{config.data.path}: its videos have no labels to retrieve by; prepare "
-      "them from sub-folders, one for each class"
-    )
-  for label in config.retrieve.label:
-    config_lib.choose("config.retrieve.label", label, source.index.labels)
-  pretrained, step = checkpoint.find(config.checkpoint)
+  labels = evaluation.chosen_labels(config, source)
+  divisions = evaluation.split_names(config, source)
+  loaded = pretrained.load(config.checkpoint, mesh, config)
 
   stamp = {
     "task": "retrieve",
-    "checkpoint": f"{pretrained}/checkpoints/{step}",
+    "checkpoint": loaded.name,
     "config_fingerprint": config_lib.fingerprint(config),
     "data_fingerprint": source.index.fingerprint,
   }
@@ -185,95 +100,118 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     _log.info("%s holds this result already", workdir)
   else:
     metrics.write_config(workdir, config)
-    rows = measure(config, workdir, source, pretrained, step)
+    weights = {"trained": loaded.variables}
+    if config.retrieve.untrained:
+      weights["untrained"] = pretrained.initial(loaded.config, mesh)
+    look = _Look(config, source, mesh, weights)
+    rows = [
+      row
+      for label in labels
+      for fold, splits in divisions.items()
+      for row in _measure(look, workdir, label, fold, splits)
+    ]
     result = metrics.write_result(workdir, stamp | {"rows": rows})
-  print(format_table(result["rows"]))
-  drawn = [
-    (f"Nearest neighbours by {label}", sheets.sheet_path(workdir, label))
-    for label in config.retrieve.label
-  ]
-  page = report.write(workdir, runs=[pretrained, workdir], pictures=drawn)
+  print(format_rows(result["rows"]))
+  page = report.write(workdir, runs=[loaded.run, workdir])
   print(f"report: {page}")
   return result
 
 
-def measure(
-  config: ml_collections.ConfigDict,
-  workdir: str,
-  source: sources.Source,
-  pretrained: epath.Path,
-  step: int,
-) -> list[dict[str, Any]]:
-  """Encodes and searches; returns the rows of all labels."""
-  mesh = sharding.make_mesh()
-  sharding.check_batch_size(
-    "config.retrieve.batch_size", config.retrieve.batch_size, mesh
-  )
-  backbone, weights = load_weights(config, mesh, pretrained, step)
-  encode = features.make_encoder(backbone, config, mesh)
-  rows = []
-  for label in config.retrieve.label:
-    rows += retrieve_label(config, workdir, encode, weights, source, label)
-  return rows
+class _Look:
+  """From splits to features, compiled once for all of them."""
+
+  def __init__(
+    self,
+    config: ml_collections.ConfigDict,
+    source: sources.Source,
+    mesh: Mesh,
+    weights: Mapping[str, Any],
+  ) -> None:
+    """Builds the network for weights by name."""
+    self.config, self.source, self.mesh = config, source, mesh
+    self.networks = tuple(weights)
+    self._weights = dict(weights)
+    self._looks = evaluation.fixed_looks(config, source)
+    backbone = models.make_backbone(config.model)
+
+    def compute(weights: Any, clips: jax.Array) -> dict[str, jax.Array]:
+      return {
+        name: features.pooled_endpoint(
+          backbone.apply(variables, clips), config.features
+        )
+        for name, variables in weights.items()
+      }
+
+    view = features.centre_view(self._looks.size)
+    self._encode = features.make_encoder(compute, view, mesh)
+
+  def __call__(self, split: str, label: str) -> features.Outputs:
+    """The features of all parts of a split by a label, by network."""
+    return features.extract(
+      self._encode,
+      self._weights,
+      self.source,
+      self.source.index.split(split),
+      self.config,
+      self.mesh,
+      label=label,
+      looks=self._looks,
+      title=f"{label} of {split}",
+    )
 
 
-def retrieve_label(
-  config: ml_collections.ConfigDict,
-  workdir: str,
-  encode: features.Encoder,
-  weights: dict[str, Any],
-  source: sources.Source,
-  label: str,
+def _measure(
+  look: _Look, workdir: str, label: str, fold: str, splits: tuple[str, str]
 ) -> list[dict[str, Any]]:
-  """Measures one label, and draws a sheet of neighbours.
+  """Measures one label in one division, and draws a sheet of neighbours.
 
   Returns:
     A row per set of weights, and one for chance.
   """
-  options = config.retrieve
-  encoded = {
-    split: features.extract(
-      encode, weights, source, config, split=split, label=label
-    )
-    for split in dict.fromkeys((options.gallery, options.query))
-  }
-  gallery, queries = encoded[options.gallery], encoded[options.query]
-  depth = min(max(options.topk), len(gallery.parts))
+  gallery, queries = (look(split, label) for split in splits)
+  names = np.array(look.source.index.labels[label])
+  options = look.config.retrieve
+  title = f"{label} {fold}".strip()
   rows = []
-  for name in weights:
-    neighbours = nearest(
-      queries.vectors[name],
-      gallery.vectors[name],
+  for network in look.networks:
+    neighbours = search.nearest(
+      queries.values[network],
+      gallery.values[network],
       queries.videos,
       gallery.videos,
-      depth,
+      max(*options.topk, options.neighbours),
+      look.mesh,
     )
-    hits = gallery.labels[neighbours] == queries.labels[:, None]
-    hits &= gallery.videos[neighbours] != queries.videos[:, None]
-    if name == "trained":
+    if network == "trained":
       sheets.draw_sheet(
-        config, workdir, source, label, queries, gallery, neighbours
+        workdir,
+        title,
+        look.config,
+        look.source,
+        label,
+        queries,
+        gallery,
+        neighbours.indices,
       )
-    rates = hit_rates(hits, options.topk)
+    hits = gallery.labels[neighbours.indices] == queries.labels[:, None]
+    hits &= ~np.isneginf(neighbours.similarities)
+    votes = search.knn_scores(
+      neighbours,
+      gallery.labels,
+      len(names),
+      options.temperature,
+      options.neighbours,
+    )
+    voted = Predictions(
+      np.array(queries.ids), queries.labels, votes, names, label
+    )
     rows.append(
-      {"name": f"{label}/{name}", "label": label, "network": name} | rates
+      {"name": f"{title}/{network}", "label": title, "network": network}
+      | hit_rates(hits, options.topk)
+      | {"knn": voted.top(1)}
     )
   chance = chance_rates(queries, gallery, options.topk)
   rows.append(
-    {"name": f"{label}/chance", "label": label, "network": "chance"} | chance
+    {"name": f"{title}/chance", "label": title, "network": "chance"} | chance
   )
   return rows
-
-
-def format_table(rows: Sequence[dict[str, Any]]) -> str:
-  """The rows as text, a block per label."""
-  rates = [name for name in rows[0] if name.startswith("top")]
-  heads = ["top-" + name.removeprefix("top") for name in rates]
-  lines = [f"{'label':<12}{'network':<12}" + "".join(f"{h:>8}" for h in heads)]
-  previous = None
-  for row in rows:
-    shown = row["label"] if row["label"] != previous else ""
-    previous = row["label"]
-    numbers = "".join(f"{row[name]:8.1f}" for name in rates)
-    lines.append(f"{shown:<12}{row['network']:<12}{numbers}")
-  return "\n".join(lines)

@@ -40,10 +40,9 @@ def config(**changes):
   made.train.steps = 20
   made.train.log_every = 5
   made.train.checkpoint_every = 10
-  made.retrieve.clips = 2
-  made.retrieve.batch_size = 8
+  made.test.clips = 2
+  made.test.batch_size = 8
   made.retrieve.topk = (1, 5)
-  made.retrieve.label = ("motion", "scene")
   if changes.get("model__name", "r3d18").startswith("r3d"):
     made.model.stem = (3, 7, 7)
   for field, value in changes.items():

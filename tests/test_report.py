@@ -13,6 +13,7 @@ from PIL import Image
 
 from hdc_jax import report
 from hdc_jax.errors import DataError
+from hdc_jax.predictions import Predictions
 
 TERMS = ["spatial5", "temporal5"]
 NASTY = "<script>alert('&')</script>\"x"
@@ -69,6 +70,31 @@ def run(make_run):
   return make_run("run", metrics_lines(), RESULT | {"rows": ROWS}, CONFIG)
 
 
+def add_picture(run, name="picture.png"):
+  path = run / name
+  path.parent.mkdir(exist_ok=True)
+  Image.new("RGB", (4, 4)).save(path)
+
+
+def add_predictions(
+  run, labels, predicted, place="", label="class", names="abc"
+):
+  count = len(names)
+  Predictions(
+    ids=np.array([str(i) for i in range(len(labels))]),
+    labels=np.array(labels),
+    scores=np.eye(count, dtype=np.float32)[predicted],
+    names=np.array(list(names)),
+    label=label,
+  ).save(run / place / "predictions.npz")
+
+
+def cells(page):
+  """The text of the rows of all tables of a page."""
+  rows = re.findall(r"<tr[^>]*>.*?</tr>", page, re.S)
+  return [re.findall(r">\s*([^<>]+?)\s*</t[dh]>", row) for row in rows]
+
+
 class _Page(html.parser.HTMLParser):
   """The elements and the text of a page; checks that it is well-formed."""
 
@@ -98,8 +124,8 @@ class _Page(html.parser.HTMLParser):
     return [a for a in found if css in a.get("class", "").split() or not css]
 
 
-def write(tmp_path, runs, **kwargs):
-  path = report.write(tmp_path / "out", runs=runs, **kwargs)
+def write(tmp_path, runs):
+  path = report.write(tmp_path / "out", runs=runs)
   assert path == epath.Path(tmp_path) / "out" / "report.html"
   return _Page(path.read_text())
 
@@ -129,9 +155,7 @@ def test_a_curve_for_each_term(tmp_path, run):
 
 def test_rows_become_a_table(tmp_path, run):
   path = report.write(tmp_path, runs=[run])
-  rows = re.findall(r"<tr>.*?</tr>", path.read_text(), re.S)
-  rows = [re.findall(r">\s*([^<>]+?)\s*</t[dh]>", row) for row in rows]
-  assert rows[:4] == [
+  assert cells(path.read_text())[:4] == [
     ["label", "network", "top-1 %", "top-5 %", "queries"],
     ["motion", "trained", "61.2", "90.0", "1,234"],
     ["untrained", "23.0", "95.5", "1,234"],
@@ -211,25 +235,88 @@ def test_everything_is_escaped(tmp_path, make_run):
     )
     for name in names
   ]
-  picture = tmp_path / "picture.png"
-  Image.new("RGB", (4, 4)).save(picture)
-  page = write(tmp_path, runs, pictures=[(NASTY, picture)])
+  for run in runs:
+    add_picture(run, NASTY.replace("/", "∕") + ".png")
+    add_predictions(run, [0, 1], [0, 0], names=[NASTY, "b"], label=NASTY)
+  page = write(tmp_path, runs)
   assert not page.of("script") and NASTY in page.text
 
 
-def test_pictures_are_in_the_page(tmp_path, make_run):
-  picture = tmp_path / "picture.png"
-  Image.new("RGB", (4, 4)).save(picture)
-  page = write(tmp_path, [make_run()], pictures=[("Neighbours", picture)])
-  (image,) = page.of("img")
-  assert image["alt"] == "Neighbours"
-  assert image["src"].startswith("data:image/png;base64,iVBOR")
+def test_pictures_of_a_run_are_in_its_page(tmp_path, make_run):
+  run = make_run()
+  for name in ("neighbours-motion.png", "split1/saliency_map.png", "a/b/c.png"):
+    (run / name).parent.parent.mkdir(exist_ok=True)
+    add_picture(run, name)
+  images = write(tmp_path, [run]).of("img")
+  assert [image["alt"] for image in images] == [
+    "Neighbours · motion",
+    "Saliency map · split1",
+  ]
+  assert images[0]["src"].startswith("data:image/png;base64,iVBOR")
+
+
+def test_pictures_of_several_runs_are_told_apart(tmp_path, make_run):
+  runs = [make_run("one"), make_run("two"), make_run("one/inner")]
+  for run in runs:
+    add_picture(run, "neighbours.png")
+  page = write(tmp_path, runs)
+  assert len(page.of("img")) == 3  # that of the inner run is not the outer's
+  for run in ("one", "two", "inner"):
+    assert f"Neighbours {run}" in page.text
+
+
+def test_predictions_of_all_splits_are_added_up(tmp_path, make_run):
+  run = make_run()
+  add_predictions(run, [0, 0, 1], [0, 1, 1], "split1")
+  add_predictions(run, [0, 2, 2, 2], [1, 2, 2, 0], "split2")
+  add_predictions(run, [0, 1], [0, 1], label="scene", names="xy")
+  path = report.write(tmp_path, runs=[run])
+  page = _Page(path.read_text())
+  assert [f["aria-label"] for f in page.of("figure")] == [
+    "Confusion matrix by scene",
+    "Confusion matrix by class",
+  ]
+  assert "Of 7 predictions, 57.1 % are right" in page.text
+  assert "Of 2 predictions, 100.0 % are right" in page.text
+  assert cells(path.read_text())[3:] == [
+    ["true", "predicted", "times", "% of true"],
+    ["a", "b", "2", "66.7"],
+    ["c", "a", "1", "33.3"],
+    ["class", "number", "right %"],
+    ["a", "3", "33.3"],
+    ["c", "3", "66.7"],
+    ["b", "1", "100.0"],
+  ]
+
+
+@pytest.mark.parametrize(("count", "hidden"), [(12, False), (13, True)])
+def test_many_classes_are_listed_on_demand(tmp_path, make_run, count, hidden):
+  run = make_run()
+  names = [f"class {i}" for i in range(count)]
+  add_predictions(run, range(count), range(count), names=names)
+  page = write(tmp_path, [run])
+  assert bool(page.of("details")) == hidden
+  assert page.text.count(" 100.0") == count + 1  # and that of all
+
+
+def test_predictions_of_other_classes_are_refused(tmp_path, make_run):
+  run = make_run()
+  add_predictions(run, [0], [0], "split1")
+  add_predictions(run, [0], [0], "split2", names="abd")
+  with pytest.raises(DataError, match=r"split2.*'class' are not those of"):
+    report.write(tmp_path, runs=[run])
+
+
+def test_damaged_predictions_are_named(tmp_path, run):
+  (run / "predictions.npz").write_bytes(b"junk")
+  with pytest.raises(DataError, match=r"run/predictions\.npz holds no"):
+    report.write(tmp_path, runs=[run])
 
 
 def test_the_page_loads_nothing(tmp_path, run):
-  picture = tmp_path / "picture.png"
-  Image.new("RGB", (4, 4)).save(picture)
-  page = write(tmp_path, [run], pictures=[("a", picture)])
+  add_picture(run)
+  add_predictions(run, [0, 1], [0, 0])
+  page = write(tmp_path, [run])
   for tag, attributes in page.tags:
     assert tag not in ("script", "iframe", "object", "use", "base")
     for name in attributes.keys() & {"src", "href", "xlink:href", "srcset"}:
@@ -275,16 +362,14 @@ def test_damaged_files_are_named(tmp_path, run):
 
 
 def test_command_line(tmp_path, run):
-  Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(
-    run / "neighbours-motion.png"
-  )
+  add_picture(run, "neighbours-motion.png")
   command = [sys.executable, "-m", "hdc_jax.report", run, "--output=out"]
   done = subprocess.run(
     command, cwd=tmp_path, capture_output=True, text=True, check=True
   )
   assert done.stdout == "out/report.html\n"
   page = _Page((tmp_path / "out" / "report.html").read_text())
-  assert "Neighbours motion" in page.text and page.of("img")
+  assert "Neighbours · motion" in page.text and page.of("img")
 
 
 def test_command_line_error(tmp_path, capsys):

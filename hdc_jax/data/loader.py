@@ -33,6 +33,20 @@ _READ_AHEAD_BYTES = 2 << 30
 _REPLACEMENTS = 8
 
 
+def check_frames(data: ml_collections.ConfigDict) -> None:
+  """Checks how long clips are asked to be.
+
+  Raises:
+    ConfigError: Naming the field that is wrong.
+  """
+  if not 1 <= data.frames <= MAX_FRAMES:
+    raise ConfigError(
+      f"config.data.frames={data.frames} must be from 1 to {MAX_FRAMES}"
+    )
+  if data.stride < 1:
+    raise ConfigError(f"config.data.stride={data.stride} must be at least 1")
+
+
 def check_clips(
   source: sources.Source, data: ml_collections.ConfigDict, size: int
 ) -> None:
@@ -46,12 +60,7 @@ def check_clips(
   Raises:
     ConfigError: Naming the field that does not fit.
   """
-  if not 1 <= data.frames <= MAX_FRAMES:
-    raise ConfigError(
-      f"config.data.frames={data.frames} must be from 1 to {MAX_FRAMES}"
-    )
-  if data.stride < 1:
-    raise ConfigError(f"config.data.stride={data.stride} must be at least 1")
+  check_frames(data)
   if data.canvas > source.index.short_side or data.canvas % 2:
     raise ConfigError(
       f"config.data.canvas={data.canvas} must be even and at most the short "
@@ -76,6 +85,7 @@ class CutClips(grain.transforms.RandomMap):
     frames: Per clip.
     stride: Source frames from one to the next.
     canvas: Side of the square cut out, the same for all frames of a clip.
+    label: Whose class to tell of each clip, if any: that of its middle frame.
   """
 
   source: sources.Source
@@ -84,13 +94,15 @@ class CutClips(grain.transforms.RandomMap):
   frames: int
   stride: int
   canvas: int
+  label: str = ""
 
   def random_map(self, number: int, rng: np.random.Generator) -> Batch:
     """Cuts the clips, of another video if this one cannot be decoded.
 
     Returns:
       'id' str; 'y' uint8 [clips, T, H, W]; 'uv' uint8 [clips, T, H/2, W/2, 2];
-      'bad' int32, how many videos could not be decoded before this one.
+      'label' int32 [clips] if there is a label; 'bad' int32, how many videos
+      could not be decoded before this one.
     """
     for bad in range(_REPLACEMENTS):
       try:
@@ -106,7 +118,7 @@ class CutClips(grain.transforms.RandomMap):
   def _cut(self, number: int, rng: np.random.Generator) -> Batch:
     video = self.source[number]
 
-    def cut() -> tuple[np.ndarray, np.ndarray]:
+    def cut() -> Batch:
       start = sampling.random_start(
         rng, video.num_frames, self.frames, self.stride
       )
@@ -116,17 +128,24 @@ class CutClips(grain.transforms.RandomMap):
       window = sampling.random_window(
         rng, video.height, video.width, self.canvas
       )
-      return video.read(indices, window)
+      clip = video.read(indices, window)._asdict()
+      if self.label:
+        middle = int(indices[self.frames // 2])
+        clip["label"] = np.int32(video.label(self.label, middle))
+      return clip
 
-    y, uv = zip(*(cut() for _ in range(self.clips)), strict=True)
-    return {"id": np.array(video.id), "y": np.stack(y), "uv": np.stack(uv)}
+    clips = [cut() for _ in range(self.clips)]
+    stacked = {name: np.stack([c[name] for c in clips]) for name in clips[0]}
+    return {"id": np.array(video.id)} | stacked
 
 
 def training_batches(
   source: sources.Source,
   config: ml_collections.ConfigDict,
   *,
+  numbers: np.ndarray,
   clips: int,
+  label: str = "",
   first_step: int = 0,
   process_index: int = 0,
   process_count: int = 1,
@@ -136,7 +155,9 @@ def training_batches(
   Args:
     source: Of videos.
     config: The whole config; `data` and `seed` are used.
+    numbers: Of the videos to use.
     clips: Per video.
+    label: To tell the class of each clip by, if any.
     first_step: How many global batches were already used.
     process_index: Which contiguous part of the batch.
     process_count: How many parts.
@@ -144,15 +165,11 @@ def training_batches(
   Returns:
     Batches as in `CutClips.random_map`, with a leading axis of
     `batch_size / process_count`.
-
-  Raises:
-    DataError: If the split holds no videos.
   """
   data = config.data
-  numbers = source.index.split(data.split)
-  if not len(numbers):
-    raise DataError(f"{data.path}: split {data.split!r} has no videos")
-  cut = CutClips(source, numbers, clips, data.frames, data.stride, data.canvas)
+  cut = CutClips(
+    source, numbers, clips, data.frames, data.stride, data.canvas, label
+  )
   dataset = (
     grain.MapDataset.source(numbers)
     .seed(config.seed)
@@ -191,7 +208,7 @@ class Feed:
     return self
 
   def __next__(self) -> Batch:
-    """The 'y' and 'uv' of the next batch.
+    """The next batch, without what is not for the device.
 
     Raises:
       DataError: If too many videos could not be decoded so far.
@@ -207,7 +224,7 @@ class Feed:
         f"{self._bad} of {self._seen} videos could not be decoded, more than "
         f"config.data.max_bad={self._max_bad:g}: see the warnings above"
       )
-    return {"y": batch["y"], "uv": batch["uv"]}
+    return {k: v for k, v in batch.items() if k not in ("id", "bad")}
 
   def take_wait(self) -> float:
     """Seconds waited for batches since this was last asked."""

@@ -193,6 +193,7 @@ class Index:
 
     Raises:
       ConfigError: if there is no such split; lists those there are.
+      DataError: if there are no videos in it.
     """
     if name not in self.splits:
       raise ConfigError(
@@ -200,7 +201,10 @@ class Index:
         f"{', '.join(sorted(self.splits)) or 'none'}"
       )
     ranges = [np.arange(a, b, dtype=np.int64) for a, b in self.splits[name]]
-    return np.concatenate([np.empty(0, np.int64), *ranges])
+    numbers = np.concatenate([np.empty(0, np.int64), *ranges])
+    if not len(numbers):
+      raise DataError(f"split {name!r} of the dataset has no videos")
+    return numbers
 
   def save(self, directory: epath.PathLike) -> None:
     """Writes index.json into a directory; it is there whole or not at all."""

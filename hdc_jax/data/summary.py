@@ -43,13 +43,10 @@ def describe(
     f"{size:,} bytes ({size / index.num_frames:,.0f} a frame) in "
     f"{len(index.shards)} shards",
   ]
-  splits = [name for name in index.official if name not in _TOTALS]
-  lines += [
-    f"  split {split}: "
-    f"{len(index.split(split)) if split in index.splits else 0:,} videos"
-    f"{official(split)}"
-    for split in dict.fromkeys([*splits, *index.splits])
-  ]
+  for split in dict.fromkeys([*index.official, *index.splits]):
+    if split not in _TOTALS:
+      count = sum(b - a for a, b in index.splits.get(split, ()))
+      lines.append(f"  split {split}: {count:,} videos{official(split)}")
   for label, names in index.labels.items():
     counts = collections.Counter()
     for sidecar in sidecars:

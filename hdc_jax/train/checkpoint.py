@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import jax
 import ml_collections
 import orbax.checkpoint as ocp
 from etils import epath
@@ -11,6 +12,7 @@ from hdc_jax import config as config_lib
 from hdc_jax.errors import DataError
 
 STATE, DATA, CONFIG = "state", "data", "config"
+BACKBONE = "backbone"  # in each collection of variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +113,36 @@ class Checkpoints:
         "go on from an older one"
       ) from error
     return Restored(restored[STATE], restored[DATA])
+
+  def restore_backbone(self, step: int, abstract: Any) -> Any:
+    """Restores the backbone's variables of a step, and reads nothing else.
+
+    Args:
+      step: One of `steps`.
+      abstract: Shapes, dtypes and shardings wanted, by collection.
+
+    Raises:
+      DataError: If the checkpoint is damaged or of another network.
+    """
+    path = self._path / str(step) / STATE
+    wanted = {name: {BACKBONE: t} if t else {} for name, t in abstract.items()}
+    arguments = ocp.args.PyTreeRestore(
+      item=wanted,
+      restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
+      partial_restore=True,
+    )
+    try:
+      with ocp.PyTreeCheckpointer() as checkpointer:
+        restored = checkpointer.restore(path, args=arguments)
+    except (ValueError, KeyError, OSError, TypeError) as error:
+      raise DataError(f"{path} cannot be restored: {error}") from error
+    for name, leaf in jax.tree_util.tree_leaves_with_path(restored):
+      if isinstance(leaf, jax.ShapeDtypeStruct):  # it was not there
+        raise DataError(
+          f"{path} has no {jax.tree_util.keystr(name)}: it is of another "
+          "network"
+        )
+    return {name: tree.get(BACKBONE, {}) for name, tree in restored.items()}
 
 
 def find(reference: epath.PathLike) -> tuple[epath.Path, int]:

@@ -30,6 +30,14 @@ def batched(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec("data"))
 
 
+def abstract(tree: Any, mesh: Mesh) -> Any:
+  """Shapes and dtypes of a tree's leaves, replicated over the mesh."""
+  return jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated(mesh)),
+    tree,
+  )
+
+
 def compiler_options(
   mesh: Mesh, once: bool = False
 ) -> dict[str, str | int] | None:

@@ -1,6 +1,6 @@
 """The state of a run and the one function that advances it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -11,7 +11,6 @@ import optax
 from jax.sharding import Mesh
 
 from hdc_jax.augment import views as views_lib
-from hdc_jax.methods import base
 from hdc_jax.train import sharding
 
 
@@ -38,12 +37,24 @@ class TrainState:
       "batch_stats": self.batch_stats.get("backbone", {}),
     }
 
+  def with_backbone(self, variables: Mapping[str, Any]) -> "TrainState":
+    """The state with other variables for the backbone, heads as they are."""
+    return self.replace(
+      **{
+        collection: getattr(self, collection) | {"backbone": tree}
+        for collection, tree in variables.items()
+        if tree
+      }
+    )
 
+
+Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
-Update = Callable[[TrainState, jax.Array], tuple[TrainState, Metrics]]
-TrainStep = Callable[
-  [TrainState, dict[str, jax.Array]], tuple[TrainState, Metrics]
+# (params, the state, 'views' and more) → (loss, (metrics, batch_stats))
+LossFn = Callable[
+  [Any, TrainState, Batch], tuple[jax.Array, tuple[Metrics, Any]]
 ]
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
 def init_state(
@@ -55,7 +66,7 @@ def init_state(
   """The state before the first step.
 
   Args:
-    network: `base.Network` of the method.
+    network: Of views; see `trainer`.
     tx: The optimizer.
     shape: Of the views of one video, [1, V, T, H, W, 3].
     seed: Of the weights.
@@ -66,33 +77,22 @@ def init_state(
   return TrainState(step, params, batch_stats, tx.init(params))
 
 
-def make_update(
-  network: nn.Module, method: base.Method, tx: optax.GradientTransformation
-) -> Update:
-  """What follows the augmentation: encode, contrast, update.
+def make_update(loss_fn: LossFn, tx: optax.GradientTransformation) -> TrainStep:
+  """What follows the augmentation: encode, compare, update.
 
   Args:
-    network: `base.Network` of the method.
-    method: Its loss.
+    loss_fn: Of the params, the state they are of, and a batch.
     tx: The optimizer.
 
   Returns:
-    A traceable function of the state and views [B, V, T, H, W, 3] to the next
-    state and scalar metrics: loss, grad_norm, and loss and accuracy of every
-    term.
+    A traceable function of the state and a batch with 'views' [B, V, T, H, W,
+    3] to the next state and scalar metrics: those of the loss, `loss` itself
+    and `grad_norm`.
   """
 
-  def update(state: TrainState, views: jax.Array) -> tuple[TrainState, Metrics]:
-    def loss_fn(params: Any) -> tuple[jax.Array, tuple[Metrics, Any]]:
-      variables = {"params": params, "batch_stats": state.batch_stats}
-      embeddings, updated = network.apply(
-        variables, views, train=True, mutable=["batch_stats"]
-      )
-      loss, metrics = method.loss(embeddings)
-      return loss, (metrics, updated.get("batch_stats", {}))
-
+  def update(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
     grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
-    (loss, (metrics, batch_stats)), grads = grad_fn(state.params)
+    (loss, (metrics, batch_stats)), grads = grad_fn(state.params, state, batch)
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     metrics |= {"loss": loss, "grad_norm": optax.tree.norm(grads)}
@@ -120,7 +120,7 @@ def jit_step(step: Callable, mesh: Mesh) -> Callable:
 
 
 def make_train_step(
-  update: Update, views: Sequence[views_lib.View], mesh: Mesh, seed: int
+  update: TrainStep, views: Sequence[views_lib.View], mesh: Mesh, seed: int
 ) -> TrainStep:
   """The jitted, sharded step: augment, then `update`.
 
@@ -132,13 +132,14 @@ def make_train_step(
       in the global batch.
 
   Returns:
-    A function of the state and 'y', 'uv' clips to the next state and metrics.
+    A function of the state and what the loader gives ('y', 'uv' and more) to
+    the next state and metrics.
   """
 
-  def train_step(
-    state: TrainState, clips: dict[str, jax.Array]
-  ) -> tuple[TrainState, Metrics]:
+  def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
     key = jax.random.fold_in(jax.random.key(seed), state.step)
-    return update(state, views_lib.make_views(views, key, clips))
+    return update(
+      state, batch | {"views": views_lib.make_views(views, key, batch)}
+    )
 
   return jit_step(train_step, mesh)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -9,6 +10,7 @@ import ml_collections
 from jax.sharding import Mesh
 
 from hdc_jax import methods, models
+from hdc_jax.augment import views as views_lib
 from hdc_jax.methods import base
 from hdc_jax.train import checkpoint, optimizer, sharding
 from hdc_jax.train import step as step_lib
@@ -20,21 +22,28 @@ class Trainer:
 
   Attributes:
     mesh: Over all devices.
-    method: Views and terms.
-    backbone: From clips to endpoints; see `TrainState.backbone`.
+    network: Of a batch's views; its `backbone` is from clips to endpoints.
+    views: Made of every video.
     views_shape: Of the views of one video, [V, T, H, W, 3].
+    loss: In words.
     init: Makes the first state; traceable.
-    update: From a state and views to the next state and metrics; traceable.
+    update: From a state and 'views' to the next state and metrics; traceable.
     train_step: From a state and clips to the next state and metrics.
   """
 
   mesh: Mesh
-  method: base.Method
-  backbone: nn.Module
+  network: nn.Module
+  views: tuple[views_lib.View, ...]
   views_shape: tuple[int, ...]
+  loss: str
   init: Callable[[], step_lib.TrainState]
-  update: step_lib.Update
+  update: step_lib.TrainStep
   train_step: step_lib.TrainStep
+
+  @property
+  def clips(self) -> int:
+    """How many clips the loader must cut from each video."""
+    return 1 + max(view.clip for view in self.views)
 
   def init_state(self) -> step_lib.TrainState:
     """The state before the first step, replicated over the mesh."""
@@ -48,31 +57,61 @@ class Trainer:
     self, saved: checkpoint.Checkpoints, step: int
   ) -> checkpoint.Restored:
     """The state of a saved step, replicated over the mesh."""
-    everywhere = sharding.replicated(self.mesh)
-    abstract = jax.tree.map(
-      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere),
-      jax.eval_shape(self.init),
+    return saved.restore(
+      step, sharding.abstract(jax.eval_shape(self.init), self.mesh)
     )
-    return saved.restore(step, abstract)
 
 
 def make_trainer(config: ml_collections.ConfigDict, mesh: Mesh) -> Trainer:
-  """Builds the run that `config` describes.
+  """Builds the pretraining that `config` describes.
 
   Raises:
     ConfigError: If a name is unknown or a field does not fit another.
   """
   method = methods.make_method(config)
-  backbone = models.make_backbone(config.model)
-  network = base.Network(backbone, method)
-  tx = optimizer.keras_sgd(config.optim)
+  network = base.Network(models.make_backbone(config.model), method)
 
+  def loss_fn(
+    params: Any, state: step_lib.TrainState, batch: step_lib.Batch
+  ) -> tuple[jax.Array, tuple[step_lib.Metrics, Any]]:
+    embeddings, updated = network.apply(
+      {"params": params, "batch_stats": state.batch_stats},
+      batch["views"],
+      train=True,
+      mutable=["batch_stats"],
+    )
+    loss, metrics = method.loss(embeddings)
+    return loss, (metrics, updated.get("batch_stats", {}))
+
+  terms = " + ".join(f"{t.weight:g}·{t.name}" for t in method.terms)
+  return assemble(config, mesh, network, method.views, loss_fn, terms)
+
+
+def assemble(
+  config: ml_collections.ConfigDict,
+  mesh: Mesh,
+  network: nn.Module,
+  views: tuple[views_lib.View, ...],
+  loss_fn: step_lib.LossFn,
+  loss: str,
+) -> Trainer:
+  """The trainer of a network.
+
+  Args:
+    config: Of the run; `optim`, `seed`, and the shape of the views are used.
+    mesh: Over all devices.
+    network: Of views.
+    views: Made of every video.
+    loss_fn: See `step.make_update`.
+    loss: The same in words.
+  """
+  tx = optimizer.keras_sgd(config.optim)
   size = config.model.size
-  shape = (len(method.views), config.data.frames, size, size, 3)
+  shape = (len(views), config.data.frames, size, size, 3)
 
   def init() -> step_lib.TrainState:
     return step_lib.init_state(network, tx, (1, *shape), config.seed)
 
-  update = step_lib.make_update(network, method, tx)
-  train_step = step_lib.make_train_step(update, method.views, mesh, config.seed)
-  return Trainer(mesh, method, backbone, shape, init, update, train_step)
+  update = step_lib.make_update(loss_fn, tx)
+  train_step = step_lib.make_train_step(update, views, mesh, config.seed)
+  return Trainer(mesh, network, views, shape, loss, init, update, train_step)

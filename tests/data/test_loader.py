@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hdc_jax.data import loader, sources
+from hdc_jax.data.codec import Window
 from hdc_jax.errors import ConfigError, DataError
 from tests import small
 
@@ -14,7 +15,13 @@ STEPS = 8  # of 8 videos: past the end of the 24 in the split
 
 def read(source, config, steps=STEPS, **options):
   """The first batches of a process."""
-  batches = loader.training_batches(source, config, clips=2, **options)
+  batches = loader.training_batches(
+    source,
+    config,
+    numbers=source.index.split("train"),
+    clips=2,
+    **options,
+  )
   return list(itertools.islice(batches, steps))
 
 
@@ -42,6 +49,30 @@ def test_shapes_and_dtypes(batches):
     assert batch["y"].dtype == batch["uv"].dtype == np.uint8
     assert batch["id"].shape == (8,)
     assert not batch["bad"].any()
+
+
+def test_labels_are_those_of_the_middle_frames(source):
+  """Of a label that changes with time; frames tell their time by the grain."""
+  config = small.config(data__frames=1, data__canvas=40)
+  batch = read(source, config, steps=1, label="scene")[0]
+  assert batch["label"].shape == (8, 2)
+  assert batch["label"].dtype == np.int32
+  by_id = {source[i].id: source[i] for i in range(len(source))}
+  for i, name in enumerate(batch["id"]):
+    video = by_id[str(name)]
+    for clip in range(2):
+      same = [
+        t
+        for t in range(video.num_frames)
+        if any(
+          np.array_equal(
+            video.read([t], Window(0, left, 40, 40)).y, batch["y"][i, clip]
+          )
+          for left in range(0, video.width - 39, 2)
+        )
+      ]
+      labels = {video.label("scene", t) for t in same}
+      assert labels == {int(batch["label"][i, clip])}
 
 
 def test_epochs_are_reshuffled_and_whole(source, batches):
@@ -135,7 +166,12 @@ def test_too_many_bad_videos_stop_the_run(source):
   bad = set(source.index.split("train")[::2].tolist())
   config = small.config()
   feed = loader.Feed(
-    loader.training_batches(Broken(source, bad), config, clips=2),
+    loader.training_batches(
+      Broken(source, bad),
+      config,
+      numbers=source.index.split("train"),
+      clips=2,
+    ),
     config.data.max_bad,
   )
   with pytest.raises(DataError, match=r"more than config.data.max_bad=0.01"):
@@ -145,7 +181,7 @@ def test_too_many_bad_videos_stop_the_run(source):
 
 def test_a_split_that_is_not_there(source):
   with pytest.raises(ConfigError, match="it has test, train"):
-    read(source, small.config(data__split="validation"))
+    source.index.split("validation")
 
 
 def test_only_bad_videos(source):

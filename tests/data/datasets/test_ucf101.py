@@ -77,11 +77,12 @@ def test_splits_are_evaluated_by_name(tmp_path):
   )
   source = sources.open(output)
   data = small.config(data__path=output).data
+  looks = evaluation.FixedLooks(8, 1, 32, clips=2, crops="centre")
   for split, count in {"train1": 18, "test1": 6}.items():
-    items = evaluation.read_parts(
-      source, data, split=split, label="class", clips=2
+    items = evaluation.read_clips(
+      source, source.index.split(split), data, label="class", looks=looks
     )
-    labels = [part.label for parts, _ in items for part in parts]
+    labels = [evaluation.Part(*item["rows"][0][:4]).label for item in items]
     assert sorted(labels) == sorted([0, 1, 2] * (count // 3))
 
 

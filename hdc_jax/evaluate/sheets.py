@@ -1,38 +1,33 @@
 """Sheets of queries and the nearest neighbours that were found for them."""
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from etils import epath
 
-from hdc_jax import features, pictures
-from hdc_jax.augment import colour
 from hdc_jax.data import evaluation, sampling, sources
+from hdc_jax.evaluate import features, frames
+from hdc_jax.figures import contact_sheet
 
 _QUERIES = 8
 _NEIGHBOURS = 5
 _FRAMES = 4
 
 
-def sheet_path(workdir: str, label: str) -> epath.Path:
-  """Where the sheet of neighbours by a label is."""
-  return epath.Path(workdir) / f"neighbours-{label}.png"
-
-
 def draw_sheet(
-  config: ml_collections.ConfigDict,
   workdir: str,
+  title: str,
+  config: ml_collections.ConfigDict,
   source: sources.Source,
   label: str,
-  queries: features.Features,
-  gallery: features.Features,
+  queries: features.Outputs,
+  gallery: features.Outputs,
   neighbours: np.ndarray,
 ) -> None:
   """Draws evenly spread queries with their nearest neighbours."""
   names = source.index.labels[label]
 
-  def shoot(part: evaluation.Part) -> pictures.Shot:
+  def shoot(part: evaluation.Part) -> contact_sheet.Shot:
     video = source[part.video]
     start, stop = part.first, part.stop
     span = sampling.clip_span(config.data.frames, config.data.stride)
@@ -40,14 +35,10 @@ def draw_sheet(
     stop = min(stop, start + span)
     indices = np.linspace(start, stop - 1, _FRAMES).astype(int)
     window = sampling.centre_window(
-      video.height, video.width, config.data.canvas
+      video.height, video.width, min(video.height, video.width)
     )
-    y, uv = video.read(indices, window)
-    chroma = uv.repeat(2, axis=1).repeat(2, axis=2)
-    yuv = np.concatenate([y[..., None], chroma], axis=-1).astype(np.float32)
-    rgb = jax.device_get(colour.yuv_to_rgb(jnp.asarray(yuv)))
-    return pictures.Shot(
-      (255 * rgb).round().astype(np.uint8), names[part.label]
+    return contact_sheet.Shot(
+      frames.read_rgb(video, indices, window), names[part.label]
     )
 
   count = min(_QUERIES, len(queries.parts))
@@ -55,11 +46,12 @@ def draw_sheet(
   for i in np.linspace(0, len(queries.parts) - 1, count).astype(int):
     found = [gallery.parts[j] for j in neighbours[i, :_NEIGHBOURS]]
     matches.append(
-      pictures.Match(
+      contact_sheet.Match(
         shoot(queries.parts[i]),
         [shoot(part) for part in found],
         [part.label == queries.parts[i].label for part in found],
       )
     )
   if jax.process_index() == 0:
-    pictures.contact_sheet(matches, sheet_path(workdir, label))
+    path = epath.Path(workdir) / f"neighbours-{title.replace(' ', '-')}.png"
+    contact_sheet.contact_sheet(matches, path)

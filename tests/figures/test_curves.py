@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from hdc_jax import curves
+from hdc_jax.figures import curves, text
 
 TERMS = [f"{c}{b}" for b in (3, 4, 5) for c in ("spatial", "temporal")]
 
@@ -111,7 +111,7 @@ def test_labels_of_curves_that_end_together_do_not_overlap(start):
   svg = ElementTree.fromstring(panel["Loss by term", ""].svg)
   heights = sorted(float(e.get("y")) for e in svg.iter() if e.text in TERMS)
   assert len(heights) == 6
-  assert min(np.diff(heights)) >= curves._LINE - 0.01
+  assert min(np.diff(heights)) >= text.LINE - 0.01
   assert heights[0] > 0 and heights[-1] < curves._HEIGHT
 
 

@@ -17,17 +17,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from hdc_jax.figures import text
+
 _HUES = 6
 # In pixels, as on a phone: wider pages have several next to each other.
 _WIDTH, _HEIGHT = 360, 224
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 10, 10, 24
-_FONT, _LINE, _CHARACTER = 11, 13, 6.2
 _LEADER = 14  # the line that leads from the end of a curve to its label
 _LONGEST = 18  # characters of a label
 _POINTS = 240  # more cannot be seen; their means can
 _ROUND = (1, 2, 2.5, 5, 10)
 _MARKS = {"ink": "#00fe01", "soft": "#00fe02", "rule": "#00fe03"}
-
 
 _TITLES = {"grad_norm": "Gradient norm", "data_wait": "Waiting for data"}
 _FIRST = ("loss", "loss/", "accuracy/")  # the other panels follow
@@ -155,9 +155,14 @@ def _draw_alike(
   if kind != base:
     title += " by term"
   for run, series in found.items():
-    last = f"{series[0].values[-1]:.3g}{unit}" if len(series) == 1 else ""
+    last = _number(float(f"{series[0].values[-1]:.3g}")) + unit
     drawing = _draw(series, (low, values.max()), unit)
-    yield Panel(title, run if len(found) > 1 else "", last, drawing)
+    yield Panel(
+      title,
+      run if len(found) > 1 else "",
+      last if len(series) == 1 else "",
+      drawing,
+    )
 
 
 def _draw(
@@ -173,14 +178,14 @@ def _draw(
   Returns:
     An `<svg>` element to put into a page.
   """
-  labels = [_shorten(s.label) for s in series]
+  labels = [text.shorten(s.label, _LONGEST) for s in series]
   longest = max(map(len, labels))
-  right = _RIGHT + (longest and longest * _CHARACTER + _LEADER)
+  right = _RIGHT + (longest and longest * text.CHARACTER + _LEADER)
   left, width = _LEFT / _WIDTH, (_WIDTH - _LEFT - right) / _WIDTH
   bottom, height = _BOTTOM / _HEIGHT, (_HEIGHT - _BOTTOM - _TOP) / _HEIGHT
   # Matplotlib draws marks, which what the page decides or gives then replaces.
   filled = {mark: f"var(--{name})" for name, mark in _MARKS.items()}
-  options = {"svg.fonttype": "none", "font.size": _FONT}
+  options = {"svg.fonttype": "none", "font.size": text.FONT}
   with matplotlib.rc_context(options):
     # At 72 dots per inch, a point is a pixel.
     figure = Figure((_WIDTH / 72, _HEIGHT / 72), dpi=72)
@@ -192,9 +197,9 @@ def _draw(
       _plot(axes, each, f"#ff{i:04x}")
     if longest:
       _label_ends(axes, [(s.steps[-1], s.values[-1]) for s in series])
-    text = io.StringIO()
-    figure.savefig(text, format="svg")
-  return _for_page(text.getvalue(), filled)
+    svg = io.StringIO()
+    figure.savefig(svg, format="svg")
+  return _for_page(svg.getvalue(), filled)
 
 
 def _style(
@@ -242,10 +247,10 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[float, float]]) -> None:
   order = np.argsort(heights, kind="stable")
   places = heights[order]
   for i in range(1, len(places)):
-    places[i] = max(places[i], places[i - 1] + _LINE)
+    places[i] = max(places[i], places[i - 1] + text.LINE)
   places[-1] = min(places[-1], _HEIGHT - _TOP)
   for i in reversed(range(len(places) - 1)):
-    places[i] = min(places[i], places[i + 1] - _LINE)
+    places[i] = min(places[i], places[i + 1] - text.LINE)
   for i, place in zip(order, places, strict=True):
     axes.plot(
       [starts[i] + 3, right + 3, right + _LEADER - 3],
@@ -284,7 +289,3 @@ def _number(x: float) -> str:
     if abs(x) >= size:
       return f"{x / (1e3 if suffix == 'k' else size):g}{suffix}"
   return f"{x:g}"
-
-
-def _shorten(label: str) -> str:
-  return label if len(label) <= _LONGEST else label[: _LONGEST - 1] + "…"

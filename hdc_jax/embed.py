@@ -1,0 +1,130 @@
+"""Task `embed`: features of every video, in files for other programs.
+
+They are called features-00000-of-00004.npz and so on, and read with NumPy:
+
+```
+with np.load("features-00000-of-00004.npz") as file:
+  ids, features = file["ids"], file["features"]  # str [N], float32 [N, D]
+```
+"""
+
+import io
+import logging
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+from etils import epath
+
+from hdc_jax import config as config_lib
+from hdc_jax import models
+from hdc_jax.data import evaluation, sources
+from hdc_jax.evaluate import features
+from hdc_jax.train import metrics, pretrained, sharding
+
+_log = logging.getLogger(__name__)
+
+
+def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
+  """Writes the features of a split, by default of the whole dataset.
+
+  Args:
+    config: Resolved; see `config.default`.
+    workdir: Gets the files, config.json and result.json. A file of this very
+      run that is there already is not made again.
+
+  Returns:
+    What result.json holds; under `rows` a row per file.
+
+  Raises:
+    ConfigError, DataError: If config, data or checkpoint are wrong.
+  """
+  config_lib.require(
+    "config.data.path", config.data.path, "name a prepared dataset"
+  )
+  config_lib.require(
+    "config.checkpoint", config.checkpoint, "name the directory of a run"
+  )
+  config_lib.require("config.embed.shard", config.embed.shard, "how many?")
+  mesh = sharding.make_mesh()
+  source = sources.open(config.data.path, config.data.canvas)
+  if config.embed.label:
+    config_lib.choose(
+      "config.embed.label", config.embed.label, source.index.labels
+    )
+  looks = evaluation.fixed_looks(config, source)
+  loaded = pretrained.load(config.checkpoint, mesh, config)
+  numbers = np.arange(len(source))
+  if config.data.split:
+    numbers = source.index.split(config.data.split)
+  backbone = models.make_backbone(config.model)
+
+  def compute(variables: Any, clips: jax.Array) -> dict[str, jax.Array]:
+    endpoints = backbone.apply(variables, clips)
+    return {"features": features.pooled_endpoint(endpoints, config.features)}
+
+  encode = features.make_encoder(
+    compute, features.centre_view(looks.size), mesh
+  )
+  stamp = {
+    "task": "embed",
+    "checkpoint": loaded.name,
+    "config_fingerprint": config_lib.fingerprint(config),
+    "data_fingerprint": source.index.fingerprint,
+  }
+  result = metrics.read_result(workdir)
+  rows = result["rows"] if stamp.items() <= result.items() else []
+  metrics.write_config(workdir, config)
+  shards = range(0, len(numbers), config.embed.shard)
+  for i, first in enumerate(shards):
+    name = f"features-{i:05d}-of-{len(shards):05d}.npz"
+    if i < len(rows):
+      _log.info("%s is there already", name)
+      continue
+    outputs = features.extract(
+      encode,
+      loaded.variables,
+      source,
+      numbers[first : first + config.embed.shard],
+      config,
+      mesh,
+      label=config.embed.label,
+      looks=looks,
+      title=name,
+    )
+    classes = source.index.labels.get(config.embed.label, ())
+    _save(epath.Path(workdir) / name, outputs, classes)
+    vectors = outputs.values["features"]
+    rows = [
+      *rows,
+      {"name": name, "vectors": len(vectors), "width": vectors.shape[1]},
+    ]
+    result = metrics.write_result(workdir, stamp | {"rows": rows})
+  print(f"{len(rows)} files of features in {workdir}")
+  return result
+
+
+def _save(
+  path: epath.Path, outputs: features.Outputs, classes: tuple[str, ...]
+) -> None:
+  """Writes a file, whole or not at all, on process 0.
+
+  It holds `ids` str [N]; `features` float32 [N, D]; `frames` int64 [N, 2], from
+  which frame on and to before which; and, with a label, `labels` str [N], the
+  names of the classes: a video is parted where they change.
+  """
+  if jax.process_index():
+    return
+  arrays = {
+    "ids": np.array(outputs.ids),
+    "features": outputs.values["features"],
+    "frames": np.array([(part.first, part.stop) for part in outputs.parts]),
+  }
+  if classes:
+    arrays["labels"] = np.array([classes[n] for n in outputs.labels])
+  file = io.BytesIO()
+  np.savez(file, **arrays)
+  partial = path.with_name(f"{path.name}.partial")
+  partial.write_bytes(file.getvalue())
+  partial.replace(path)

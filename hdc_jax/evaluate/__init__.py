@@ -1,0 +1,1 @@
+"""Measurements on fixed features: search, linear probes and statistics."""

@@ -1,0 +1,21 @@
+"""Frames as people see them, for figures."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hdc_jax.augment import colour
+from hdc_jax.data import codec, sources
+
+
+def read_rgb(
+  video: sources.Video, indices: Sequence[int], window: codec.Window
+) -> np.ndarray:
+  """Frames of a video in RGB, uint8 [T, H, W, 3]; see `codec.decode`."""
+  y, uv = video.read(indices, window)
+  chroma = uv.repeat(2, axis=1).repeat(2, axis=2)
+  yuv = np.concatenate([y[..., None], chroma], axis=-1).astype(np.float32)
+  rgb = jax.device_get(colour.yuv_to_rgb(jnp.asarray(yuv)))
+  return (255 * rgb).round().astype(np.uint8)

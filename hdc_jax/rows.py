@@ -1,0 +1,50 @@
+"""Rows of results as text; `report` shows the same rows as a page."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# Behind the name of a column: half the width of its 95 % confidence interval.
+CONFIDENCE = "_ci95"
+
+
+def format_rows(rows: Sequence[Mapping[str, Any]]) -> str:
+  """Lays out rows under each other, columns in the order of their appearance.
+
+  Args:
+    rows: Values by column. `name` is for scripts and left out if other texts
+      tell rows apart.
+
+  Returns:
+    Text columns at the left, numbers with one decimal at the right; '–' where a
+    row has no value.
+  """
+  columns = list(dict.fromkeys(column for row in rows for column in row))
+  columns = [c for c in columns if not c.endswith(CONFIDENCE)]
+  texts = [c for c in columns if any(isinstance(r.get(c), str) for r in rows)]
+  others = [c for c in texts if c != "name"]
+  if len({tuple(row.get(c) for c in others) for row in rows}) == len(rows):
+    texts = others
+  numbers = [c for c in columns if c not in texts and c != "name"]
+  heads = [c.replace("_", " ") for c in (*texts, *numbers)]
+  cells = [
+    [_cell(row, column) for column in (*texts, *numbers)] for row in rows
+  ]
+  widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+
+  def line(values: Sequence[str]) -> str:
+    padded = [
+      value.ljust(width) if i < len(texts) else value.rjust(width)
+      for i, (value, width) in enumerate(zip(values, widths, strict=True))
+    ]
+    return "  ".join(padded).rstrip()
+
+  return "\n".join(line(values) for values in (heads, *cells))
+
+
+def _cell(row: Mapping[str, Any], column: str) -> str:
+  value, margin = row.get(column), row.get(column + CONFIDENCE)
+  if value is None:
+    return "–"
+  if isinstance(value, float):
+    return f"{value:,.1f}" + (f" ± {margin:.1f}" if margin is not None else "")
+  return f"{value:,}" if type(value) is int else str(value)

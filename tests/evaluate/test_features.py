@@ -1,0 +1,149 @@
+"""Outputs of networks: pooled, averaged, and the same however computed."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hdc_jax import models
+from hdc_jax.data import evaluation, sources
+from hdc_jax.errors import ConfigError, DataError
+from hdc_jax.evaluate import features
+from hdc_jax.train import classifier, pretrained, sharding
+from tests import small
+
+CONFIG = small.config()
+
+
+def reference_cells(x):
+  """Maxima of 2×2 in each frame, flattened."""
+  b, t, h, w, _ = x.shape
+  return np.array(
+    [
+      [
+        x[n, s, i : i + 2, j : j + 2].max((0, 1))
+        for s in range(t)
+        for i in range(0, h - 1, 2)
+        for j in range(0, w - 1, 2)
+      ]
+      for n in range(b)
+    ]
+  ).reshape(b, -1)
+
+
+POOLS = {
+  "average": lambda x: x.mean((1, 2, 3)),
+  "max": lambda x: x.max((1, 2, 3)),
+  "cells": reference_cells,
+}
+
+
+@pytest.mark.parametrize("how", POOLS)
+def test_pool(how):
+  x = np.random.default_rng(0).standard_normal((2, 3, 5, 4, 2))
+  got = features.pool(jnp.float32(x), how)
+  np.testing.assert_allclose(got, POOLS[how](x), rtol=1e-5)
+  assert features.pool(jnp.ones((1, 1, 1, 1, 3)), how).shape == (1, 3)
+
+
+def test_unknown_pools_are_named():
+  with pytest.raises(ConfigError, match="average, max, cells"):
+    features.pool(jnp.ones((1, 1, 1, 1, 3)), "mean")
+
+
+@pytest.fixture(scope="module")
+def source(prepared):
+  return sources.open(prepared)
+
+
+@pytest.fixture(scope="module")
+def weights():
+  """Of the small backbone, on the host."""
+  return jax.device_get(pretrained.initial(CONFIG, sharding.make_mesh()))
+
+
+def extract(source, weights, batch_size=8, devices=8, view=None, **options):
+  """Average features of the test videos by scene."""
+  mesh = sharding.make_mesh(devices)
+  backbone = models.make_backbone(CONFIG.model)
+  config = small.config(test__batch_size=batch_size)
+
+  def compute(variables, clips):
+    endpoints = backbone.apply(variables, clips)
+    return {"features": features.pool(endpoints["block5"], "average")}
+
+  looks = options.pop("looks", None) or evaluation.fixed_looks(config, source)
+  encode = features.make_encoder(
+    compute, view or features.centre_view(looks.size), mesh
+  )
+  return features.extract(
+    encode,
+    weights,
+    source,
+    source.index.split("test"),
+    config,
+    mesh,
+    label="scene",
+    looks=looks,
+    **options,
+  )
+
+
+@pytest.fixture(scope="module")
+def extracted(source, weights):
+  return extract(source, weights)
+
+
+def test_batches_and_devices_do_not_change_features(source, weights, extracted):
+  assert len(extracted.parts) > 6  # more scenes than videos
+  for batch_size, devices in ((1, 1), (7, 1), (64, 4)):
+    got = extract(source, weights, batch_size, devices)
+    assert got.parts == extracted.parts
+    assert got.ids == extracted.ids
+    np.testing.assert_allclose(
+      got.values["features"],
+      extracted.values["features"],
+      rtol=1e-3,
+      atol=1e-4,
+    )
+
+
+def test_features_are_means_over_clips(source, weights, extracted):
+  clips = extract(source, weights, average=False)
+  assert clips.parts == extracted.parts
+  assert clips.values["features"].shape[:2] == (len(clips.parts), 2)
+  np.testing.assert_allclose(
+    clips.values["features"].mean(axis=1),
+    extracted.values["features"],
+    rtol=1e-5,
+    atol=1e-6,
+  )
+
+
+def test_what_is_random_in_a_view_does_not_depend_on_the_batch(source, weights):
+  looks = evaluation.RandomLooks(8, 1, 40, clips=2, seed=0)
+  view = classifier.training_view(CONFIG)
+  found = [
+    extract(
+      source, weights, batch_size, devices, view, looks=looks, average=False
+    )
+    for batch_size, devices in ((8, 8), (7, 1))
+  ]
+  one, other = (outputs.values["features"] for outputs in found)
+  np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+  assert not np.allclose(one[:, 0], one[:, 1], rtol=1e-2)
+
+
+def test_parts_and_ids_are_those_of_the_dataset(source, extracted):
+  want = [
+    (source[int(number)].id, part)
+    for number in source.index.split("test")
+    for part in evaluation.parts_of(int(number), source[int(number)], "scene")
+  ]
+  assert list(zip(extracted.ids, extracted.parts, strict=True)) == want
+
+
+def test_broken_weights_are_named(source, weights):
+  broken = jax.tree.map(lambda x: np.full_like(x, np.nan), weights)
+  with pytest.raises(DataError, match=r"features: .* not finite, the first of"):
+    extract(source, broken)
