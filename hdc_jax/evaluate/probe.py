@@ -192,7 +192,7 @@ def _batches(
     weights[: len(chosen)] = 1.0
     chosen = np.resize(chosen, padded)
     taken = tuple(index[chosen] for index in rows)
-    yield sharding.to_devices(
+    yield sharding.spread(
       mesh,
       {
         "features": features[taken],

@@ -141,7 +141,7 @@ def nearest(
 
   starts = range(0, count, query_block)
   nothing = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.int32)
-  best = [jax.device_put(nothing, sharding.batched(mesh)) for _ in starts]
+  best = [sharding.spread(mesh, nothing) for _ in starts]
   last = best[0]
   # The gallery is the outer loop, so that it goes to the device only once.
   for first in range(0, size, gallery_block):
@@ -150,7 +150,7 @@ def nearest(
       sharding.replicated(mesh),
     )
     for i, start in enumerate(starts):
-      sought = sharding.to_devices(
+      sought = sharding.spread(
         mesh, _block(queries, query_videos, start, query_block)
       )
       # These blocks are on their way while the device merges the last ones; to
@@ -161,7 +161,7 @@ def nearest(
       )
   similarities, indices = (
     np.concatenate(blocks)[:count]
-    for blocks in zip(*jax.device_get(best), strict=True)
+    for blocks in zip(*sharding.gather(best), strict=True)
   )
   similarities[similarities == _OWN_VIDEO] = -np.inf
   return Neighbours(indices, similarities)

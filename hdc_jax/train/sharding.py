@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from hdc_jax.errors import ConfigError
@@ -79,3 +80,17 @@ def to_devices(mesh: Mesh, local: dict[str, np.ndarray]) -> Any:
   return jax.tree.map(
     lambda x: jax.make_array_from_process_local_data(sharding, x), local
   )
+
+
+def spread(mesh: Mesh, whole: dict[str, np.ndarray]) -> Any:
+  """Global arrays, batch-sharded, of what every process has whole."""
+  sharding = batched(mesh)
+  return jax.tree.map(
+    lambda x: jax.make_array_from_callback(x.shape, sharding, x.__getitem__),
+    whole,
+  )
+
+
+def gather(arrays: Any) -> Any:
+  """The whole of global arrays, as NumPy arrays on every process."""
+  return multihost_utils.process_allgather(arrays, tiled=True)

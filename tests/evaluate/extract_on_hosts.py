@@ -1,0 +1,50 @@
+"""What each process of a cluster says of a dataset: run by test_hosts."""
+
+import sys
+
+import numpy as np
+
+from tests import hosts
+
+
+def main():
+  path, output = hosts.join(sys.argv[1:])
+  import jax
+
+  from hdc_jax.evaluate import probe, search
+  from hdc_jax.train import sharding
+  from tests.evaluate import extracting
+
+  outputs = extracting.extract(path)
+  mesh = sharding.make_mesh()
+  found = search.nearest(
+    *[outputs.values["features"]] * 2,
+    *[outputs.videos] * 2,
+    k=4,
+    mesh=mesh,
+    query_block=6,
+    gallery_block=5,
+  )
+  recipe = probe.Recipe((1.0, 10.0), 6, 1, 4)
+  swept = probe.sweep(
+    outputs.values["features"][:, None],
+    outputs.labels,
+    8,
+    recipe,
+    mesh,
+    seed=0,
+    held_out=0.3,
+  )
+  np.savez(
+    f"{output}-{jax.process_index()}.npz",
+    ids=np.array(outputs.ids),
+    parts=np.array(outputs.parts),
+    features=outputs.values["features"],
+    indices=found.indices,
+    kernel=jax.device_get(swept.probes.kernel),
+    accuracies=swept.accuracies,
+  )
+
+
+if __name__ == "__main__":
+  main()

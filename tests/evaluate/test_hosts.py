@@ -1,0 +1,45 @@
+"""Evaluation by several real processes: every clip once, all of one mind."""
+
+import numpy as np
+import pytest
+
+from tests import hosts
+
+
+@pytest.fixture(scope="module")
+def found(prepared, tmp_path_factory):
+  """What each process found, by how many there are."""
+  output = tmp_path_factory.mktemp("hosts")
+  runs = {}
+  # Of 6 videos, 4 processes have 2, 2, 1 and 1.
+  for processes in (1, 4):
+    name = output / str(processes)
+    hosts.launch(
+      "tests.evaluate.extract_on_hosts",
+      processes,
+      4 // processes,
+      prepared,
+      name,
+    )
+    files = [f"{name}-{index}.npz" for index in range(processes)]
+    runs[processes] = [dict(np.load(file)) for file in files]
+  return runs
+
+
+def test_processes_do_not_change_what_is_found(found):
+  (want,) = found[1]
+  assert len(want["ids"]) > 6  # videos with several scenes
+  assert len({tuple(part) for part in want["parts"]}) == len(want["ids"])
+  for got in found[4]:
+    for name in ("ids", "parts", "accuracies"):
+      np.testing.assert_array_equal(got[name], want[name])
+    for name in ("features", "kernel"):
+      np.testing.assert_allclose(got[name], want[name], rtol=1e-3, atol=1e-4)
+    assert np.mean(got["indices"] == want["indices"]) > 0.9
+
+
+def test_all_processes_know_the_same(found):
+  for first, *others in found.values():
+    for other in others:
+      for name in first:
+        np.testing.assert_array_equal(first[name], other[name])
