@@ -6,11 +6,12 @@ YUV 4:2:0 to the view's size, so chroma is interpolated only once.
 """
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, Num, UInt8
+from jaxtyping import Array, Float, Int32, Key, Num, UInt8
 
 from hdc_jax.augment import colour
 
@@ -21,10 +22,20 @@ class Canvas(NamedTuple):
   Attributes:
     y: Luma.
     uv: Blue and red difference, each sample centred on 2×2 luma samples.
+    extent: Height and width of the picture at the top left of a padded canvas;
+      None if it fills the canvas. Crops stay within it.
   """
 
   y: UInt8[Array, "t h w"]
   uv: UInt8[Array, "t h/2 w/2 2"]
+  extent: Int32[Array, "2"] | None = None
+
+  @property
+  def sides(self) -> Int32[Array, "2"]:
+    """Height and width of the picture."""
+    if self.extent is None:
+      return jnp.array(self.y.shape[-2:])
+    return self.extent
 
 
 class Box(NamedTuple):
@@ -63,6 +74,21 @@ def resize_matrix(
   return weights / jnp.sum(weights, axis=1, keepdims=True)
 
 
+def separable(
+  rows: Float[Array, "i h"],
+  planes: Float[Array, "t h w c"],
+  columns: Float[Array, "j w"],
+) -> Float[Array, "t i j c"]:
+  """Applies a linear map to the columns of every frame, another to its rows."""
+  return jnp.einsum(
+    "ih,thwc,jw->tijc",
+    rows,
+    planes,
+    columns,
+    precision=jax.lax.Precision.HIGHEST,
+  )
+
+
 def resample(
   planes: Num[Array, "t h w c"], box: Box, size: int
 ) -> Float[Array, "t {size} {size} c"]:
@@ -70,13 +96,7 @@ def resample(
   _, height, width, _ = planes.shape
   rows = resize_matrix(box.top, box.height, height, size)
   columns = resize_matrix(box.left, box.width, width, size)
-  return jnp.einsum(
-    "ih,thwc,jw->tijc",
-    rows,
-    planes.astype(jnp.float32),
-    columns,
-    precision=jax.lax.Precision.HIGHEST,
-  )
+  return separable(rows, planes.astype(jnp.float32), columns)
 
 
 def crop(
@@ -86,6 +106,14 @@ def crop(
   luma = resample(canvas.y[..., None], box, size)
   chroma = resample(canvas.uv, Box(*(side / 2 for side in box)), size)
   return colour.yuv_to_rgb(jnp.concatenate([luma, chroma], axis=-1))
+
+
+def random_starts(
+  key: Key[Array, ""], slack: Num[Array, "2"]
+) -> Float[Array, "2"]:
+  """Whole pixels drawn uniformly from 0 to `slack`, both included."""
+  places = jax.random.uniform(key, slack.shape)
+  return jnp.minimum(jnp.floor(places * (slack + 1)), slack)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,14 +133,65 @@ class ScaleJitterCrop:
     self, key: Key[Array, ""], canvas: Canvas
   ) -> Float[Array, "t h w 3"]:
     """Crops one clip; every frame alike."""
-    _, height, width = canvas.y.shape
     scale_key, place_key = jax.random.split(key)
     scales = jax.random.choice(scale_key, jnp.array(self.scales), (2,))
-    places = jax.random.uniform(place_key, (2,))
-    sides = jnp.round(scales * jnp.array([height, width]))
-    slack = jnp.array([height, width]) - sides
-    starts = jnp.minimum(jnp.floor(places * (slack + 1)), slack)
+    sides = jnp.round(scales * canvas.sides)
+    starts = random_starts(place_key, canvas.sides - sides)
     return crop(canvas, Box(*starts, *sides), self.size)
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomResizedCrop:
+  """A crop of random area and aspect ratio, resized (Inception; CVRL).
+
+  The area is uniform and the logarithm of the aspect ratio is; the first of ten
+  draws that fits is taken, or else the largest centred crop of an allowed
+  ratio. Choice: this is torchvision's sampling. CVRL's reference calls
+  TensorFlow's, which draws the ratio and then the height uniformly, and so
+  favours wide crops where the range is symmetric in tall and wide.
+
+  Attributes:
+    size: Height and width of the view.
+    area: Range of the crop's area, as a part of the picture's.
+    aspect: Range of its width over its height.
+  """
+
+  size: int
+  area: tuple[float, float] = (0.3, 1.0)
+  aspect: tuple[float, float] = (0.5, 2.0)
+
+  def __call__(
+    self, key: Key[Array, ""], canvas: Canvas
+  ) -> Float[Array, "t h w 3"]:
+    """Crops one clip; every frame alike."""
+    return crop(canvas, self.draw(key, canvas.sides), self.size)
+
+  def draw(self, key: Key[Array, ""], sides: Num[Array, "2"]) -> Box:
+    """A random box of whole pixels in a picture of these sides."""
+    area_key, aspect_key, place_key = jax.random.split(key, 3)
+    low, high = self.aspect
+    areas = jax.random.uniform(
+      area_key, (10,), minval=self.area[0], maxval=self.area[1]
+    ) * jnp.prod(sides.astype(jnp.float32))
+    aspects = jnp.exp(
+      jax.random.uniform(
+        aspect_key, (10,), minval=math.log(low), maxval=math.log(high)
+      )
+    )
+    tries = jnp.round(
+      jnp.sqrt(areas[:, None] * jnp.stack([1 / aspects, aspects], axis=1))
+    )
+    fits = jnp.all(tries <= sides, axis=1)
+    height, width = sides
+    aspect = jnp.clip(width / height, low, high)
+    largest = jnp.round(
+      jnp.minimum(sides, jnp.stack([width / aspect, height * aspect]))
+    )
+    found = jnp.any(fits)
+    drawn = jnp.where(found, tries[jnp.argmax(fits)], largest)
+    slack = sides - drawn
+    starts = random_starts(place_key, slack)
+    return Box(*jnp.where(found, starts, jnp.floor(slack / 2)), *drawn)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +199,7 @@ class CentreCrop:
   """The centre of the canvas at its own resolution, for evaluation.
 
   Attributes:
-    size: Height and width of the view, at most the canvas's.
+    size: Height and width of the view, at most the picture's.
   """
 
   size: int
@@ -130,9 +209,8 @@ class CentreCrop:
   ) -> Float[Array, "t h w 3"]:
     """Crops one clip; the key is not used."""
     del key
-    _, height, width = canvas.y.shape
-    top, left = (height - self.size) // 2, (width - self.size) // 2
-    return crop(canvas, Box(top, left, self.size, self.size), self.size)
+    starts = (canvas.sides - self.size) // 2
+    return crop(canvas, Box(*starts, self.size, self.size), self.size)
 
 
 @dataclasses.dataclass(frozen=True)

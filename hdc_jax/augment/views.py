@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, UInt8
+from jaxtyping import Array, Float, Integer, Key
 
 from hdc_jax.augment import geometry
 
@@ -42,7 +42,7 @@ class View:
 def make_views(
   views: Sequence[View],
   key: Key[Array, ""],
-  clips: dict[str, UInt8[Array, "b clips ..."]],
+  clips: dict[str, Integer[Array, "b clips ..."]],
 ) -> Float[Array, "b v t h w 3"]:
   """Makes every view of every video.
 
@@ -52,7 +52,8 @@ def make_views(
   Args:
     views: What to make, V of them, all of one size.
     key: Of this step.
-    clips: 'y' [B, clips, T, H, W] and 'uv' [B, clips, T, H/2, W/2, 2].
+    clips: 'y' [B, clips, T, H, W] and 'uv' [B, clips, T, H/2, W/2, 2], uint8;
+      and 'extent' [B, clips, 2], int32, where pictures do not fill the canvas.
 
   Returns:
     Views in [-1, 1], B videos each with V views.
@@ -62,9 +63,8 @@ def make_views(
   def make_view(number: int, view: View) -> Float[Array, "b t h w 3"]:
     fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
     keys = fold(jax.random.fold_in(key, number), positions)
-    canvas = geometry.Canvas(
-      clips["y"][:, view.clip], clips["uv"][:, view.clip]
-    )
+    fields = [name for name in geometry.Canvas._fields if name in clips]
+    canvas = geometry.Canvas(**{f: clips[f][:, view.clip] for f in fields})
     return jax.vmap(view)(keys, canvas)
 
   made = [make_view(number, view) for number, view in enumerate(views)]

@@ -1,4 +1,4 @@
-"""SGD as Keras computes it, which the HDC paper used."""
+"""SGD as Keras computes it, which HDC and CVRL used; LARS; their schedules."""
 
 from typing import Any
 
@@ -12,6 +12,17 @@ def inverse_time(lr: float, decay: float) -> optax.Schedule:
   return lambda step: lr / (1.0 + decay * step)
 
 
+def warmup_cosine(lr: float, warmup_steps: int, steps: int) -> optax.Schedule:
+  """Linear from 0 to `lr` over the warm-up, then half a cosine to 0 (CVRL).
+
+  Args:
+    lr: At the end of the warm-up.
+    warmup_steps: May be 0.
+    steps: Of the whole run, the warm-up included: the rate is 0 from there on.
+  """
+  return optax.warmup_cosine_decay_schedule(0.0, lr, warmup_steps, steps)
+
+
 def kernels(params: Any) -> Any:
   """Which parameters are kernels: not biases, not the scales of norms."""
   return jax.tree_util.tree_map_with_path(
@@ -19,21 +30,64 @@ def kernels(params: Any) -> Any:
   )
 
 
+def sgd(
+  lr: optax.ScalarOrSchedule, momentum: float, weight_decay: float
+) -> optax.GradientTransformation:
+  """Momentum SGD with coupled weight decay on kernels.
+
+  As Keras, the learning rate is kept inside of the velocity, v ← m·v - lr·g, so
+  that a change of the rate does not rescale past steps; hence the scale comes
+  before the trace.
+
+  Args:
+    lr: A number, or a schedule.
+    momentum: m.
+    weight_decay: λ of the loss λ/2·Σw², whose gradient is λ·w (1e-6 in CVRL).
+  """
+  return optax.chain(
+    optax.add_decayed_weights(weight_decay, mask=kernels),
+    optax.scale_by_learning_rate(lr),
+    optax.trace(momentum),
+  )
+
+
+def lars(
+  lr: optax.ScalarOrSchedule,
+  momentum: float,
+  weight_decay: float,
+  trust_coefficient: float = 0.001,
+) -> optax.GradientTransformation:
+  """LARS (You et al., 2017), for large batches: `sgd` with a rate per kernel.
+
+  The decayed gradient of each kernel is scaled to `trust_coefficient` times the
+  kernel's norm. Biases and norms follow plain momentum SGD without decay, as is
+  usual with it since SimCLR.
+
+  Args:
+    lr: A number, or a schedule.
+    momentum: m.
+    weight_decay: λ of the loss λ/2·Σw².
+    trust_coefficient: Of a step's norm to the kernel's.
+  """
+  return optax.lars(
+    lr,
+    weight_decay,
+    weight_decay_mask=kernels,
+    trust_coefficient=trust_coefficient,
+    trust_ratio_mask=kernels,
+    momentum=momentum,
+  )
+
+
 def keras_sgd(
   config: ml_collections.ConfigDict,
 ) -> optax.GradientTransformation:
-  """Momentum SGD with inverse-time decay and coupled L2 on kernels.
+  """Momentum SGD with inverse-time decay and Keras's L2 on kernels (HDC).
 
-  Keras keeps the learning rate inside of the velocity, v ← m·v - lr·g, so that
-  a change of the rate does not rescale past steps; hence the scale comes before
-  the trace. L2 is the loss λ·Σw² of Keras, whose gradient is 2λ·w.
+  Keras's L2 is the loss λ·Σw², whose gradient is 2λ·w.
 
   Args:
     config: `lr`, `momentum`, `decay` and `l2`.
   """
   schedule = inverse_time(config.lr, config.decay)
-  return optax.chain(
-    optax.add_decayed_weights(2 * config.l2, mask=kernels),
-    optax.scale_by_schedule(lambda step: -schedule(step)),
-    optax.trace(config.momentum),
-  )
+  return sgd(schedule, config.momentum, 2 * config.l2)

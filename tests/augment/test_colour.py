@@ -1,12 +1,15 @@
-"""Colours against FFmpeg, the standard library and hand-made inputs."""
+"""Colours against FFmpeg, Pillow, OpenCV and the standard library."""
 
 import colorsys
 
 import av
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
+from PIL import Image, ImageOps
 
 from hdc_jax.augment import colour
 
@@ -53,6 +56,8 @@ def frames(seed=0, still=False):
 TRANSFORMS = [
   colour.ColourJitter(probability=1.0),
   colour.ColourJitter(probability=0.5),
+  colour.ShuffledColourJitter(probability=1.0),
+  colour.ShuffledColourJitter(probability=0.5),
   colour.ChannelReplication(probability=0.5),
 ]
 
@@ -67,14 +72,24 @@ def test_frames_of_a_clip_alike_clips_not(transform):
   assert out.max() <= 1.0
 
 
-def test_jitter_is_one_function_of_colour_per_clip():
+@pytest.mark.parametrize(
+  "transform",
+  [
+    colour.ColourJitter(1.0),
+    colour.ShuffledColourJitter(1.0),
+    colour.Greyscale(0.5),
+    colour.Solarize(0.5),
+  ],
+  ids=str,
+)
+def test_one_function_of_colour_per_clip(transform):
   """Equal pixels of different frames stay equal: no frame is treated apart.
 
   Contrast about the mean of each frame would fail this.
   """
   clip = frames()
   clip = clip.at[:, 0, 0].set(jnp.array([0.3, 0.5, 0.6]))
-  out = jax.vmap(colour.ColourJitter(1.0), in_axes=(0, None))(KEYS, clip)
+  out = jax.jit(jax.vmap(transform, in_axes=(0, None)))(KEYS, clip)
   pixel = out[:, :, 0, 0]
   np.testing.assert_allclose(pixel, pixel[:, :1].repeat(4, 1), atol=1e-6)
 
@@ -96,7 +111,7 @@ def test_jitter_is_one_function_of_colour_per_clip():
 )
 def test_jitter_against_references(strength, reference):
   only = dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0.0)
-  jitter = colour.ColourJitter(1.0, **(only | {strength: 0.3}))
+  jitter = jax.jit(colour.ColourJitter(1.0, **(only | {strength: 0.3})))
   clip = 0.35 + 0.3 * frames()
   order = list(only).index(strength)
   for key in KEYS[:4]:
@@ -107,6 +122,76 @@ def test_jitter_against_references(strength, reference):
     np.testing.assert_allclose(
       jitter(key, clip), np.clip(want, 0, 1), atol=2e-5
     )
+
+
+SHUFFLED = (
+  lambda x, d: x * (1 + d),
+  lambda x, d: (x - x.mean((0, 1, 2))) * (1 + d) + x.mean((0, 1, 2)),
+  lambda x, d: hsv(x, lambda h, s, v: (h, min(s * (1 + d), 1), v)),
+  lambda x, d: hsv(x, lambda h, s, v: ((h + d) % 1, s, v)),
+)
+
+
+def test_shuffled_jitter_applies_each_in_the_order_drawn():
+  """In float64, with the standard library's HSV, clipped after each."""
+  jitter = jax.jit(colour.ShuffledColourJitter(1.0, 0.8, 0.7, 0.6, 0.2))
+  clip = frames()
+  orders = set()
+  for key in KEYS[:12]:
+    _, draw_key, order_key = jax.random.split(key, 3)
+    draws = jax.random.uniform(draw_key, (4,), minval=-1.0, maxval=1.0)
+    turns = np.asarray(jax.random.permutation(order_key, 4))
+    want = np.float64(clip)
+    for change in np.argsort(turns):
+      strength = (0.8, 0.7, 0.6, 0.2)[change]
+      want = SHUFFLED[change](want, strength * float(draws[change]))
+      want = np.clip(want, 0, 1)
+    np.testing.assert_allclose(jitter(key, clip), want, atol=2e-5)
+    orders.add(tuple(turns))
+  assert len(orders) > 8
+
+
+def test_shuffled_jitter_draws_every_order_and_strength():
+  """Of a grey clip, brightness leaves one number: its factor."""
+  jitter = colour.ShuffledColourJitter(0.8, 0.8, 0.0, 0.0, 0.0)
+  grey = jnp.full((2, 2, 2, 3), 0.5)
+  keys = jax.random.split(jax.random.key(2), 2000)
+  out = jax.jit(jax.vmap(jitter, in_axes=(0, None)))(keys, grey)
+  factors = np.asarray(out)[:, 0, 0, 0, 0] / 0.5
+  changed = factors[np.abs(factors - 1) > 1e-6]
+  assert abs(len(changed) / 2000 - 0.8) < 0.05
+  assert (
+    scipy.stats.kstest(changed, scipy.stats.uniform(0.2, 1.6).cdf)[1] > 0.01
+  )
+
+
+def test_greyscale_is_luma():
+  """Of OpenCV, which rounds BT.601's weights elsewhere."""
+  clip = frames()
+  grey = colour.Greyscale(1.0)(KEYS[0], clip)
+  want = cv2.cvtColor(np.asarray(clip).reshape(-1, 6, 3), cv2.COLOR_RGB2GRAY)
+  for channel in range(3):
+    got = np.asarray(grey[..., channel]).reshape(-1, 6)
+    np.testing.assert_allclose(got, want, atol=2e-4)
+  np.testing.assert_array_equal(colour.Greyscale(0.0)(KEYS[0], clip), clip)
+
+
+def test_solarize_is_pillows():
+  values = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, -1)
+  out = colour.Solarize(1.0)(KEYS[0], jnp.float32(values) / 255)
+  want = ImageOps.solarize(Image.fromarray(values[0]), threshold=128)
+  np.testing.assert_allclose(out[0] * 255, np.asarray(want), atol=1e-3)
+
+
+@pytest.mark.parametrize("transform", [colour.Greyscale, colour.Solarize])
+def test_probabilities(transform):
+  """A part of the clips is changed, the others are left as they are."""
+  clip = frames(still=True)
+  keys = jax.random.split(jax.random.key(3), 1000)
+  apply = jax.jit(jax.vmap(transform(0.2), in_axes=(0, None)))
+  changed = np.any(apply(keys, clip) != clip, axis=(2, 3, 4))
+  assert np.all(changed == changed[:, :1])  # all frames of a clip, or none
+  assert abs(np.mean(changed) - 0.2) < 0.05
 
 
 def hsv(rgb, change):

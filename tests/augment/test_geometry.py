@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -78,10 +79,109 @@ def jitter():
   return jax.jit(jax.vmap(geometry.ScaleJitterCrop(28), in_axes=(0, None)))
 
 
-def test_scale_jitter_shows_every_frame_alike(jitter):
+CROPS = [
+  geometry.ScaleJitterCrop(28),
+  geometry.RandomResizedCrop(28),
+  geometry.CentreCrop(20),
+]
+
+
+@pytest.mark.parametrize("transform", CROPS, ids=str)
+def test_shows_every_frame_alike(transform):
   still = canvas_of(np.random.default_rng(0), still=True)
-  out = jitter(jax.random.split(jax.random.key(0), 4), still)
+  keys = jax.random.split(jax.random.key(0), 4)
+  out = jax.jit(jax.vmap(transform, in_axes=(0, None)))(keys, still)
   np.testing.assert_array_equal(out, out[:, :1].repeat(out.shape[1], 1))
+
+
+@pytest.mark.parametrize("transform", CROPS, ids=str)
+@pytest.mark.parametrize("extent", [(24, 32), (32, 26), (22, 20)])
+def test_padding_is_never_seen(transform, extent):
+  """A canvas with noise beyond its extent gives what the picture alone does."""
+  padded = canvas_of(np.random.default_rng(0))
+  height, width = extent
+  picture = geometry.Canvas(
+    padded.y[:, :height, :width],
+    padded.uv[:, : height // 2, : width // 2],
+  )
+  padded = padded._replace(extent=jnp.array(extent))
+  keys = jax.random.split(jax.random.key(0), 8)
+  got, want = (
+    jax.jit(jax.vmap(transform, in_axes=(0, None)))(keys, canvas)
+    for canvas in (padded, picture)
+  )
+  np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+def boxes_of(transform, sides, count=4000):
+  """Drawn boxes of whole pixels as int [count, 4]: places, then sides."""
+  keys = jax.random.split(jax.random.key(0), count)
+  draw = jax.jit(jax.vmap(transform.draw, in_axes=(0, None)))
+  boxes = np.stack(draw(keys, jnp.array(sides)), axis=1)
+  np.testing.assert_array_equal(boxes, np.round(boxes))
+  return boxes.astype(int)
+
+
+def inception_box(rng, sides, area, aspect):
+  """One box as torchvision draws it in a picture of an allowed ratio."""
+  height, width = sides
+  for _ in range(10):
+    pixels = height * width * rng.uniform(*area)
+    ratio = np.exp(rng.uniform(*np.log(aspect)))
+    w, h = round(np.sqrt(pixels * ratio)), round(np.sqrt(pixels / ratio))
+    if w <= width and h <= height:
+      top, left = rng.integers(height - h + 1), rng.integers(width - w + 1)
+      return top, left, h, w
+  return 0, 0, height, width
+
+
+@pytest.mark.parametrize("sides", [(128, 170), (96, 54)])
+def test_resized_crop_is_torchvisions(sides):
+  """The same distribution of every side and place, of area and aspect."""
+  area, aspect = (0.3, 1.0), (0.5, 1.6)
+  got = boxes_of(geometry.RandomResizedCrop(8, area, aspect), sides)
+  rng = np.random.default_rng(0)
+  want = np.array([inception_box(rng, sides, area, aspect) for _ in got])
+
+  def measures(boxes):
+    height, width = boxes[:, 2], boxes[:, 3]
+    return [*boxes.T, height * width, width / height]
+
+  for one, other in zip(measures(got), measures(want), strict=True):
+    assert scipy.stats.ks_2samp(one, other).pvalue > 1e-3
+  assert got[:, :2].min() == 0
+  assert np.all(got[:, :2] + got[:, 2:] <= sides)
+
+
+@pytest.mark.parametrize(
+  ("sides", "want"),
+  [
+    # Too wide for the ratio, too tall, and of a ratio that has no room.
+    ((20, 200), (0, 89, 20, 22)),
+    ((200, 20), (89, 0, 22, 20)),
+    ((100, 100), (0, 0, 100, 100)),
+  ],
+)
+def test_resized_crop_falls_back_to_the_largest_in_the_centre(sides, want):
+  never = (1.5, 2.0) if sides[0] == sides[1] else (0.5, 1.0)
+  transform = geometry.RandomResizedCrop(8, never, (0.9, 1.1))
+  np.testing.assert_array_equal(boxes_of(transform, sides, 4), [want] * 4)
+
+
+def test_resized_crop_shows_its_box():
+  """As Pillow crops and resizes the luma."""
+  canvas = canvas_of(np.random.default_rng(0), frames=1)
+  canvas = canvas._replace(uv=jnp.full_like(canvas.uv, 128))
+  transform = geometry.RandomResizedCrop(14)
+  show = jax.jit(transform)
+  for key in jax.random.split(jax.random.key(0), 3):
+    top, left, height, width = map(int, transform.draw(key, canvas.sides))
+    image = Image.fromarray(np.float32(canvas.y[0]))
+    image = image.crop((left, top, left + width, top + height))
+    image = image.resize((14, 14), Image.Resampling.BILINEAR)
+    out = show(key, canvas)[0, :, :, 0]
+    want = np.clip((np.asarray(image) - 16) / 219, 0, 1)
+    np.testing.assert_allclose(out, want, atol=1e-3)
 
 
 def test_scale_jitter_draws_sides_and_places(jitter):

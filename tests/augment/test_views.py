@@ -74,3 +74,19 @@ def test_views_show_their_clip(clips):
     np.testing.assert_allclose(
       np.asarray(grey)[unclipped], luma[unclipped], atol=1e-4
     )
+
+
+def test_extents_reach_their_clips(clips):
+  """Each video's and clip's own; what else a batch holds is left alone."""
+  rng = np.random.default_rng(0)
+  extent = jnp.int32(2 * rng.integers(5, SIZE // 2 + 1, (BATCH, 2, 2)))
+  batch = clips | {"extent": extent, "label": jnp.zeros((BATCH, 2), int)}
+  centre = jax.jit(geometry.CentreCrop(6))
+  key = jax.random.key(0)
+  out = views.make_views([views.View("second", 1, centre)], key, batch)
+  for video in range(BATCH):
+    canvas = geometry.Canvas(
+      clips["y"][video, 1], clips["uv"][video, 1], extent[video, 1]
+    )
+    want = centre(key, canvas) * 2 - 1
+    np.testing.assert_allclose(out[video, 0], want, atol=1e-5)

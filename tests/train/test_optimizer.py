@@ -1,18 +1,23 @@
-"""Keras SGD, written out in NumPy."""
+"""Optimizers and schedules, written out in NumPy."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from hdc_jax.train import optimizer
 from tests import small
 
 
-def test_is_keras_sgd():
-  """V ← m·v - lr/(1 + decay·step)·(g + 2λ·w), w ← w + v; L2 on kernels only."""
-  config = small.config(optim__lr=0.3, optim__decay=0.2, optim__l2=0.01).optim
-  tx = optimizer.keras_sgd(config)
+def check_steps(tx, rate, direction):
+  """Takes steps beside NumPy: v ← 0.9·v - rate(step)·direction, w ← w + v.
+
+  Args:
+    tx: The optimizer.
+    rate: Of the step; the learning rate.
+    direction: Of gradient, weights and the name of the parameter.
+  """
   params = {
     "conv": {"kernel": jnp.array([1.0, -2.0])},
     "norm": {"scale": jnp.array([1.5]), "bias": jnp.array([0.5])},
@@ -21,20 +26,68 @@ def test_is_keras_sgd():
   weights = jax.tree.map(np.float64, params)
   velocity = jax.tree.map(np.zeros_like, weights)
   rng = np.random.default_rng(0)
+  update = jax.jit(tx.update)
   for step in range(6):
     grads = jax.tree.map(lambda w: rng.standard_normal(w.shape), weights)
-    updates, state = tx.update(jax.tree.map(jnp.float32, grads), state, params)
+    updates, state = update(jax.tree.map(jnp.float32, grads), state, params)
     params = optax.apply_updates(params, updates)
-    lr = 0.3 / (1 + 0.2 * step)
     for layer, names in weights.items():
-      for name in names:
-        gradient = grads[layer][name]
-        if name == "kernel":
-          gradient = gradient + 2 * 0.01 * weights[layer][name]
-        velocity[layer][name] = 0.9 * velocity[layer][name] - lr * gradient
-        weights[layer][name] = weights[layer][name] + velocity[layer][name]
+      for name, weight in names.items():
+        change = direction(grads[layer][name], weight, name)
+        velocity[layer][name] = (
+          0.9 * velocity[layer][name] - rate(step) * change
+        )
+        weights[layer][name] = weight + velocity[layer][name]
     jax.tree.map(
-      lambda got, want: np.testing.assert_allclose(got, want, rtol=2e-6),
+      lambda got, want: np.testing.assert_allclose(got, want, rtol=3e-6),
       params,
       weights,
     )
+
+
+def test_is_keras_sgd():
+  """V ← m·v - lr/(1 + decay·step)·(g + 2λ·w), w ← w + v; L2 on kernels only."""
+  config = small.config(optim__lr=0.3, optim__decay=0.2, optim__l2=0.01).optim
+  check_steps(
+    optimizer.keras_sgd(config),
+    lambda step: 0.3 / (1 + 0.2 * step),
+    lambda g, w, name: g + 2 * 0.01 * w * (name == "kernel"),
+  )
+
+
+@pytest.mark.parametrize("schedule", [False, True])
+def test_sgd(schedule):
+  """V ← m·v - lr·(g + λ·w); the decay on kernels only."""
+
+  def rate(step):
+    return 0.3 / (1 + step) if schedule else 0.3
+
+  check_steps(
+    optimizer.sgd(rate if schedule else 0.3, 0.9, 0.01),
+    rate,
+    lambda g, w, name: g + 0.01 * w * (name == "kernel"),
+  )
+
+
+def test_lars():
+  """Each kernel's rate is η·|w| / |g + λ·w|; others have neither."""
+
+  def direction(g, w, name):
+    if name != "kernel":
+      return g
+    decayed = g + 0.1 * w
+    return 0.05 * np.linalg.norm(w) / np.linalg.norm(decayed) * decayed
+
+  tx = optimizer.lars(lambda step: 0.3 / (1 + step), 0.9, 0.1, 0.05)
+  check_steps(tx, lambda step: 0.3 / (1 + step), direction)
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 5])
+def test_warmup_cosine(warmup):
+  schedule = optimizer.warmup_cosine(0.4, warmup, 20)
+  for step in range(25):
+    part = min(1, (step - warmup) / (20 - warmup))
+    want = 0.4 * (1 + np.cos(np.pi * part)) / 2
+    if step < warmup:
+      want = 0.4 * step / warmup
+    np.testing.assert_allclose(schedule(step), want, atol=1e-6)

@@ -1,0 +1,199 @@
+"""Clips per second of a dense test, and of its forward pass alone.
+
+The test is that of task `finetune`: every clip that fits, in its crops, read
+and decoded from shards, encoded, and averaged over the videos. It is timed in
+turn with the forward pass alone, of as many batches that lie on the device as
+floats. Their ratio says how busy the test keeps the device.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from benchmarks import measure
+from hdc_jax import command, prepare
+from hdc_jax.data import evaluation, sources
+from hdc_jax.errors import HdcError
+from hdc_jax.evaluate import features
+from hdc_jax.train import classifier, sharding
+
+_EXAMPLES = """\
+examples:
+  On videos that it generates, or on a prepared dataset:
+    python -m benchmarks.bench_eval --config=configs/r3d18.py:task=finetune \\
+      --config.model.dtype=float32 --config.test.batch_size=8 --videos=8
+    python -m benchmarks.bench_eval --config=configs/r3d18.py:task=finetune \\
+      --config.data.path=data/ucf101 --config.test.split=test1
+"""
+_CLASSES = 101
+
+
+def measure_test(
+  config: ml_collections.ConfigDict, videos: int, repeats: int
+) -> dict[str, Any]:
+  """Times the test and the forward pass, in turn.
+
+  Args:
+    config: Of task `finetune`.
+    videos: How many of the split to test.
+    repeats: How often.
+
+  Returns:
+    What --json writes.
+  """
+  mesh = sharding.make_mesh()
+  batch_size = config.test.batch_size
+  sharding.check_batch_size("config.test.batch_size", batch_size, mesh)
+  source = sources.open(config.data.path, config.data.canvas)
+  numbers = source.index.split(config.test.split)[:videos]
+  looks = evaluation.fixed_looks(config, source)
+  network = classifier.make_network(config, _CLASSES)
+  shape = (batch_size, looks.frames, looks.size, looks.size, 3)
+
+  def compute(variables: Any, clips: jax.Array) -> dict[str, jax.Array]:
+    logits = network.apply(variables, clips[:, None])
+    return {"scores": jax.nn.softmax(logits)}
+
+  spread, everywhere = sharding.batched(mesh), sharding.replicated(mesh)
+  variables = jax.jit(
+    lambda: network.init(jax.random.key(0), np.zeros((1, 1, *shape[1:]))),
+    out_shardings=everywhere,
+    compiler_options=sharding.compiler_options(mesh, once=True),
+  )()
+  encode = features.make_encoder(
+    compute, features.centre_view(looks.size), mesh
+  )
+  forward = jax.jit(
+    compute,
+    in_shardings=(everywhere, spread),
+    out_shardings=everywhere,
+    compiler_options=sharding.compiler_options(mesh),
+  )
+  ready = jax.device_put(
+    np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32), spread
+  )
+  clips = sum(
+    len(video["rows"])
+    for video in evaluation.read_clips(
+      source, numbers, config.data, label="", looks=looks
+    )
+  )
+  batches = -(-clips // batch_size)
+
+  def test() -> None:
+    features.extract(
+      encode,
+      variables,
+      source,
+      numbers,
+      config,
+      mesh,
+      label="",
+      looks=looks,
+    )
+
+  def forward_alone() -> None:
+    for _ in range(batches):
+      jax.block_until_ready(forward(variables, ready))
+
+  times = measure.alternate(
+    {"test": test, "forward": forward_alone}, repeats, warm_up=1
+  )
+  # The last batch of the test is filled up; the forward pass has it whole.
+  counts = {"test": clips, "forward": batches * batch_size}
+  rows = [
+    {
+      "name": name,
+      "clips_per_second": counts[name] / found.median,
+      "seconds": found.median,
+      "seconds_p10_p90": found.spread,
+    }
+    for name, found in times.items()
+  ]
+  rate = {row["name"]: row["clips_per_second"] for row in rows}
+  return {
+    "clips_per_second": rate["test"],
+    "peer_clips_per_second": rate["forward"],
+    "ratio": rate["test"] / rate["forward"],
+    "rows": rows,
+    "videos": len(numbers),
+    "clips": [clips, *shape[1:]],
+    "model": config.model.name,
+    "dtype": config.model.dtype,
+    "device": measure.device(),
+    "versions": measure.versions("jax", "flax"),
+  }
+
+
+def format_record(record: dict[str, Any]) -> str:
+  """The record as a table."""
+  count, *shape = record["clips"]
+  lines = [
+    f"test of {record['model']}, {record['dtype']}: {record['videos']} videos, "
+    f"{count} clips of {'×'.join(map(str, shape))} on {record['device']}",
+    f"{'':10}{'clips/s':>9}{'s':>9}{'p10 - p90':>16}",
+  ]
+  for row in record["rows"]:
+    low, high = row["seconds_p10_p90"]
+    lines.append(
+      f"{row['name']:<10}{row['clips_per_second']:9.2f}{row['seconds']:9.2f}"
+      f"{f'{low:.2f} - {high:.2f}':>16}"
+    )
+  lines.append(f"to the forward pass alone: {record['ratio']:.2f}")
+  return "\n".join(lines)
+
+
+def _generate(directory: str, videos: int, short_side: int) -> None:
+  """Writes a dataset with enough videos in its split 'test'."""
+  code = prepare.main(
+    [
+      "--dataset=synthetic",
+      f"--output={directory}",
+      f"--videos={5 * videos}",
+      f"--short_side={short_side}",
+    ]
+  )
+  if code:
+    sys.exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = command.make_parser(
+    "python -m benchmarks.bench_eval", __doc__, _EXAMPLES
+  )
+  parser.add_argument(
+    "--videos", metavar="N", type=int, default=8, help="to test; default 8"
+  )
+  parser.add_argument(
+    "--repeats", metavar="N", type=int, default=5, help="timed; default 5"
+  )
+  parser.add_argument("--json", metavar="FILE", help="gets the record")
+  return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Runs the command line; returns the exit code, see `hdc_jax.errors`."""
+  options, rest = _parser().parse_known_args(argv)
+  try:
+    config = command.read_config(options.config, rest)
+    with tempfile.TemporaryDirectory() as directory:
+      if not config.data.path:
+        _generate(directory, options.videos, config.data.canvas)
+        config.data.path = directory
+      record = measure_test(config, options.videos, options.repeats)
+  except HdcError as error:
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
+  print(format_record(record))
+  measure.write_json(options.json, record)
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())

@@ -1,0 +1,93 @@
+"""Warps against SciPy's splines and interpolation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.interpolate
+import scipy.ndimage
+import scipy.stats
+
+from hdc_jax.augment import warp
+
+SPLINE = warp.ThinPlateSpline()
+WARP = jax.jit(SPLINE.warp)
+
+
+def smooth(height, width, frames=2):
+  """A clip [frames, H, W, 3] of waves."""
+  t, y, x, c = np.mgrid[:frames, :height, :width, :3]
+  return jnp.float32(0.5 + 0.4 * np.sin(y / 5 + t) * np.cos(x / 7 + c))
+
+
+def grid(height, width):
+  """Rows and columns [H, W, 2] with the picture from -1 to 1."""
+  ticks = (np.linspace(-1, 1, side) for side in (height, width))
+  return np.stack(np.meshgrid(*ticks, indexing="ij"), axis=-1)
+
+
+@pytest.mark.parametrize(("height", "width"), [(13, 13), (24, 17)])
+def test_basis_is_scipys_spline(height, width):
+  """Of random values at the control points, at every pixel."""
+  values = np.random.default_rng(0).uniform(-0.1, 0.1, (25, 2))
+  spline = scipy.interpolate.RBFInterpolator(
+    grid(5, 5).reshape(25, 2), values, kernel="thin_plate_spline", degree=1
+  )
+  want = spline(grid(height, width).reshape(-1, 2))
+  got = warp.spline_basis(5, height, width) @ values
+  np.testing.assert_allclose(got, want, atol=1e-6)
+
+
+def test_zero_offsets_change_nothing():
+  clip = smooth(20, 26)
+  out = WARP(jnp.zeros((25, 2)), clip)
+  np.testing.assert_allclose(out, clip, atol=1e-6)
+
+
+def test_control_points_land_where_they_should():
+  """The pixel at each control point shows the place its offset tells."""
+  size = 41  # control points at every tenth pixel
+  offsets = jax.random.uniform(
+    jax.random.key(0), (25, 2), minval=-0.1, maxval=0.1
+  )
+  clip = smooth(size, size)
+  out = WARP(offsets, clip)
+  places = (grid(5, 5).reshape(25, 2) + offsets + 1) * (size - 1) / 2
+  for channel in range(3):
+    want = scipy.ndimage.map_coordinates(
+      np.float64(clip[0, :, :, channel]), places.T, order=1, mode="nearest"
+    )
+    got = out[0, ::10, ::10, channel].reshape(-1)
+    np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+def test_offsets_are_rows_then_columns():
+  """One offset for all control points moves the picture as a whole."""
+  clip = smooth(21, 41)
+  offsets = jnp.tile(jnp.array([2 / 10, -3 / 20]), (25, 1))
+  out = WARP(offsets, clip)
+  np.testing.assert_allclose(out[:, :-2, 3:], clip[:, 2:, :-3], atol=1e-5)
+  # Beyond the picture its edge goes on.
+  want = jnp.broadcast_to(clip[:, 2:, :1], out[:, :-2, :3].shape)
+  np.testing.assert_allclose(out[:, :-2, :3], want, atol=1e-5)
+
+
+def test_draws_one_warp_per_clip():
+  """Frames alike and clips not; offsets fill their range."""
+  still = jnp.tile(smooth(24, 24, frames=1), (3, 1, 1, 1))
+  keys = jax.random.split(jax.random.key(0), 4)
+  out = np.asarray(jax.jit(jax.vmap(SPLINE, in_axes=(0, None)))(keys, still))
+  np.testing.assert_array_equal(out, out[:, :1].repeat(3, 1))
+  assert len(np.unique(out.round(4), axis=0)) == 4
+
+
+def test_offsets_are_uniform():
+  """A clip whose colours are its places shows the offsets drawn."""
+  places = jnp.float32(grid(5, 5))
+  clip = jnp.concatenate([places, places[..., :1]], axis=-1)[None]
+  keys = jax.random.split(jax.random.key(0), 200)
+  out = jax.jit(jax.vmap(SPLINE, in_axes=(0, None)))(keys, clip)
+  inner = np.asarray((out - clip)[:, 0, 1:-1, 1:-1, :2]).reshape(-1)
+  assert np.abs(inner).max() <= 0.1 + 1e-5
+  uniform = scipy.stats.uniform(-0.1, 0.2)
+  assert scipy.stats.kstest(inner, uniform.cdf).pvalue > 0.01
