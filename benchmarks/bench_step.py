@@ -98,7 +98,7 @@ def measure_step(
   count, *shape = made.views_shape
   views = np.random.default_rng(0).uniform(-1, 1, (batch_size, count, *shape))
   views = views.astype(np.float32)
-  clips = random_clips(config, made.clips)
+  clips = random_clips(config, made.starts.clips)
   whole = compile_step(made, made.train_step, clips)
   runs = {"hdc_jax": whole.run}
   if peers:

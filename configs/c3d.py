@@ -6,8 +6,9 @@
 As `configs/r3d18.py` but for the backbone.
 
 Arguments, after a colon:
-  task=finetune  (or linear, retrieve, embed) evaluates instead, with that
-                 protocol's recipe: set config.checkpoint as well.
+  method=cvrl    (or dsm) pretrains by that method, with its recipe.
+  task=finetune  (or linear, retrieve, embed, preview) instead, with that
+                 protocol's recipe: evaluations need config.checkpoint as well.
 """
 
 import ml_collections
@@ -17,7 +18,7 @@ from hdc_jax import config as config_lib
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """The config; `arg` holds arguments as in `task=retrieve`."""
-  args = config_lib.parse_arg(arg, task="pretrain")
-  config = config_lib.default(args["task"])
+  args = config_lib.parse_arg(arg, task="pretrain", method="hdc")
+  config = config_lib.default(**args)
   config.model.name = "c3d"
   return config

@@ -63,20 +63,65 @@ _RECIPES = {
     "features.pool": "cells",
   },
   "embed": {"data.split": "", "features.pool": "average"},
+  "preview": {},
 }
 
 
-def default(task: str = "pretrain") -> ml_collections.ConfigDict:
+# Where a method is pretrained otherwise than HDC.
+_METHODS = {
+  "hdc": {},
+  "cvrl": {
+    # Whole frames of a short side of 256 pixels (up to 4:3).
+    "data.canvas": 342,
+    "data.stride": 2,
+    "data.batch_size": 1024,
+    "model.size": 224,
+    "model.norm": "batch",
+    "augment.jitter.brightness": 0.8,
+    "augment.jitter.contrast": 0.8,
+    "augment.jitter.saturation": 0.8,
+    "augment.jitter.hue": 0.2,
+    "method.temperature": 0.1,
+    # Choice: of our loss, a mean over both directions and all devices. The
+    # official code sums over them, so its 0.32 is another rate.
+    "optim.lr": 0.32,
+    "optim.schedule": "cosine",
+    # λ/2·w² of 1e-6.
+    "optim.l2": 5e-7,
+    # 200 epochs of the 240,000 videos of Kinetics-400, 5 of them warm-up.
+    "train.steps": 46_900,
+    "optim.warmup": 1_170,
+  },
+  "dsm": {
+    "data.canvas": 256,
+    "data.stride": 4,
+    "model.size": 224,
+    "model.norm": "batch",
+    "optim.lr": 0.01,
+    "optim.decay": 0.0,
+  },
+}
+
+
+def default(
+  task: str = "pretrain", method: str = "hdc"
+) -> ml_collections.ConfigDict:
   """The fields that every config has, with the recipe of the papers.
 
   Args:
     task: One of `hdc_jax.main.TASKS`.
+    method: One of `hdc_jax.methods.METHODS`, whose networks to make.
 
   Raises:
-    ConfigError: If there is no such task.
+    ConfigError: If there is no such task or method.
   """
   config = _fields()
-  config.task = task
+  config.task, config.method.name = task, method
+  recipe = choose("method.name", method, _METHODS)
+  shared = ("data.", "model.") if task not in ("pretrain", "preview") else ("",)
+  config.update_from_flattened_dict(
+    {k: v for k, v in recipe.items() if k.startswith(shared)}
+  )
   config.update_from_flattened_dict(choose("config.task", task, _RECIPES))
   return config
 
@@ -85,7 +130,7 @@ def _fields() -> ml_collections.ConfigDict:
   """Every field, with the defaults of HDC's pretraining."""
   return ml_collections.ConfigDict(
     {
-      # pretrain | finetune | linear | retrieve | embed
+      # pretrain | finetune | linear | retrieve | embed | preview
       "task": "pretrain",
       # Of initial weights, data order and augmentations.
       "seed": 0,
@@ -106,7 +151,8 @@ def _fields() -> ml_collections.ConfigDict:
         # Frames per clip, and how many source frames apart they are.
         "frames": 16,
         "stride": 1,
-        # Side of the square that the host cuts from the frames.
+        # Side of the square that the host cuts from the frames; they are whole
+        # where it is larger.
         "canvas": 128,
         # Threads (per process) and extra processes that decode on each host.
         "threads": 16,
@@ -125,6 +171,14 @@ def _fields() -> ml_collections.ConfigDict:
           "hue": 0.1,
         },
         "replication": {"probability": 0.5, "per_frame": False},
+        # Of CVRL: the part of the frame that a crop takes, and its width to
+        # height; and the chances of greyscale, and of blur and solarizing in
+        # the first and in the second view.
+        "area": (0.3, 1.0),
+        "aspect": (0.5, 2.0),
+        "greyscale": 0.2,
+        "blur": (1.0, 0.1),
+        "solarize": (0.0, 0.2),
       },
       "model": {
         # c3d | r2plus1d10 | r3d18 | r3d34 | r3d50
@@ -145,19 +199,37 @@ def _fields() -> ml_collections.ConfigDict:
         "dtype": "bfloat16",
       },
       "method": {
+        # hdc | cvrl | dsm
         "name": "hdc",
+        "temperature": 0.07,
+        "dim": 128,
+        # Of HDC.
         "contrasts": ("spatial", "temporal"),
         "blocks": (3, 4, 5),
         "weights": (0.25, 0.5, 1.0),
-        "temperature": 0.07,
-        "dim": 128,
         "symmetric": False,
+        # Of CVRL: of the density of the interval between the two clips, and
+        # widths of the head's hidden layers.
+        "power": 1.0,
+        "hidden": (2048, 2048, 2048),
+        # Of DSM: infonce | triplet (with its margin); what breaks the motion,
+        # shift | flow; and m of the keys' encoder (0.999), 0 for none.
+        "objective": "infonce",
+        "margin": 0.5,
+        "negative": "shift",
+        "momentum": 0.0,
       },
       "optim": {
+        # sgd | lars
+        "name": "sgd",
+        # inverse_time | cosine (to 0 at the end of the run)
+        "schedule": "inverse_time",
         "lr": 0.1,
         "momentum": 0.9,
         # lr / (1 + decay · step), as Keras SGD.
         "decay": 1e-4,
+        # Steps in which the rate of a cosine rises from 0.
+        "warmup": 0,
         # λ of λ·Σw² over kernels.
         "l2": 5e-5,
       },

@@ -52,6 +52,9 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   config_lib.require(
     "config.checkpoint", config.checkpoint, "name the directory of a run"
   )
+  config_lib.require(
+    "config.linear.views", config.linear.views > 0, "how many per video?"
+  )
   recipe = _recipe(config.linear)
   mesh = sharding.make_mesh()
   source = sources.open(config.data.path, config.data.canvas)
@@ -198,7 +201,7 @@ class _Prober:
     looks = evaluation.RandomLooks(
       options.data.frames,
       options.data.stride,
-      options.data.canvas,
+      min(options.data.canvas, self._source.index.short_side),
       options.linear.views,
       options.seed,
     )

@@ -63,7 +63,7 @@ def fit(
       source,
       config,
       numbers=numbers,
-      clips=made.clips,
+      starts=made.starts,
       label=label,
       first_step=int(state.step),
       process_index=jax.process_index(),

@@ -61,16 +61,16 @@ def check_clips(
     ConfigError: Naming the field that does not fit.
   """
   check_frames(data)
-  if data.canvas > source.index.short_side or data.canvas % 2:
+  if data.canvas < 2 or data.canvas % 2:
+    raise ConfigError(f"config.data.canvas={data.canvas} must be even")
+  # Beyond that, pixels would be made up.
+  largest = min(data.canvas, source.index.short_side)
+  if not 1 <= size <= largest:
     raise ConfigError(
-      f"config.data.canvas={data.canvas} must be even and at most the short "
-      f"side of the frames, {source.index.short_side}; prepare with a larger "
-      "--short_side, or lower it"
-    )
-  if not 1 <= size <= data.canvas:
-    raise ConfigError(
-      f"config.model.size={size} must be from 1 to "
-      f"config.data.canvas={data.canvas}"
+      f"config.model.size={size} must be from 1 to config.data.canvas="
+      f"{data.canvas} and to the short side of the frames, "
+      f"{source.index.short_side}: lower it, or prepare with a larger "
+      "--short_side"
     )
 
 
@@ -81,19 +81,21 @@ class CutClips(grain.transforms.RandomMap):
   Attributes:
     source: Where to look the number up.
     numbers: All record numbers in use, from which replacements are drawn.
-    clips: Per video, at independent times.
+    starts: Of the clips of a video.
     frames: Per clip.
     stride: Source frames from one to the next.
     canvas: Side of the square cut out, the same for all frames of a clip.
+    padded: Whether frames may be smaller than that, and are filled up.
     label: Whose class to tell of each clip, if any: that of its middle frame.
   """
 
   source: sources.Source
   numbers: np.ndarray
-  clips: int
+  starts: sampling.Starts
   frames: int
   stride: int
   canvas: int
+  padded: bool = False
   label: str = ""
 
   def random_map(self, number: int, rng: np.random.Generator) -> Batch:
@@ -101,8 +103,9 @@ class CutClips(grain.transforms.RandomMap):
 
     Returns:
       'id' str; 'y' uint8 [clips, T, H, W]; 'uv' uint8 [clips, T, H/2, W/2, 2];
-      'label' int32 [clips] if there is a label; 'bad' int32, how many videos
-      could not be decoded before this one.
+      'extent' int32 [clips, 2], height and width of the picture in its canvas,
+      if `padded`; 'label' int32 [clips], if there is one; 'bad' int32, how many
+      videos could not be decoded before this one.
     """
     for bad in range(_REPLACEMENTS):
       try:
@@ -118,10 +121,7 @@ class CutClips(grain.transforms.RandomMap):
   def _cut(self, number: int, rng: np.random.Generator) -> Batch:
     video = self.source[number]
 
-    def cut() -> Batch:
-      start = sampling.random_start(
-        rng, video.num_frames, self.frames, self.stride
-      )
+    def cut(start: int) -> Batch:
       indices = sampling.clip_indices(
         start, self.frames, self.stride, 0, video.num_frames
       )
@@ -129,14 +129,26 @@ class CutClips(grain.transforms.RandomMap):
         rng, video.height, video.width, self.canvas
       )
       clip = video.read(indices, window)._asdict()
+      if self.padded:
+        clip = {name: _pad(x, self.canvas) for name, x in clip.items()}
+        extent = window.height, window.width
+        clip["extent"] = np.array(extent, np.int32)
       if self.label:
         middle = int(indices[self.frames // 2])
         clip["label"] = np.int32(video.label(self.label, middle))
       return clip
 
-    clips = [cut() for _ in range(self.clips)]
+    starts = self.starts.draw(rng, video.num_frames, self.frames, self.stride)
+    clips = [cut(start) for start in starts]
     stacked = {name: np.stack([c[name] for c in clips]) for name in clips[0]}
     return {"id": np.array(video.id)} | stacked
+
+
+def _pad(plane: np.ndarray, canvas: int) -> np.ndarray:
+  """Fills luma or half-size chroma [T, H, W, …] up at the bottom and right."""
+  side = canvas // 2 if plane.ndim == 4 else canvas
+  missing = [(0, side - n) for n in plane.shape[1:3]]
+  return np.pad(plane, [(0, 0), *missing, *[(0, 0)] * (plane.ndim - 3)])
 
 
 def training_batches(
@@ -144,7 +156,7 @@ def training_batches(
   config: ml_collections.ConfigDict,
   *,
   numbers: np.ndarray,
-  clips: int,
+  starts: sampling.Starts,
   label: str = "",
   first_step: int = 0,
   process_index: int = 0,
@@ -156,7 +168,7 @@ def training_batches(
     source: Of videos.
     config: The whole config; `data` and `seed` are used.
     numbers: Of the videos to use.
-    clips: Per video.
+    starts: Of the clips of each.
     label: To tell the class of each clip by, if any.
     first_step: How many global batches were already used.
     process_index: Which contiguous part of the batch.
@@ -168,7 +180,14 @@ def training_batches(
   """
   data = config.data
   cut = CutClips(
-    source, numbers, clips, data.frames, data.stride, data.canvas, label
+    source,
+    numbers,
+    starts,
+    data.frames,
+    data.stride,
+    data.canvas,
+    padded=data.canvas > source.index.short_side,
+    label=label,
   )
   dataset = (
     grain.MapDataset.source(numbers)
@@ -184,7 +203,7 @@ def training_batches(
   dataset = dataset[first::process_count]
   frame_bytes = data.canvas**2 * 3 // 2
   batch_bytes = (
-    data.batch_size // process_count * clips * data.frames * frame_bytes
+    data.batch_size // process_count * starts.clips * data.frames * frame_bytes
   )
   return iter(read_ahead(dataset, batch_bytes, data.threads, data.workers))
 

@@ -4,6 +4,9 @@ Everything random takes a NumPy generator, so that the caller decides what the
 draw depends on.
 """
 
+import dataclasses
+from typing import Protocol, runtime_checkable
+
 import numpy as np
 
 from hdc_jax.data import codec
@@ -111,6 +114,74 @@ def shifted_start(
   return start - third
 
 
+@runtime_checkable
+class Starts(Protocol):
+  """How a method places the clips that it contrasts.
+
+  Attributes:
+    clips: Per video.
+  """
+
+  clips: int
+
+  def draw(
+    self, rng: np.random.Generator, num_frames: int, frames: int, stride: int
+  ) -> tuple[int, ...]:
+    """The starts of the clips in a video."""
+    ...
+
+
+@dataclasses.dataclass(frozen=True)
+class IndependentStarts:
+  """Each clip anywhere, as in HDC.
+
+  Attributes:
+    clips: Per video.
+  """
+
+  clips: int = 1
+
+  def draw(
+    self, rng: np.random.Generator, num_frames: int, frames: int, stride: int
+  ) -> tuple[int, ...]:
+    """See `random_start`."""
+    return tuple(
+      random_start(rng, num_frames, frames, stride) for _ in range(self.clips)
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class IntervalStarts:
+  """Two clips, the less likely the further apart, as in CVRL.
+
+  Attributes:
+    power: p of the density of the interval.
+  """
+
+  power: float = 1.0
+  clips = 2
+
+  def draw(
+    self, rng: np.random.Generator, num_frames: int, frames: int, stride: int
+  ) -> tuple[int, ...]:
+    """See `interval_starts`."""
+    return interval_starts(rng, num_frames, frames, stride, self.power)
+
+
+@dataclasses.dataclass(frozen=True)
+class ShiftedStarts:
+  """A clip, and another one of the same video, as in DSM."""
+
+  clips = 2
+
+  def draw(
+    self, rng: np.random.Generator, num_frames: int, frames: int, stride: int
+  ) -> tuple[int, ...]:
+    """See `shifted_start`."""
+    start = random_start(rng, num_frames, frames, stride)
+    return start, shifted_start(rng, num_frames, frames, stride, start)
+
+
 def spread_starts(
   clips: int, frames: int, stride: int, first: int, stop: int
 ) -> list[int]:
@@ -137,11 +208,15 @@ def dense_starts(frames: int, stride: int, first: int, stop: int) -> list[int]:
 def random_window(
   rng: np.random.Generator, height: int, width: int, size: int
 ) -> codec.Window:
-  """A square of `size` at random even offsets, as half-size chroma needs."""
+  """A square of `size` at random even offsets, as half-size chroma needs.
+
+  Where the frame is smaller, all of it.
+  """
   top, left = (
-    2 * int(rng.integers((side - size) // 2 + 1)) for side in (height, width)
+    2 * int(rng.integers(max(0, side - size) // 2 + 1))
+    for side in (height, width)
   )
-  return codec.Window(top, left, size, size)
+  return codec.Window(top, left, min(height, size), min(width, size))
 
 
 def centre_window(height: int, width: int, size: int) -> codec.Window:

@@ -1,12 +1,16 @@
-"""Methods by name: HDC so far; see `base` for what a method is."""
+"""Methods by name; see `base` for what a method is."""
 
 import ml_collections
 
 from hdc_jax import config as config_lib
-from hdc_jax.methods import hdc
+from hdc_jax.methods import cvrl, dsm, hdc
 from hdc_jax.methods.base import Method
 
-METHODS = {"hdc": hdc.make_method}
+METHODS = {
+  "hdc": hdc.make_method,
+  "cvrl": cvrl.make_method,
+  "dsm": dsm.make_method,
+}
 
 
 def make_method(config: ml_collections.ConfigDict) -> Method:

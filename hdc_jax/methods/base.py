@@ -9,30 +9,30 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 import flax.linen as nn
-import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hdc_jax.augment import views as views_lib
+from hdc_jax.data import sampling
 from hdc_jax.models import heads
 
-# (anchors, keys) → (loss, accuracy); see `losses`.
-Objective = Callable[
-  [Float[Array, "b n d"], Float[Array, "b n d"]],
-  tuple[Float[Array, ""], Float[Array, ""]],
-]
+# (anchors, positives[, negatives]) [B, N, D] → (loss, accuracy); see `losses`.
+Objective = Callable[..., tuple[Float[Array, ""], Float[Array, ""]]]
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Head:
-  """A linear projection; heads of one name share their parameters.
+  """A projection; heads of one name share their parameters.
 
   Attributes:
     name: Of the parameters.
     dim: Embedding width D.
+    hidden: Widths of the layers before; none for a linear projection.
   """
 
   name: str
   dim: int
+  hidden: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -62,15 +62,22 @@ class Term:
     name: Under which `loss/<name>` and `accuracy/<name>` are logged.
     anchor: Whose positive is to be found.
     positive: The keys; each video's own is the positive, others negatives.
-    objective: Of anchors and keys.
+    objective: Of anchors, positives and, if there are, negatives.
     weight: In the sum.
+    negative: Of each video, to be told from its positive; if any.
   """
 
   name: str
   anchor: Embedding
   positive: Embedding
   objective: Objective
-  weight: float
+  weight: float = 1.0
+  negative: Embedding | None = None
+
+  @property
+  def keys(self) -> tuple[Embedding, ...]:
+    """What anchors are compared with."""
+    return tuple(e for e in (self.positive, self.negative) if e)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,20 +87,30 @@ class Method:
   Attributes:
     views: V views per video.
     terms: Summed by weight.
+    starts: Of the clips that the views are of.
+    momentum: Of the encoder of the keys, a running mean of the trained one
+      (MoCo's m, say 0.999); 0: one encoder for all.
   """
 
   views: tuple[views_lib.View, ...]
   terms: tuple[Term, ...]
+  starts: sampling.Starts
+  momentum: float = 0.0
 
   @property
-  def clips(self) -> int:
-    """How many clips the loader must cut from each video."""
-    return 1 + max(view.clip for view in self.views)
+  def anchors(self) -> tuple[Embedding, ...]:
+    """The distinct anchors of the terms, in order."""
+    return tuple(dict.fromkeys(term.anchor for term in self.terms))
+
+  @property
+  def keys(self) -> tuple[Embedding, ...]:
+    """The distinct positives and negatives of the terms, in order."""
+    return tuple(dict.fromkeys(key for term in self.terms for key in term.keys))
 
   @property
   def embeddings(self) -> tuple[Embedding, ...]:
-    """The distinct embeddings that the terms need, in order."""
-    needed = (e for term in self.terms for e in (term.anchor, term.positive))
+    """Anchors and keys."""
+    needed = (e for term in self.terms for e in (term.anchor, *term.keys))
     return tuple(dict.fromkeys(needed))
 
   def loss(
@@ -107,7 +124,7 @@ class Method:
     total, metrics = 0.0, {}
     for term in self.terms:
       loss, accuracy = term.objective(
-        embeddings[term.anchor], embeddings[term.positive]
+        embeddings[term.anchor], *(embeddings[key] for key in term.keys)
       )
       total += term.weight * loss
       metrics[f"loss/{term.name}"] = loss
@@ -128,9 +145,12 @@ class Network(nn.Module):
 
   @nn.compact
   def __call__(
-    self, views: Float[Array, "b v t h w 3"], train: bool = False
+    self,
+    views: Float[Array, "b v t h w 3"],
+    train: bool = False,
+    wanted: tuple[Embedding, ...] = (),
   ) -> dict[Embedding, Float[Array, "b n d"]]:
-    """Embeds all views in one pass of the backbone.
+    """Embeds views in one pass of the backbone.
 
     Views are folded into the batch with the videos outermost, so that a batch
     sharded over devices stays where it is.
@@ -138,21 +158,32 @@ class Network(nn.Module):
     Args:
       views: In [-1, 1].
       train: Whether batch norm uses the batch's statistics.
+      wanted: Embeddings to compute, by default all of the method.
     """
+    wanted = wanted or self.method.embeddings
+    used = {e.view for e in wanted}
+    names = [view.name for view in self.method.views]
+    places = [i for i, name in enumerate(names) if name in used]
+    if len(places) < len(names):
+      views = views[:, jnp.array(places)]
+    numbers = {names[place]: i for i, place in enumerate(places)}
     batch, count = views.shape[:2]
     endpoints = self.backbone(views.reshape(-1, *views.shape[2:]), train)
-    numbers = {view.name: i for i, view in enumerate(self.method.views)}
     projections = {
-      head: heads.Projection(head.dim, name=head.name)
-      for head in dict.fromkeys(e.head for e in self.method.embeddings)
+      head: heads.Projection(head.dim, head.hidden, name=head.name)
+      for head in dict.fromkeys(e.head for e in wanted)
     }
-
-    def embed(embedding: Embedding) -> jax.Array:
-      features = endpoints[embedding.endpoint]
+    # What shares a head goes through it together, for batch norm's statistics.
+    groups: dict[tuple[str, str, Head], list[Embedding]] = {}
+    for e in wanted:
+      groups.setdefault((e.endpoint, e.pool, e.head), []).append(e)
+    embedded = {}
+    for (endpoint, pool, head), members in groups.items():
+      features = endpoints[endpoint]
       features = features.reshape(batch, count, *features.shape[1:])
-      pooled = heads.average_pool(
-        features[:, numbers[embedding.view]], embedding.pool
-      )
-      return projections[embedding.head](pooled)
-
-    return {e: embed(e) for e in self.method.embeddings}
+      features = jnp.stack([features[:, numbers[e.view]] for e in members], 1)
+      features = features.reshape(-1, *features.shape[2:])
+      vectors = projections[head](heads.average_pool(features, pool), train)
+      vectors = vectors.reshape(batch, len(members), *vectors.shape[1:])
+      embedded |= {e: vectors[:, i] for i, e in enumerate(members)}
+    return embedded

@@ -20,6 +20,7 @@ import ml_collections
 from hdc_jax import config as config_lib
 from hdc_jax import losses
 from hdc_jax.augment import colour, geometry, views
+from hdc_jax.data import sampling
 from hdc_jax.errors import ConfigError
 from hdc_jax.methods import base
 
@@ -92,6 +93,8 @@ def make_method(config: ml_collections.ConfigDict) -> base.Method:
   A view that no term needs is not made: spatial contrast alone has no `t`.
   """
   terms = make_terms(config.method)
-  needed = {e.view for term in terms for e in (term.anchor, term.positive)}
+  needed = {e.view for term in terms for e in (term.anchor, *term.keys)}
   family = make_views(config.augment, config.model.size)
-  return base.Method(tuple(v for v in family if v.name in needed), terms)
+  made = tuple(view for view in family if view.name in needed)
+  clips = 1 + max(view.clip for view in made)
+  return base.Method(made, terms, sampling.IndependentStarts(clips))

@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 
 from hdc_jax import models
 from hdc_jax.augment import geometry, views
+from hdc_jax.data import sampling
 from hdc_jax.models import heads
 from hdc_jax.train import step as step_lib
 from hdc_jax.train import trainer
@@ -74,6 +75,7 @@ def make_trainer(
     mesh,
     network,
     (training_view(config),),
+    sampling.IndependentStarts(),
     loss_fn,
     f"cross-entropy of {classes} classes",
   )

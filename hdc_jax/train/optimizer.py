@@ -6,6 +6,9 @@ import jax
 import ml_collections
 import optax
 
+from hdc_jax import config as config_lib
+from hdc_jax.errors import ConfigError
+
 
 def inverse_time(lr: float, decay: float) -> optax.Schedule:
   """Keras SGD's `decay`: lr / (1 + decay · step)."""
@@ -79,15 +82,33 @@ def lars(
   )
 
 
-def keras_sgd(
+SCHEDULES = {
+  "inverse_time": lambda optim, steps: inverse_time(optim.lr, optim.decay),
+  "cosine": lambda optim, steps: warmup_cosine(optim.lr, optim.warmup, steps),
+}
+OPTIMIZERS = {"sgd": sgd, "lars": lars}
+
+
+def make_optimizer(
   config: ml_collections.ConfigDict,
 ) -> optax.GradientTransformation:
-  """Momentum SGD with inverse-time decay and Keras's L2 on kernels (HDC).
+  """The optimizer that `config.optim` describes, by default HDC's.
 
-  Keras's L2 is the loss λ·Σw², whose gradient is 2λ·w.
+  That is SGD as Keras has it, whose L2 is the loss λ·Σw²: its gradient is 2λ·w.
 
   Args:
-    config: `lr`, `momentum`, `decay` and `l2`.
+    config: `optim` and `train.steps`, the length of a cosine, are used.
+
+  Raises:
+    ConfigError: If a name is unknown, or the warm-up is as long as the run.
   """
-  schedule = inverse_time(config.lr, config.decay)
-  return sgd(schedule, config.momentum, 2 * config.l2)
+  optim, steps = config.optim, config.train.steps
+  choose = config_lib.choose
+  schedule = choose("optim.schedule", optim.schedule, SCHEDULES)
+  make = choose("optim.name", optim.name, OPTIMIZERS)
+  if optim.schedule == "cosine" and optim.warmup >= steps:
+    raise ConfigError(
+      f"config.optim.warmup={optim.warmup} must be less than "
+      f"config.train.steps={steps}"
+    )
+  return make(schedule(optim, steps), optim.momentum, 2 * optim.l2)

@@ -23,12 +23,14 @@ class TrainState:
     params: Of the backbone and the heads, float32.
     batch_stats: Running means of batch norms, float32; empty without any.
     opt_state: Of the optimizer.
+    ema: Of the params, for the encoder of the keys; empty without one.
   """
 
   step: jax.Array
   params: Any
   batch_stats: Any
   opt_state: optax.OptState
+  ema: Any = flax.struct.field(default_factory=dict)
 
   def backbone(self) -> dict[str, Any]:
     """The backbone's variables, as its `apply` takes them."""
@@ -62,6 +64,7 @@ def init_state(
   tx: optax.GradientTransformation,
   shape: Sequence[int],
   seed: int,
+  momentum: float = 0.0,
 ) -> TrainState:
   """The state before the first step.
 
@@ -70,19 +73,24 @@ def init_state(
     tx: The optimizer.
     shape: Of the views of one video, [1, V, T, H, W, 3].
     seed: Of the weights.
+    momentum: Of the mean of the params, 0 for none.
   """
   variables = network.init(jax.random.key(seed), jnp.zeros(shape))
   params, batch_stats = variables["params"], variables.get("batch_stats", {})
   step = jnp.zeros((), jnp.int32)
-  return TrainState(step, params, batch_stats, tx.init(params))
+  ema = params if momentum else {}
+  return TrainState(step, params, batch_stats, tx.init(params), ema)
 
 
-def make_update(loss_fn: LossFn, tx: optax.GradientTransformation) -> TrainStep:
+def make_update(
+  loss_fn: LossFn, tx: optax.GradientTransformation, momentum: float = 0.0
+) -> TrainStep:
   """What follows the augmentation: encode, compare, update.
 
   Args:
     loss_fn: Of the params, the state they are of, and a batch.
     tx: The optimizer.
+    momentum: m of ema ← m·ema + (1 - m)·params; 0 for none.
 
   Returns:
     A traceable function of the state and a batch with 'views' [B, V, T, H, W,
@@ -96,7 +104,10 @@ def make_update(loss_fn: LossFn, tx: optax.GradientTransformation) -> TrainStep:
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     metrics |= {"loss": loss, "grad_norm": optax.tree.norm(grads)}
-    state = TrainState(state.step + 1, params, batch_stats, opt_state)
+    ema = {}
+    if momentum:
+      ema = optax.incremental_update(params, state.ema, 1.0 - momentum)
+    state = TrainState(state.step + 1, params, batch_stats, opt_state, ema)
     return state, metrics
 
   return update

@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 
 from hdc_jax import methods, models
 from hdc_jax.augment import views as views_lib
+from hdc_jax.data import sampling
 from hdc_jax.methods import base
 from hdc_jax.train import checkpoint, optimizer, sharding
 from hdc_jax.train import step as step_lib
@@ -25,6 +26,7 @@ class Trainer:
     network: Of a batch's views; its `backbone` is from clips to endpoints.
     views: Made of every video.
     views_shape: Of the views of one video, [V, T, H, W, 3].
+    starts: Of the clips that the views are of.
     loss: In words.
     init: Makes the first state; traceable.
     update: From a state and 'views' to the next state and metrics; traceable.
@@ -35,15 +37,11 @@ class Trainer:
   network: nn.Module
   views: tuple[views_lib.View, ...]
   views_shape: tuple[int, ...]
+  starts: sampling.Starts
   loss: str
   init: Callable[[], step_lib.TrainState]
   update: step_lib.TrainStep
   train_step: step_lib.TrainStep
-
-  @property
-  def clips(self) -> int:
-    """How many clips the loader must cut from each video."""
-    return 1 + max(view.clip for view in self.views)
 
   def init_state(self) -> step_lib.TrainState:
     """The state before the first step, replicated over the mesh."""
@@ -74,17 +72,35 @@ def make_trainer(config: ml_collections.ConfigDict, mesh: Mesh) -> Trainer:
   def loss_fn(
     params: Any, state: step_lib.TrainState, batch: step_lib.Batch
   ) -> tuple[jax.Array, tuple[step_lib.Metrics, Any]]:
-    embeddings, updated = network.apply(
-      {"params": params, "batch_stats": state.batch_stats},
-      batch["views"],
-      train=True,
-      mutable=["batch_stats"],
-    )
+    def embed(params: Any, wanted: tuple[base.Embedding, ...]) -> Any:
+      return network.apply(
+        {"params": params, "batch_stats": state.batch_stats},
+        batch["views"],
+        train=True,
+        wanted=wanted,
+        mutable=["batch_stats"],
+      )
+
+    if method.momentum:
+      keys, _ = embed(state.ema, method.keys)
+      embeddings, updated = embed(params, method.anchors)
+      embeddings = jax.lax.stop_gradient(keys) | embeddings
+    else:
+      embeddings, updated = embed(params, method.embeddings)
     loss, metrics = method.loss(embeddings)
     return loss, (metrics, updated.get("batch_stats", {}))
 
   terms = " + ".join(f"{t.weight:g}·{t.name}" for t in method.terms)
-  return assemble(config, mesh, network, method.views, loss_fn, terms)
+  return assemble(
+    config,
+    mesh,
+    network,
+    method.views,
+    method.starts,
+    loss_fn,
+    terms,
+    method.momentum,
+  )
 
 
 def assemble(
@@ -92,8 +108,10 @@ def assemble(
   mesh: Mesh,
   network: nn.Module,
   views: tuple[views_lib.View, ...],
+  starts: sampling.Starts,
   loss_fn: step_lib.LossFn,
   loss: str,
+  momentum: float = 0.0,
 ) -> Trainer:
   """The trainer of a network.
 
@@ -102,16 +120,20 @@ def assemble(
     mesh: Over all devices.
     network: Of views.
     views: Made of every video.
+    starts: Of the clips that they are of.
     loss_fn: See `step.make_update`.
     loss: The same in words.
+    momentum: See `step.make_update`.
   """
-  tx = optimizer.keras_sgd(config.optim)
+  tx = optimizer.make_optimizer(config)
   size = config.model.size
   shape = (len(views), config.data.frames, size, size, 3)
 
   def init() -> step_lib.TrainState:
-    return step_lib.init_state(network, tx, (1, *shape), config.seed)
+    return step_lib.init_state(network, tx, (1, *shape), config.seed, momentum)
 
-  update = step_lib.make_update(loss_fn, tx)
+  update = step_lib.make_update(loss_fn, tx, momentum)
   train_step = step_lib.make_train_step(update, views, mesh, config.seed)
-  return Trainer(mesh, network, views, shape, loss, init, update, train_step)
+  return Trainer(
+    mesh, network, views, shape, starts, loss, init, update, train_step
+  )

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from hdc_jax.data import loader, sources
+from hdc_jax.data import loader, sampling, sources
 from hdc_jax.data.codec import Window
 from hdc_jax.errors import ConfigError, DataError
 from tests import small
@@ -19,7 +19,7 @@ def read(source, config, steps=STEPS, **options):
     source,
     config,
     numbers=source.index.split("train"),
-    clips=2,
+    starts=sampling.IndependentStarts(2),
     **options,
   )
   return list(itertools.islice(batches, steps))
@@ -170,7 +170,7 @@ def test_too_many_bad_videos_stop_the_run(source):
       Broken(source, bad),
       config,
       numbers=source.index.split("train"),
-      clips=2,
+      starts=sampling.IndependentStarts(2),
     ),
     config.data.max_bad,
   )
@@ -193,7 +193,7 @@ def test_only_bad_videos(source):
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"data__canvas": 64}, "short side of the frames, 40"),
+    ({"data__canvas": 64, "model__size": 44}, "side of the frames, 40"),
     ({"data__canvas": 39}, "canvas=39 must be even"),
     ({"data__canvas": 24}, "model.size=36 must be from 1 to"),
     ({"data__frames": 257}, "data.frames=257 must be from 1 to 256"),

@@ -189,7 +189,7 @@ def test_rows_of_table_1(changes, terms, views):
   method = methods.make_method(config)
   assert {t.name: t.weight for t in method.terms} == terms
   assert "".join(view.name for view in method.views) == views
-  assert method.clips == (2 if "t" in views else 1)
+  assert method.starts.clips == (2 if "t" in views else 1)
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,9 @@ def check_steps(tx, rate, direction):
 
 def test_is_keras_sgd():
   """V ← m·v - lr/(1 + decay·step)·(g + 2λ·w), w ← w + v; L2 on kernels only."""
-  config = small.config(optim__lr=0.3, optim__decay=0.2, optim__l2=0.01).optim
+  config = small.config(optim__lr=0.3, optim__decay=0.2, optim__l2=0.01)
   check_steps(
-    optimizer.keras_sgd(config),
+    optimizer.make_optimizer(config),
     lambda step: 0.3 / (1 + 0.2 * step),
     lambda g, w, name: g + 2 * 0.01 * w * (name == "kernel"),
   )

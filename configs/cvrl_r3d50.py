@@ -1,0 +1,28 @@
+"""CVRL on Kinetics-400 with R3D-50: the paper's recipe.
+
+  python -m hdc_jax.prepare --dataset=kinetics400 --short_side=256 …
+  python -m hdc_jax.main --config=configs/cvrl_r3d50.py \
+    --config.data.path=/data/k400 --workdir=runs/cvrl
+
+Arguments, after a colon:
+  task=linear  (or finetune, retrieve, embed, preview) instead, with that
+               protocol's recipe: evaluations need config.checkpoint as well.
+"""
+
+import ml_collections
+
+from hdc_jax import config as config_lib
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+  """The config; `arg` holds arguments as in `task=linear`."""
+  args = config_lib.parse_arg(arg, task="pretrain")
+  config = config_lib.default(**args, method="cvrl")
+  config.model.name = "r3d50"
+  if config.task == "linear":
+    # Longer clips, and at the test all of the short side.
+    config.data.frames = 32
+    config.test.split = "val"
+    config.test.size = 256
+    config.linear.rates = (32.0,)
+  return config
