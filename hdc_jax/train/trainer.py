@@ -84,7 +84,7 @@ def make_trainer(config: ml_collections.ConfigDict, mesh: Mesh) -> Trainer:
     if method.momentum:
       keys, _ = embed(state.ema, method.keys)
       embeddings, updated = embed(params, method.anchors)
-      embeddings = jax.lax.stop_gradient(keys) | embeddings
+      embeddings = keys | embeddings
     else:
       embeddings, updated = embed(params, method.embeddings)
     loss, metrics = method.loss(embeddings)

@@ -1,0 +1,140 @@
+"""DSM's term against float64 NumPy, its views, and the keys' encoder."""
+
+import itertools
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from hdc_jax import methods, models
+from hdc_jax.augment import flow, warp
+from hdc_jax.data import sampling
+from hdc_jax.errors import ConfigError
+from hdc_jax.train import sharding, trainer
+from tests import small
+from tests.methods import embedding
+
+VIDEOS = 5
+
+
+def make(**fields):
+  fields = {f"method__{k}": v for k, v in fields.items()}
+  return methods.make_method(small.config(method__name="dsm", **fields))
+
+
+def embed(variables):
+  """q, p and n of all videos."""
+  head = variables["params"]["projection"]["Dense_0"]
+  x = embedding.pooled(variables) @ np.float64(head["kernel"])
+  return np.moveaxis(embedding.normalise(x + np.float64(head["bias"])), 1, 0)
+
+
+def infonce(q, p, n, temperature=0.07):
+  losses = []
+  for i in range(VIDEOS):
+    keys = [p[i], *(p[j] for j in range(VIDEOS) if j != i), n[i]]
+    scores = np.exp([q[i] @ key / temperature for key in keys])
+    losses.append(-np.log(scores[0] / scores.sum()))
+  return np.mean(losses)
+
+
+@pytest.mark.parametrize("negative", ["shift", "flow"])
+def test_value_and_views(negative):
+  method = make(negative=negative)
+  network, variables, views = embedding.make(method, VIDEOS)
+  loss, _ = method.loss(network.apply(variables, views))
+  np.testing.assert_allclose(loss, infonce(*embed(variables)), rtol=1e-5)
+  q, p, n = method.views
+  added = [set(v.transforms) - set(q.transforms) for v in (p, n)]
+  assert added[0] == {warp.ThinPlateSpline()}
+  if negative == "shift":
+    assert method.starts == sampling.ShiftedStarts()
+    assert (q.clip, p.clip, n.clip, added[1]) == (0, 0, 1, set())
+  else:
+    assert method.starts == sampling.IndependentStarts(1)
+    assert (q.clip, p.clip, n.clip) == (0, 0, 0)
+    assert added[1] == {flow.FlowScaling()}
+
+
+def test_triplet_is_another_objective():
+  method = make(objective="triplet", margin=0.3)
+  (term,) = method.terms
+  assert term.objective.keywords == {"margin": 0.3}
+  assert term.objective.func.__name__ == "triplet"
+
+
+@pytest.mark.parametrize(
+  ("fields", "message"),
+  [
+    ({"objective": "nce"}, "method.objective: 'nce' is not one of infonce"),
+    ({"negative": "reverse"}, "'reverse' is not one of shift, flow"),
+  ],
+)
+def test_bad_configs(fields, message):
+  with pytest.raises(ConfigError, match=message):
+    make(**fields)
+
+
+def test_a_network_can_be_asked_for_some_views():
+  """As the keys' encoder is: only these go through the backbone."""
+  method = make()
+  network, variables, views = embedding.make(method, VIDEOS)
+  everything = network.apply(variables, views)
+  keys = network.apply(variables, views, wanted=method.keys)
+  assert set(keys) == set(method.keys)
+  for key in keys:
+    np.testing.assert_allclose(keys[key], everything[key], rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def stepped():
+  """States before and after two steps with a mean encoder of m = 0.9."""
+  config = small.config(
+    **small.METHODS["dsm"],
+    optim__l2=0.0,
+    optim__lr=1.0,
+    model__size=1,
+    data__frames=1,
+  )
+  backbone = embedding.Recorded(VIDEOS, views=3)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(models, "make_backbone", lambda _: backbone)
+    made = trainer.make_trainer(config, sharding.make_mesh(1))
+  views = embedding.number_views(VIDEOS, 3)
+  states, losses = [made.init()], []
+  update = jax.jit(made.update)
+  for _ in range(2):
+    state, metrics = update(states[-1], {"views": views})
+    states.append(state)
+    losses.append(metrics["loss"])
+  return jax.device_get((states, losses))
+
+
+def test_the_encoder_of_the_keys_is_a_running_mean(stepped):
+  states, _ = stepped
+  chex.assert_trees_all_equal(states[0].ema, states[0].params)
+  for before, after in itertools.pairwise(states):
+    want = jax.tree.map(
+      lambda e, p: 0.9 * e + 0.1 * p, before.ema, after.params
+    )
+    chex.assert_trees_all_close(after.ema, want, rtol=1e-5, atol=1e-7)
+
+
+def test_keys_are_of_the_running_mean(stepped):
+  """In the second step it is another than what is trained."""
+  (_, state, _), losses = stepped
+  query, _, _ = embed({"params": state.params})
+  _, positive, negative = embed({"params": state.ema})
+  want = infonce(query, positive, negative)
+  np.testing.assert_allclose(losses[1], want, rtol=1e-4)
+  assert abs(want - infonce(*embed({"params": state.params}))) > 1e-3 * want
+
+
+def test_keys_have_no_gradient_of_their_own(stepped):
+  """What the backbone gives for p and n does not change, for q it does."""
+  states, _ = stepped
+  first, second, _ = (s.params["backbone"]["block5"] for s in states)
+  q, p, n = np.abs(second - first).max((0, 2, 3, 4, 5))
+  assert q > 1e-5
+  assert p == n == 0.0
