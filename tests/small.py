@@ -1,8 +1,11 @@
 """A run small enough to take its steps in milliseconds."""
 
+import jax
 import numpy as np
 
 from hdc_jax import config as config_lib
+from hdc_jax.train import checkpoint
+from tests import weights
 
 # The same for a command: as small as a config file can be made.
 FLAGS = (
@@ -19,6 +22,22 @@ BACKBONES = {
   "c3d": {"model__name": "c3d"},
   "r2plus1d10": {"model__name": "r2plus1d10"},
   "r3d50": {"model__name": "r3d50", "model__norm": "batch"},
+}
+
+# A run of every other method: of whole frames, padded; with a mean encoder.
+METHODS = {
+  "cvrl": {
+    "method__name": "cvrl",
+    "method__hidden": (8, 8),
+    "model__norm": "batch",
+    "optim__schedule": "cosine",
+    "data__canvas": 60,
+  },
+  "dsm": {
+    "method__name": "dsm",
+    "method__negative": "flow",
+    "method__momentum": 0.9,
+  },
 }
 
 
@@ -52,6 +71,41 @@ def config(**changes):
       section = section[name]
     section[leaf] = value
   return made
+
+
+def tiny(**changes):
+  """The same with 4-frame clips, and a network of width 2."""
+  smallest = {
+    "data__frames": 4,
+    "method__blocks": (5,),
+    "method__weights": (1.0,),
+    "model__width": 2,
+    "train__steps": 2,
+  }
+  return config(**smallest | changes)
+
+
+def save_run(workdir, made, config):
+  """Saves weights as of a trained network, as a run of no steps does.
+
+  Args:
+    workdir: of the run.
+    made: its trainer.
+    config: of the same.
+
+  Returns:
+    The state.
+  """
+  shapes = jax.eval_shape(made.init)
+  zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+  state = zeros.replace(
+    params=weights.plausible(shapes.params),
+    batch_stats=weights.plausible(shapes.batch_stats),
+  )
+  with checkpoint.Checkpoints(workdir) as saved:
+    saved.save(0, state, {"step": 0}, config)
+    saved.wait()
+  return state
 
 
 def clips(seed, batch=8, count=2, frames=8, canvas=40):

@@ -94,12 +94,15 @@ def test_resuming_is_byte_for_byte(whole, compiled, prepared, tmp_path):
   assert [line["step"] for line in first] == [5, 10, 15, 20]
 
 
-@pytest.mark.parametrize("backbone", small.BACKBONES)
-def test_every_backbone_resumes(backbone, one_device, prepared, tmp_path):
+RUNS = small.BACKBONES | small.METHODS
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_backbone_and_method_resumes(
+  name, one_device, prepared, tmp_path
+):
   """4 steps = 2 + restart + 2, running means of batch norm included."""
-  config = small.config(
-    **small.BACKBONES[backbone], data__path=prepared, train__steps=4
-  )
+  config = small.config(**RUNS[name], data__path=prepared, train__steps=4)
   made = MAKE_TRAINER(config, one_device)
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(trainer, "make_trainer", lambda *_: made)

@@ -118,6 +118,41 @@ def test_processes_share_the_same_global_batches(source, batches, processes):
   assert_same(joined, batches)
 
 
+@pytest.mark.parametrize(
+  "starts", [sampling.IntervalStarts(2.0), sampling.ShiftedStarts()]
+)
+def test_processes_share_whole_frames_too(source, starts):
+  """Of CVRL's and DSM's clips, on a canvas larger than the frames."""
+  config = small.config(data__canvas=60)
+  numbers = source.index.split("train")
+
+  def read(**options):
+    batches = loader.training_batches(
+      source, config, numbers=numbers, starts=starts, **options
+    )
+    return list(itertools.islice(batches, 2))
+
+  whole = read()
+  halves = [read(process_index=i, process_count=2) for i in range(2)]
+  joined = [
+    {name: np.concatenate([p[name] for p in step]) for name in step[0]}
+    for step in zip(*halves, strict=True)
+  ]
+  assert_same(joined, whole)
+  for batch in whole:
+    assert batch["y"].shape == (8, 2, 8, 60, 60)
+    assert (batch["extent"][..., 0] == 40).all()
+    for y, uv, extent in zip(
+      batch["y"][:, 0], batch["uv"][:, 0], batch["extent"][:, 0], strict=True
+    ):
+      rows, columns = extent
+      assert not y[:, rows:].any()
+      assert not y[:, :, columns:].any()
+      assert not uv[:, :, columns // 2 :].any()
+      # Limited range: a picture has no zeros.
+      assert y[:, :rows, :columns].min() > 0
+
+
 def test_resuming_continues_the_sequence(source, batches):
   assert_same(
     read(source, small.config(), steps=STEPS - 5, first_step=5), batches[5:]

@@ -1,4 +1,4 @@
-"""Every backbone's step on one device and on eight."""
+"""Every backbone's and method's step on one device and on eight."""
 
 import chex
 import jax
@@ -10,10 +10,13 @@ from hdc_jax.train import sharding, trainer
 from tests import small
 
 
-@pytest.fixture(scope="module", params=small.BACKBONES)
+RUNS = small.BACKBONES | small.METHODS
+
+
+@pytest.fixture(scope="module", params=RUNS)
 def stepped(request):
   """The first state, and that after a step on 1 and on 8 devices."""
-  config = small.config(**small.BACKBONES[request.param])
+  config = small.config(**RUNS[request.param])
   states = []
   for devices in (1, 8):
     made = trainer.make_trainer(config, sharding.make_mesh(devices))
@@ -46,7 +49,7 @@ def test_devices_do_not_change_the_result(stepped):
 def test_a_step_changes_everything(stepped):
   """Also the running means, where there are some: of the global batch."""
   before, (after, _), _ = stepped
-  for collection in ("params", "batch_stats"):
+  for collection in ("params", "batch_stats", "ema"):
     changed = jax.tree.map(
       lambda a, b: not np.array_equal(a, b),
       getattr(before, collection),
