@@ -46,7 +46,9 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   config_lib.require(
     "config.checkpoint", config.checkpoint, "name the directory of a run"
   )
-  config_lib.require("config.embed.shard", config.embed.shard, "how many?")
+  config_lib.require(
+    "config.embed.shard", config.embed.shard > 0, "how many videos per file?"
+  )
   mesh = sharding.make_mesh()
   source = sources.open(config.data.path, config.data.canvas)
   if config.embed.label:
@@ -75,11 +77,12 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   }
   result = metrics.read_result(workdir)
   rows = result["rows"] if stamp.items() <= result.items() else []
+  made = {row["name"]: row for row in rows}
   metrics.write_config(workdir, config)
   shards = range(0, len(numbers), config.embed.shard)
   for i, first in enumerate(shards):
     name = f"features-{i:05d}-of-{len(shards):05d}.npz"
-    if i < len(rows):
+    if name in made and (epath.Path(workdir) / name).exists():
       _log.info("%s is there already", name)
       continue
     outputs = features.extract(
@@ -96,12 +99,11 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     classes = source.index.labels.get(config.embed.label, ())
     _save(epath.Path(workdir) / name, outputs, classes)
     vectors = outputs.values["features"]
-    rows = [
-      *rows,
-      {"name": name, "vectors": len(vectors), "width": vectors.shape[1]},
-    ]
+    size = {"vectors": len(vectors), "width": vectors.shape[1]}
+    made[name] = {"name": name} | size
+    rows = [made[name] for name in sorted(made)]
     result = metrics.write_result(workdir, stamp | {"rows": rows})
-  print(f"{len(rows)} files of features in {workdir}")
+  print(f"features of {len(numbers):,} videos: {workdir}/features-*.npz")
   return result
 
 

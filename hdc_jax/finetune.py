@@ -76,6 +76,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   rows = []
   for trial in protocol.trials(config, source, workdir):
     own = trial.configure(config)
+    own.checkpoint = stamp["checkpoint"]  # the step, as its run may go on
     directory = epath.Path(workdir) / trial.name
     wanted = stamp | {"config_fingerprint": config_lib.fingerprint(own)}
     result = metrics.read_result(directory)

@@ -12,6 +12,7 @@ from hdc_jax import (
   finetune,
   linear,
   pretrain,
+  preview,
   retrieve,
   tables,
 )
@@ -25,6 +26,7 @@ TASKS = {
   "retrieve": retrieve.run,
   "embed": embed.run,
   "tables": tables.run,
+  "preview": preview.run,
 }
 
 _EXAMPLES = r"""examples:
@@ -38,7 +40,8 @@ _EXAMPLES = r"""examples:
       --workdir=runs/k400-ucf101
 
   task=linear trains linear probes, task=retrieve searches nearest neighbours,
-  task=embed writes features to files.
+  task=embed writes features to files, task=preview a picture of what the
+  network is shown.
 
 Rerun a command to resume it. Any field of the config can be set on the command
 line: --config.optim.lr=0.05. Exit codes are listed in hdc_jax/errors.py.

@@ -9,6 +9,7 @@ too: of what is there.
 
 import argparse
 import base64
+import collections
 import json
 import mimetypes
 import sys
@@ -81,11 +82,12 @@ def _training(
   runs: Sequence[Run],
 ) -> dict[str, Sequence[Mapping[str, float]]]:
   """The metrics of all runs and of their trials, by what tells them apart."""
-  training = {}
+  training = {run.name: run.metrics for run in runs if run.metrics}
+  names = collections.Counter(name for run in runs for name in run.trials)
   for run in runs:
-    training |= {run.name: run.metrics} if run.metrics else {}
     for name, lines in run.trials.items():
-      training[name if len(runs) == 1 else f"{run.name}/{name}"] = lines
+      clash = names[name] > 1 or name in training
+      training[f"{run.name}/{name}" if clash else name] = lines
   return training
 
 

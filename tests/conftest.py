@@ -22,7 +22,10 @@ install_import_hook(
   "beartype.beartype",
 )
 
-from hdc_jax import prepare  # noqa: E402, the import hook comes first
+# The import hook comes first.
+from hdc_jax import prepare  # noqa: E402
+from hdc_jax.train import sharding, trainer  # noqa: E402
+from tests import layouts, small  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -120,3 +123,19 @@ def prepared(tmp_path_factory):
     prepare.main(["--dataset=synthetic", "--output", output, *options]) == 0
   )
   return output
+
+
+@pytest.fixture(scope="session")
+def ucf101(tmp_path_factory):
+  """UCF101 in miniature, prepared: three divisions of 18 and 6 videos."""
+  root = tmp_path_factory.mktemp("ucf101")
+  return layouts.prepare("ucf101", layouts.ucf101(root), root / "prepared")
+
+
+@pytest.fixture(scope="session")
+def pretrained_run(tmp_path_factory):
+  """Directory of a run of `small.tiny`, with weights as of a trained one."""
+  workdir, config = tmp_path_factory.mktemp("pretrained"), small.tiny()
+  made = trainer.make_trainer(config, sharding.make_mesh(1))
+  small.save_run(workdir, made, config)
+  return str(workdir)

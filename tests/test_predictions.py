@@ -66,6 +66,10 @@ def test_top_k_is_how_many_are_among_the_first(drawn, k):
   assert drawn.top(k) == pytest.approx(100 * sum(hits) / 200)
 
 
+def test_accuracies(drawn):
+  assert drawn.accuracies() == {"top1": drawn.top(1), "top5": 100.0}
+
+
 def test_ties_count_against_us():
   tied = make(np.zeros((3, 4)), [0, 1, 3])
   assert [tied.top(k) for k in (1, 3, 4)] == [0, 0, 100]

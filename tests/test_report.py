@@ -197,6 +197,29 @@ def test_runs_are_compared(tmp_path, make_run):
   assert len(page.of("span", "dot")) == 2
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_curves_of_trials_are_those_of_their_run(tmp_path, make_run, several):
+  """Which has none of its own; one is still at its first half."""
+  runs = [make_run("run", config=CONFIG)]
+  make_run("run/split1", metrics_lines())
+  make_run("run/split2", metrics_lines(20))
+  make_run("run/split2/deeper", metrics_lines())
+  if several:  # a run that lies in another is no trial of it
+    runs.append(make_run("run/other", metrics_lines()))
+  page = write(tmp_path, runs)
+  assert page.of("svg")
+  assert "split1" in page.text and "split2" in page.text
+  assert "run/other" not in page.text and "deeper" not in page.text
+
+
+def test_curves_of_trials_of_one_name_are_told_apart(tmp_path, make_run):
+  runs = [make_run(name, config=CONFIG) for name in ("one", "two")]
+  for name in ("one", "two"):
+    make_run(f"{name}/split1", metrics_lines())
+  text = write(tmp_path, runs).text
+  assert "one/split1" in text and "two/split1" in text
+
+
 def test_runs_of_one_name_are_told_apart(tmp_path, make_run):
   runs = [make_run(f"{p}/run", metrics_lines()) for p in ("a", "b")]
   text = write(tmp_path, runs).text

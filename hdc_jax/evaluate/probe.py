@@ -48,7 +48,11 @@ class Recipe:
   l2: float = 0.0
 
   def __post_init__(self) -> None:
-    """Checks that there is a rate and an epoch after the warm-up."""
+    """Checks that there is a rate, and an epoch after the warm-up."""
+    if self.batch_size < 1:
+      raise ConfigError(
+        f"config.linear.batch_size={self.batch_size} must be at least 1"
+      )
     if not self.rates:
       raise ConfigError("config.linear.rates is empty: name a learning rate")
     if self.warmup_epochs >= self.epochs:

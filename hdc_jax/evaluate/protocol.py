@@ -163,6 +163,9 @@ def _of_division(
     if stamp.items() <= saved.items():
       chosen = np.array([v["record"] for v in saved["videos"]], np.int64)
     else:
+      # A test without labels fails now, and not after the training.
+      first = int(source.index.split(test)[0])
+      evaluation.parts_of(first, source[first], label)
       known = known or _read(source, numbers, label, config.data, train)
       _check_classes(known, names, label, train)
       rng = np.random.default_rng((config.seed, draw))
@@ -173,6 +176,12 @@ def _of_division(
 
 
 def _draws(subset: ml_collections.ConfigDict) -> int:
+  if not 0 < subset.fraction <= 1:
+    raise ConfigError(
+      f"config.subset.fraction={subset.fraction}: use one above 0 and at most 1"
+    )
+  if subset.shots < 0:
+    raise ConfigError(f"config.subset.shots={subset.shots} is negative")
   whole = subset.fraction == 1.0 and not subset.shots
   if subset.draws < 1 or (whole and subset.draws > 1):
     raise ConfigError(
@@ -214,9 +223,10 @@ def _check_classes(
 ) -> None:
   """Raises DataError if a class has no video, or no name."""
   for name, classes in known:
-    if not 0 <= min(classes) <= max(classes) < len(names):
+    unnamed = [number for number in classes if not 0 <= number < len(names)]
+    if unnamed:
       raise DataError(
-        f"{name}: its class {max(classes)} of label {label!r} has no name, "
+        f"{name}: its class {unnamed[0]} of label {label!r} has no name, "
         f"index.json lists {len(names)}: prepare the dataset again"
       )
   found = {number for _, classes in known for number in classes}

@@ -84,9 +84,19 @@ class Checkpoints:
     self._manager.wait_until_finished()
 
   def config(self, step: int) -> ml_collections.ConfigDict:
-    """The resolved config that a step was saved with."""
+    """The resolved config that a step was saved with.
+
+    Raises:
+      DataError: If the checkpoint is damaged.
+    """
     restore = ocp.args.Composite(config=ocp.args.JsonRestore())
-    restored = self._manager.restore(step, args=restore)
+    try:
+      restored = self._manager.restore(step, args=restore)
+    except (ValueError, KeyError, OSError) as error:
+      raise DataError(
+        f"{self._path / str(step)} has no config that can be read: {error}; "
+        "delete it to go on from an older one"
+      ) from error
     return config_lib.from_json(restored[CONFIG])
 
   def restore(self, step: int, abstract_state: Any) -> Restored:

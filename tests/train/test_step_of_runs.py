@@ -9,7 +9,6 @@ import pytest
 from hdc_jax.train import sharding, trainer
 from tests import small
 
-
 RUNS = small.BACKBONES | small.METHODS
 
 

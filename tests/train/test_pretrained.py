@@ -1,0 +1,129 @@
+"""Backbones of runs: exactly those that were saved, or an error."""
+
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from hdc_jax.errors import ConfigError, DataError
+from hdc_jax.train import checkpoint, classifier, pretrained, sharding, trainer
+from tests import small
+
+# With running means: they are part of a backbone too.
+CONFIG = small.tiny(model__norm="batch")
+MAKERS = {
+  "pretrain": trainer.make_trainer,
+  "finetune": lambda config, mesh: classifier.make_trainer(config, mesh, 3),
+}
+
+
+@pytest.fixture(scope="module")
+def mesh():
+  return sharding.make_mesh(2)
+
+
+@pytest.fixture(scope="module", params=MAKERS)
+def saved(request, mesh, tmp_path_factory):
+  """A run's directory, and the state that was saved there."""
+  workdir = tmp_path_factory.mktemp("run")
+  made = MAKERS[request.param](CONFIG, mesh)
+  return workdir, small.save_run(workdir, made, CONFIG)
+
+
+@pytest.mark.parametrize("reference", ["", "checkpoints/0"])
+def test_the_backbone_is_what_was_saved(saved, mesh, reference):
+  """Without anything else; replicated over the mesh."""
+  workdir, state = saved
+  found = pretrained.load(f"{workdir}/{reference}", mesh, CONFIG)
+  assert found.name == f"{workdir}/checkpoints/0" and found.step == 0
+  assert found.config.model.width == 2
+  wanted = state.backbone()
+  assert jax.tree.structure(found.variables) == jax.tree.structure(wanted)
+  for one, other in zip(
+    *map(jax.tree.leaves, (found.variables, wanted)), strict=True
+  ):
+    np.testing.assert_array_equal(one, other)
+    assert one.sharding.is_fully_replicated and len(one.devices()) == 2
+  assert jax.tree.leaves(found.variables["batch_stats"])
+
+
+@pytest.mark.parametrize(
+  ("field", "value"), [("width", 4), ("norm", "batch"), ("stem", (1, 7, 7))]
+)
+def test_other_architectures_are_refused(pretrained_run, mesh, field, value):
+  config = small.tiny(**{f"model__{field}": value})
+  with pytest.raises(ConfigError, match=rf"config\.model\.{field} is "):
+    pretrained.load(pretrained_run, mesh, config)
+
+
+def test_what_is_no_architecture_may_differ(pretrained_run, mesh):
+  config = small.tiny(data__frames=8, model__size=32, optim__lr=3.0)
+  assert pretrained.load(pretrained_run, mesh, config).step == 0
+
+
+def empty(place):
+  for file in place.rglob("*"):
+    if file.is_file():
+      file.write_bytes(b"")
+
+
+def halve(place):
+  for file in place.rglob("*"):
+    if file.is_file():
+      file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("damage", [empty, halve, shutil.rmtree])
+@pytest.mark.parametrize(
+  ("part", "message"),
+  [
+    ("state", "checkpoints/0/state cannot be restored: "),
+    ("config", "checkpoints/0 has no config that can be read: "),
+  ],
+)
+def test_damage_is_named(pretrained_run, mesh, tmp_path, damage, part, message):
+  copy = tmp_path / "copy"
+  shutil.copytree(pretrained_run, copy)
+  damage(copy / "checkpoints" / "0" / part)
+  with pytest.raises(DataError, match=f"{copy}/{message}"):
+    pretrained.load(str(copy), mesh)
+
+
+def lose(backbone):
+  del backbone["block2_0"]["conv1"]
+
+
+def enlarge(backbone):
+  layer = backbone["block2_0"]["conv1"]
+  layer["kernel"] = np.concatenate([layer["kernel"]] * 2)
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    (lose, r"has no \['params'\]\['backbone'\]\['block2_0'\]\['conv1'\]"),
+    (enlarge, r"checkpoints/7/state cannot be restored: .* shape"),
+  ],
+)
+def test_another_network_is_refused(saved, mesh, tmp_path, change, message):
+  """Whose config says it is the same."""
+  state = jax.tree.map(np.copy, saved[1])
+  change(state.params["backbone"])
+  with checkpoint.Checkpoints(tmp_path) as saving:
+    saving.save(7, state, {"step": 7}, CONFIG)
+    saving.wait()
+  with pytest.raises(DataError, match=message):
+    pretrained.load(str(tmp_path), mesh)
+
+
+def test_initial_weights_are_those_of_the_seed(mesh):
+  one, same, other = (
+    pretrained.initial(small.tiny(seed=seed), mesh) for seed in (0, 0, 1)
+  )
+  pairs = zip(*map(jax.tree.leaves, (one, same, other)), strict=True)
+  changed = []
+  for a, b, c in pairs:
+    np.testing.assert_array_equal(a, b)
+    changed.append(not np.array_equal(a, c))
+  assert any(changed)
