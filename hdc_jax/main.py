@@ -43,6 +43,10 @@ _EXAMPLES = r"""examples:
   task=embed writes features to files, task=preview a picture of what the
   network is shown.
 
+  Make Table 1 of the HDC paper; --dry_run says what that takes:
+    python -m hdc_jax.main --config=configs/tables.py:table=1 --dry_run \
+      --config.pretrain.data.path=/data/k400 --config.ucf101=/data/ucf101
+
 Rerun a command to resume it. Any field of the config can be set on the command
 line: --config.optim.lr=0.05. Exit codes are listed in hdc_jax/errors.py.
 """
