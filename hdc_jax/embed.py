@@ -19,9 +19,8 @@ from etils import epath
 
 from hdc_jax import config as config_lib
 from hdc_jax import models
-from hdc_jax.data import evaluation, sources
-from hdc_jax.evaluate import features
-from hdc_jax.train import metrics, pretrained, sharding
+from hdc_jax.evaluate import features, setup
+from hdc_jax.train import metrics
 
 _log = logging.getLogger(__name__)
 
@@ -41,22 +40,14 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     ConfigError, DataError: If config, data or checkpoint are wrong.
   """
   config_lib.require(
-    "config.data.path", config.data.path, "name a prepared dataset"
-  )
-  config_lib.require(
-    "config.checkpoint", config.checkpoint, "name the directory of a run"
-  )
-  config_lib.require(
     "config.embed.shard", config.embed.shard > 0, "how many videos per file?"
   )
-  mesh = sharding.make_mesh()
-  source = sources.open(config.data.path, config.data.canvas)
+  made = setup.set_up(config, "embed")
+  source = made.source
   if config.embed.label:
     config_lib.choose(
       "config.embed.label", config.embed.label, source.index.labels
     )
-  looks = evaluation.fixed_looks(config, source)
-  loaded = pretrained.load(config.checkpoint, mesh, config)
   numbers = np.arange(len(source))
   if config.data.split:
     numbers = source.index.split(config.data.split)
@@ -67,42 +58,36 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     return {"features": features.pooled_endpoint(endpoints, config.features)}
 
   encode = features.make_encoder(
-    compute, features.centre_view(looks.size), mesh
+    compute, features.centre_view(made.looks.size), made.mesh
   )
-  stamp = {
-    "task": "embed",
-    "checkpoint": loaded.name,
-    "config_fingerprint": config_lib.fingerprint(config),
-    "data_fingerprint": source.index.fingerprint,
-  }
   result = metrics.read_result(workdir)
-  rows = result["rows"] if stamp.items() <= result.items() else []
-  made = {row["name"]: row for row in rows}
+  rows = result["rows"] if made.stamp.items() <= result.items() else []
+  files = {row["name"]: row for row in rows}
   metrics.write_config(workdir, config)
   shards = range(0, len(numbers), config.embed.shard)
   for i, first in enumerate(shards):
     name = f"features-{i:05d}-of-{len(shards):05d}.npz"
-    if name in made and (epath.Path(workdir) / name).exists():
+    if name in files and (epath.Path(workdir) / name).exists():
       _log.info("%s is there already", name)
       continue
     outputs = features.extract(
       encode,
-      loaded.variables,
+      made.loaded.variables,
       source,
       numbers[first : first + config.embed.shard],
       config,
-      mesh,
+      made.mesh,
       label=config.embed.label,
-      looks=looks,
+      looks=made.looks,
       title=name,
     )
     classes = source.index.labels.get(config.embed.label, ())
     _save(epath.Path(workdir) / name, outputs, classes)
     vectors = outputs.values["features"]
     size = {"vectors": len(vectors), "width": vectors.shape[1]}
-    made[name] = {"name": name} | size
-    rows = [made[name] for name in sorted(made)]
-    result = metrics.write_result(workdir, stamp | {"rows": rows})
+    files[name] = {"name": name} | size
+    rows = [files[name] for name in sorted(files)]
+    result = metrics.write_result(workdir, made.stamp | {"rows": rows})
   print(f"features of {len(numbers):,} videos: {workdir}/features-*.npz")
   return result
 

@@ -23,7 +23,7 @@ from jax.sharding import Mesh
 from hdc_jax import config as config_lib
 from hdc_jax import loop, report
 from hdc_jax.data import evaluation, loader, sources
-from hdc_jax.evaluate import features, protocol, saliency
+from hdc_jax.evaluate import features, protocol, saliency, setup
 from hdc_jax.predictions import PREDICTIONS
 from hdc_jax.rows import format_rows
 from hdc_jax.train import classifier, metrics, pretrained, sharding, trainer
@@ -52,33 +52,20 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     Preempted: If a signal stopped the run; its state is saved.
   """
   config_lib.require("config.train.steps", config.train.steps, "how many?")
-  config_lib.require(
-    "config.data.path", config.data.path, "name a prepared dataset"
+  made = setup.set_up(config, "finetune", from_scratch=True)
+  source, mesh, loaded = made.source, made.mesh, made.loaded
+  sharding.check_batch_size(
+    "config.data.batch_size", config.data.batch_size, mesh
   )
-  mesh = sharding.make_mesh()
-  for field in ("data", "test"):
-    sharding.check_batch_size(
-      f"config.{field}.batch_size", config[field].batch_size, mesh
-    )
-  source = sources.open(config.data.path, config.data.canvas)
   loader.check_clips(source, config.data, config.model.size)
-  evaluation.fixed_looks(config, source)
-  loaded = None
-  if config.checkpoint:
-    loaded = pretrained.load(config.checkpoint, mesh, config)
-  stamp = {
-    "task": "finetune",
-    "checkpoint": loaded.name if loaded else "",
-    "data_fingerprint": source.index.fingerprint,
-  }
   metrics.write_config(workdir, config)
   networks = functools.cache(functools.partial(_make_networks, config, mesh))
   rows = []
   for trial in protocol.trials(config, source, workdir):
     own = trial.configure(config)
-    own.checkpoint = stamp["checkpoint"]  # the step, as its run may go on
+    own.checkpoint = made.stamp["checkpoint"]  # the step, as its run may go on
     directory = epath.Path(workdir) / trial.name
-    wanted = stamp | {"config_fingerprint": config_lib.fingerprint(own)}
+    wanted = made.stamp | {"config_fingerprint": config_lib.fingerprint(own)}
     result = metrics.read_result(directory)
     if not wanted.items() <= result.items():
       _log.info(
@@ -95,8 +82,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   means = protocol.summarise(rows)
   result = metrics.write_result(
     workdir,
-    stamp
-    | {"config_fingerprint": config_lib.fingerprint(config)}
+    made.stamp
     | {k: (means or rows)[0][k] for k in ("top1", "top5")}
     | {"rows": rows + means},
   )

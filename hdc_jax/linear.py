@@ -17,15 +17,14 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from etils import epath
-from jax.sharding import Mesh
 
 from hdc_jax import config as config_lib
 from hdc_jax import models, report
-from hdc_jax.data import evaluation, loader, sources
-from hdc_jax.evaluate import features, probe, protocol
+from hdc_jax.data import evaluation, loader
+from hdc_jax.evaluate import features, probe, protocol, setup
 from hdc_jax.predictions import PREDICTIONS
 from hdc_jax.rows import format_rows
-from hdc_jax.train import classifier, metrics, pretrained, sharding
+from hdc_jax.train import classifier, metrics
 
 _log = logging.getLogger(__name__)
 
@@ -47,40 +46,25 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     ConfigError, DataError: If config, data or checkpoint are wrong.
   """
   config_lib.require(
-    "config.data.path", config.data.path, "name a prepared dataset"
-  )
-  config_lib.require(
-    "config.checkpoint", config.checkpoint, "name the directory of a run"
-  )
-  config_lib.require(
     "config.linear.views", config.linear.views > 0, "how many per video?"
   )
   recipe = _recipe(config.linear)
-  mesh = sharding.make_mesh()
-  source = sources.open(config.data.path, config.data.canvas)
-  loader.check_clips(source, config.data, config.model.size)
-  evaluation.fixed_looks(config, source)
-  loaded = pretrained.load(config.checkpoint, mesh, config)
-  stamp = {
-    "task": "linear",
-    "checkpoint": loaded.name,
-    "config_fingerprint": config_lib.fingerprint(config),
-    "data_fingerprint": source.index.fingerprint,
-  }
+  made = setup.set_up(config, "linear")
+  loader.check_clips(made.source, config.data, config.model.size)
   result = metrics.read_result(workdir)
-  if stamp.items() <= result.items():
+  if made.stamp.items() <= result.items():
     _log.info("%s holds this result already", workdir)
   else:
     metrics.write_config(workdir, config)
-    prober = _Prober(config, recipe, source, mesh, loaded)
+    prober = _Prober(config, recipe, made)
     rows = []
-    for trials in _same_splits(protocol.trials(config, source, workdir)):
+    for trials in _same_splits(protocol.trials(config, made.source, workdir)):
       rows += prober.measure(trials, workdir)
     chosen = [row for row in rows if row["chosen"]]
     means = protocol.summarise(chosen)
     found = {k: (means or chosen)[0][k] for k in ("top1", "top5")}
     result = metrics.write_result(
-      workdir, stamp | found | {"rows": rows + means}
+      workdir, made.stamp | found | {"rows": rows + means}
     )
   print(format_rows(result["rows"]))
   print(f"report: {report.write(workdir, runs=[workdir])}")
@@ -110,15 +94,12 @@ class _Prober:
     self,
     config: ml_collections.ConfigDict,
     recipe: probe.Recipe,
-    source: sources.Source,
-    mesh: Mesh,
-    loaded: pretrained.Pretrained,
+    made: setup.Setup,
   ) -> None:
     """Builds what all trials share."""
     self._config, self._recipe = config, recipe
-    self._source, self._mesh = source, mesh
-    self._variables = loaded.variables
-    self._looks = evaluation.fixed_looks(config, source)
+    self._source, self._mesh = made.source, made.mesh
+    self._variables, self._looks = made.loaded.variables, made.looks
     backbone = models.make_backbone(config.model)
 
     def encode(variables: Any, clips: jax.Array) -> jax.Array:
@@ -133,11 +114,11 @@ class _Prober:
     self._encode = features.make_encoder(
       lambda *arguments: {"features": encode(*arguments)},
       classifier.training_view(config),
-      mesh,
+      made.mesh,
       config.seed,
     )
     self._score = features.make_encoder(
-      score, features.centre_view(self._looks.size), mesh
+      score, features.centre_view(self._looks.size), made.mesh
     )
 
   def measure(

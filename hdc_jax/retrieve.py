@@ -16,15 +16,13 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
-from jax.sharding import Mesh
 
-from hdc_jax import config as config_lib
 from hdc_jax import models, report
-from hdc_jax.data import evaluation, sources
-from hdc_jax.evaluate import features, search, sheets
+from hdc_jax.data import evaluation
+from hdc_jax.evaluate import features, search, setup, sheets
 from hdc_jax.predictions import Predictions
 from hdc_jax.rows import format_rows
-from hdc_jax.train import metrics, pretrained, sharding
+from hdc_jax.train import metrics, pretrained
 
 _log = logging.getLogger(__name__)
 
@@ -77,42 +75,27 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   Raises:
     ConfigError, DataError: If config, data or checkpoint are wrong.
   """
-  config_lib.require(
-    "config.data.path", config.data.path, "name a prepared dataset"
-  )
-  config_lib.require(
-    "config.checkpoint", config.checkpoint, "name the directory of a run"
-  )
-  mesh = sharding.make_mesh()
-  source = sources.open(config.data.path, config.data.canvas)
-  labels = evaluation.chosen_labels(config, source)
-  divisions = evaluation.split_names(config, source)
-  loaded = pretrained.load(config.checkpoint, mesh, config)
-
-  stamp = {
-    "task": "retrieve",
-    "checkpoint": loaded.name,
-    "config_fingerprint": config_lib.fingerprint(config),
-    "data_fingerprint": source.index.fingerprint,
-  }
+  made = setup.set_up(config, "retrieve")
+  labels = evaluation.chosen_labels(config, made.source)
+  divisions = evaluation.split_names(config, made.source)
   result = metrics.read_result(workdir)
-  if stamp.items() <= result.items():
+  if made.stamp.items() <= result.items():
     _log.info("%s holds this result already", workdir)
   else:
     metrics.write_config(workdir, config)
-    weights = {"trained": loaded.variables}
+    weights = {"trained": made.loaded.variables}
     if config.retrieve.untrained:
-      weights["untrained"] = pretrained.initial(loaded.config, mesh)
-    look = _Look(config, source, mesh, weights)
+      weights["untrained"] = pretrained.initial(made.loaded.config, made.mesh)
+    look = _Look(config, made, weights)
     rows = [
       row
       for label in labels
       for fold, splits in divisions.items()
       for row in _measure(look, workdir, label, fold, splits)
     ]
-    result = metrics.write_result(workdir, stamp | {"rows": rows})
+    result = metrics.write_result(workdir, made.stamp | {"rows": rows})
   print(format_rows(result["rows"]))
-  page = report.write(workdir, runs=[loaded.run, workdir])
+  page = report.write(workdir, runs=[made.loaded.run, workdir])
   print(f"report: {page}")
   return result
 
@@ -123,15 +106,14 @@ class _Look:
   def __init__(
     self,
     config: ml_collections.ConfigDict,
-    source: sources.Source,
-    mesh: Mesh,
+    made: setup.Setup,
     weights: Mapping[str, Any],
   ) -> None:
     """Builds the network for weights by name."""
-    self.config, self.source, self.mesh = config, source, mesh
+    self.config, self.source, self.mesh = config, made.source, made.mesh
     self.networks = tuple(weights)
     self._weights = dict(weights)
-    self._looks = evaluation.fixed_looks(config, source)
+    self._looks = made.looks
     backbone = models.make_backbone(config.model)
 
     def compute(weights: Any, clips: jax.Array) -> dict[str, jax.Array]:
@@ -143,7 +125,7 @@ class _Look:
       }
 
     view = features.centre_view(self._looks.size)
-    self._encode = features.make_encoder(compute, view, mesh)
+    self._encode = features.make_encoder(compute, view, made.mesh)
 
   def __call__(self, split: str, label: str) -> features.Outputs:
     """The features of all parts of a split by a label, by network."""
