@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks import measure
 from hdc_jax import command, prepare
 from hdc_jax.data import evaluation, sources
+from hdc_jax.data.looks import fixed_looks
 from hdc_jax.errors import HdcError
 from hdc_jax.evaluate import features
 from hdc_jax.train import classifier, sharding
@@ -52,7 +53,7 @@ def measure_test(
   sharding.check_batch_size("config.test.batch_size", batch_size, mesh)
   source = sources.open(config.data.path, config.data.canvas)
   numbers = source.index.split(config.test.split)[:videos]
-  looks = evaluation.fixed_looks(config, source)
+  looks = fixed_looks(config, source)
   network = classifier.make_network(config, _CLASSES)
   shape = (batch_size, looks.frames, looks.size, looks.size, 3)
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from hdc_jax import models
-from hdc_jax.data import evaluation
+from hdc_jax.data.looks import FixedLooks
 from hdc_jax.train import classifier, cost, sharding, trainer
 
 # What a dataset has, by split, and its 'classes'.
@@ -101,7 +101,7 @@ def _looks(config: ml_collections.ConfigDict) -> int:
   """Crops of clips of a video."""
   data, test = config.data, config.test
   size = test.size or config.model.size
-  return evaluation.FixedLooks(
+  return FixedLooks(
     data.frames, data.stride, size, test.clips, test.crops
   ).estimate
 

@@ -22,7 +22,8 @@ from jax.sharding import Mesh
 
 from hdc_jax import config as config_lib
 from hdc_jax import loop, report
-from hdc_jax.data import evaluation, loader, sources
+from hdc_jax.data import loader, sources
+from hdc_jax.data.looks import fixed_looks
 from hdc_jax.evaluate import features, protocol, saliency, setup
 from hdc_jax.predictions import PREDICTIONS
 from hdc_jax.rows import format_rows
@@ -155,7 +156,7 @@ def _run_trial(
     config,
     networks.mesh,
     label=trial.label,
-    looks=evaluation.fixed_looks(config, source),
+    looks=fixed_looks(config, source),
     title=f"test of {trial.name}",
   )
   predictions = trial.predictions(outputs, outputs.values["scores"])

@@ -20,7 +20,8 @@ from etils import epath
 
 from hdc_jax import config as config_lib
 from hdc_jax import models, report
-from hdc_jax.data import evaluation, loader
+from hdc_jax.data import loader
+from hdc_jax.data.looks import RandomLooks
 from hdc_jax.evaluate import features, probe, protocol, setup
 from hdc_jax.predictions import PREDICTIONS
 from hdc_jax.rows import format_rows
@@ -179,7 +180,7 @@ class _Prober:
   ) -> features.Outputs:
     """Of augmented clips of the training videos, [P, views, D]."""
     options = self._config
-    looks = evaluation.RandomLooks(
+    looks = RandomLooks(
       options.data.frames,
       options.data.stride,
       min(options.data.canvas, self._source.index.short_side),

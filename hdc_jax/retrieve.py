@@ -18,7 +18,7 @@ import ml_collections
 import numpy as np
 
 from hdc_jax import models, report
-from hdc_jax.data import evaluation
+from hdc_jax.data.divisions import chosen_labels, split_names
 from hdc_jax.evaluate import features, search, setup, sheets
 from hdc_jax.predictions import Predictions
 from hdc_jax.rows import format_rows
@@ -76,8 +76,8 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     ConfigError, DataError: If config, data or checkpoint are wrong.
   """
   made = setup.set_up(config, "retrieve")
-  labels = evaluation.chosen_labels(config, made.source)
-  divisions = evaluation.split_names(config, made.source)
+  labels = chosen_labels(config, made.source)
+  divisions = split_names(config, made.source)
   result = metrics.read_result(workdir)
   if made.stamp.items() <= result.items():
     _log.info("%s holds this result already", workdir)

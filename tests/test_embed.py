@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hdc_jax import embed
-from hdc_jax.data import evaluation, sources
+from hdc_jax.data import sources
+from hdc_jax.data.parts import parts_of
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.evaluate import features
 from hdc_jax.train import sharding
@@ -131,7 +132,7 @@ def test_with_a_label_videos_are_parted(
   want = [
     (source[int(number)].id, [part.first, part.stop], part.label)
     for number in source.index.split("test")
-    for part in evaluation.parts_of(int(number), source[int(number)], "scene")
+    for part in parts_of(int(number), source[int(number)], "scene")
   ]
   found = read(tmp_path, ["features-00000-of-00001.npz"])
   names = source.index.labels["scene"]

@@ -11,7 +11,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # What each part may import of this package, besides itself and errors.
 BELOW = {
   "errors": set(),
-  "config": set(),
+  "fields": set(),
+  "config": {"fields"},
   "command": {"config"},
   "progress": set(),
   "workers": set(),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hdc_jax import retrieve
-from hdc_jax.data import evaluation
+from hdc_jax.data.parts import Part
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.evaluate import features
 from hdc_jax.train import checkpoint, sharding, trainer
@@ -28,8 +28,7 @@ def test_hit_rates():
 def parts(labels, first_video=0):
   """Features of nothing, with a part of a video of its own per label."""
   found = [
-    evaluation.Part(first_video + i, 0, 1, int(label))
-    for i, label in enumerate(labels)
+    Part(first_video + i, 0, 1, int(label)) for i, label in enumerate(labels)
   ]
   return features.Outputs(found, [], {})
 

@@ -20,7 +20,8 @@ from jax.sharding import Mesh
 from hdc_jax import config as config_lib
 from hdc_jax.augment import geometry, views
 from hdc_jax.data import evaluation, loader, sources
-from hdc_jax.data.evaluation import Part
+from hdc_jax.data.looks import Looks
+from hdc_jax.data.parts import Part
 from hdc_jax.errors import DataError
 from hdc_jax.models import heads
 from hdc_jax.progress import Progress
@@ -148,7 +149,7 @@ def extract(
   mesh: Mesh,
   *,
   label: str,
-  looks: evaluation.Looks,
+  looks: Looks,
   average: bool = True,
   title: str = "",
 ) -> Outputs:
@@ -206,7 +207,7 @@ def extract(
 def _lockstep(
   clips: Iterator[loader.Batch],
   config: ml_collections.ConfigDict,
-  looks: evaluation.Looks,
+  looks: Looks,
 ) -> Iterator[loader.Batch]:
   """Local batches of one size: those of this process, then padding.
 

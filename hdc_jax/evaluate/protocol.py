@@ -16,7 +16,9 @@ import ml_collections
 import numpy as np
 from etils import epath
 
-from hdc_jax.data import evaluation, loader, records, sources, subsets
+from hdc_jax.data import loader, records, sources, subsets
+from hdc_jax.data.divisions import chosen_labels, split_names
+from hdc_jax.data.parts import parts_of
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.evaluate import features, statistics
 from hdc_jax.predictions import Predictions
@@ -105,7 +107,7 @@ class _Classes(grain.transforms.Map):
   def map(self, number: int) -> tuple[str, list[int]]:
     """The id, and the classes of the video's parts."""
     video = self.source[int(number)]
-    parts = evaluation.parts_of(int(number), video, self.label)
+    parts = parts_of(int(number), video, self.label)
     return video.id, sorted({part.label for part in parts})
 
 
@@ -126,10 +128,10 @@ def trials(
     ConfigError: If there is no such label, split or subset.
     DataError: If a class has no video to train on, or no name.
   """
-  divisions = evaluation.split_names(config, source)
+  divisions = split_names(config, source)
   return [
     trial
-    for label in evaluation.chosen_labels(config, source)
+    for label in chosen_labels(config, source)
     for fold, splits in divisions.items()
     for trial in _of_division(config, source, workdir, label, fold, splits)
   ]
@@ -165,7 +167,7 @@ def _of_division(
     else:
       # A test without labels fails now, and not after the training.
       first = int(source.index.split(test)[0])
-      evaluation.parts_of(first, source[first], label)
+      parts_of(first, source[first], label)
       known = known or _read(source, numbers, label, config.data, train)
       _check_classes(known, names, label, train)
       rng = np.random.default_rng((config.seed, draw))

@@ -10,7 +10,9 @@ import numpy as np
 from etils import epath
 
 from hdc_jax.augment import geometry
-from hdc_jax.data import evaluation, sampling, sources
+from hdc_jax.data import sampling, sources
+from hdc_jax.data.looks import fixed_looks
+from hdc_jax.data.parts import Part
 from hdc_jax.evaluate import features, frames
 from hdc_jax.figures import saliency
 from hdc_jax.models import heads
@@ -30,7 +32,7 @@ def draw_strips(
   kernel: np.ndarray,
   classify: Classify,
   source: sources.Source,
-  parts: Sequence[evaluation.Part],
+  parts: Sequence[Part],
   names: Sequence[str],
   config: ml_collections.ConfigDict,
 ) -> None:
@@ -52,7 +54,7 @@ def draw_strips(
   """
   if jax.process_index():
     return
-  size = evaluation.fixed_looks(config, source).size
+  size = fixed_looks(config, source).size
   chosen = np.linspace(0, len(parts) - 1, min(_VIDEOS, len(parts))).astype(int)
   view, key = features.centre_view(size), jax.random.key(0)
 
@@ -85,7 +87,7 @@ def draw_strips(
 
 def _place(
   source: sources.Source,
-  part: evaluation.Part,
+  part: Part,
   config: ml_collections.ConfigDict,
   size: int,
 ) -> tuple[np.ndarray, Any]:
@@ -101,7 +103,7 @@ def _place(
 
 def _middle_clip(
   source: sources.Source,
-  part: evaluation.Part,
+  part: Part,
   config: ml_collections.ConfigDict,
   size: int,
 ) -> Any:

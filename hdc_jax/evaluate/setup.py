@@ -7,7 +7,8 @@ import ml_collections
 from jax.sharding import Mesh
 
 from hdc_jax import config as config_lib
-from hdc_jax.data import evaluation, sources
+from hdc_jax.data import sources
+from hdc_jax.data.looks import FixedLooks, fixed_looks
 from hdc_jax.train import pretrained, sharding
 
 
@@ -26,7 +27,7 @@ class Setup:
 
   mesh: Mesh
   source: sources.Source
-  looks: evaluation.FixedLooks
+  looks: FixedLooks
   loaded: pretrained.Pretrained | None
   stamp: dict[str, Any]
 
@@ -57,7 +58,7 @@ def set_up(
     "config.test.batch_size", config.test.batch_size, mesh
   )
   source = sources.open(config.data.path, config.data.canvas)
-  looks = evaluation.fixed_looks(config, source)
+  looks = fixed_looks(config, source)
   loaded = None
   if config.checkpoint:
     loaded = pretrained.load(config.checkpoint, mesh, config)

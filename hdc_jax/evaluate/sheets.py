@@ -5,7 +5,8 @@ import ml_collections
 import numpy as np
 from etils import epath
 
-from hdc_jax.data import evaluation, sampling, sources
+from hdc_jax.data import sampling, sources
+from hdc_jax.data.parts import Part
 from hdc_jax.evaluate import features, frames
 from hdc_jax.figures import contact_sheet
 
@@ -27,7 +28,7 @@ def draw_sheet(
   """Draws evenly spread queries with their nearest neighbours."""
   names = source.index.labels[label]
 
-  def shoot(part: evaluation.Part) -> contact_sheet.Shot:
+  def shoot(part: Part) -> contact_sheet.Shot:
     video = source[part.video]
     start, stop = part.first, part.stop
     span = sampling.clip_span(config.data.frames, config.data.stride)

@@ -1,7 +1,8 @@
 """One extraction of features, for tests on one host and on several."""
 
 from hdc_jax import models
-from hdc_jax.data import evaluation, sources
+from hdc_jax.data import sources
+from hdc_jax.data.looks import fixed_looks
 from hdc_jax.evaluate import features
 from hdc_jax.train import pretrained, sharding
 from tests import small
@@ -22,7 +23,7 @@ def extract(path):
     endpoints = backbone.apply(variables, clips)
     return {"features": features.pool(endpoints["block5"], "average")}
 
-  looks = evaluation.fixed_looks(config, source)
+  looks = fixed_looks(config, source)
   return features.extract(
     features.make_encoder(compute, features.centre_view(looks.size), mesh),
     pretrained.initial(config, mesh),

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from hdc_jax import models
-from hdc_jax.data import evaluation, sources
+from hdc_jax.data import sources
+from hdc_jax.data.looks import RandomLooks, fixed_looks
+from hdc_jax.data.parts import parts_of
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.evaluate import features
 from hdc_jax.train import classifier, pretrained, sharding
@@ -72,7 +74,7 @@ def extract(source, weights, batch_size=8, devices=8, view=None, **options):
     endpoints = backbone.apply(variables, clips)
     return {"features": features.pool(endpoints["block5"], "average")}
 
-  looks = options.pop("looks", None) or evaluation.fixed_looks(config, source)
+  looks = options.pop("looks", None) or fixed_looks(config, source)
   encode = features.make_encoder(
     compute, view or features.centre_view(looks.size), mesh
   )
@@ -121,7 +123,7 @@ def test_features_are_means_over_clips(source, weights, extracted):
 
 
 def test_what_is_random_in_a_view_does_not_depend_on_the_batch(source, weights):
-  looks = evaluation.RandomLooks(8, 1, 40, clips=2, seed=0)
+  looks = RandomLooks(8, 1, 40, clips=2, seed=0)
   view = classifier.training_view(CONFIG)
   found = [
     extract(
@@ -138,7 +140,7 @@ def test_parts_and_ids_are_those_of_the_dataset(source, extracted):
   want = [
     (source[int(number)].id, part)
     for number in source.index.split("test")
-    for part in evaluation.parts_of(int(number), source[int(number)], "scene")
+    for part in parts_of(int(number), source[int(number)], "scene")
   ]
   assert list(zip(extracted.ids, extracted.parts, strict=True)) == want
 

@@ -7,6 +7,8 @@ import pytest
 from hdc_jax import prepare
 from hdc_jax.data import evaluation, sources
 from hdc_jax.data.datasets import DATASETS, Request, ucf101
+from hdc_jax.data.looks import FixedLooks
+from hdc_jax.data.parts import Part
 from hdc_jax.errors import DataError
 from tests import layouts, small
 from tests.layouts import edit, remove
@@ -77,12 +79,12 @@ def test_splits_are_evaluated_by_name(tmp_path):
   )
   source = sources.open(output)
   data = small.config(data__path=output).data
-  looks = evaluation.FixedLooks(8, 1, 32, clips=2, crops="centre")
+  looks = FixedLooks(8, 1, 32, clips=2, crops="centre")
   for split, count in {"train1": 18, "test1": 6}.items():
     items = evaluation.read_clips(
       source, source.index.split(split), data, label="class", looks=looks
     )
-    labels = [evaluation.Part(*item["rows"][0][:4]).label for item in items]
+    labels = [Part(*item["rows"][0][:4]).label for item in items]
     assert sorted(labels) == sorted([0, 1, 2] * (count // 3))
 
 
