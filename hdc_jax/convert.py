@@ -20,7 +20,7 @@ from hdc_jax import command, models
 from hdc_jax import config as config_lib
 from hdc_jax.errors import ConfigError, DataError, HdcError
 from hdc_jax.interop import published
-from hdc_jax.train import checkpoint, metrics, sharding, trainer
+from hdc_jax.train import checkpoint, metrics, pretrained, sharding, trainer
 
 Arrays = dict[str, np.ndarray]
 Metadata = dict[str, str]

@@ -49,8 +49,8 @@ BAD = {
   "unknown field": (
     (TINY, "--workdir=x", "--config.optim.lrr=1"),
     2,
-    "config.optim: 'lrr' is not one of decay, l2, lr, momentum; did you mean "
-    "'lr'?",
+    "config.optim: 'lrr' is not one of decay, l2, lr, momentum, name, "
+    "schedule, warmup; did you mean 'lr'?",
   ),
   "unknown section": (
     (TINY, "--workdir=x", "--config.optm.lr=1"),
@@ -70,7 +70,7 @@ BAD = {
   "unknown task": (
     (f"{TINY}:task=train", "--workdir=x"),
     2,
-    "config.task: 'train' is not one of pretrain, retrieve",
+    "config.task: 'train' is not one of pretrain, finetune, linear",
   ),
   "unknown method": (
     (TINY, "--workdir=x", "--config.data.path=x", "--config.method.name=hcd"),

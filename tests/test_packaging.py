@@ -36,7 +36,12 @@ def test_wheel_in_a_new_environment(tmp_path):
   (site / "lent.pth").write_text(sysconfig.get_path("purelib"))
   code = (
     # tensorboardX imports torch wherever there is one.
-    "import sys; sys.modules |= {'tensorflow': None, 'torch': None};"
+    "import sys\n"
+    "class Missing:\n"
+    "  def find_spec(self, name, *_):\n"
+    "    if name in ('tensorflow', 'torch'):\n"
+    "      raise ModuleNotFoundError(name)\n"
+    "sys.meta_path.insert(0, Missing())\n"
     "import hdc_jax, hdc_jax.main, hdc_jax.prepare, hdc_jax.convert;"
     "import importlib.metadata;"
     "print(hdc_jax.__file__, importlib.metadata.version('hdc-jax'))"

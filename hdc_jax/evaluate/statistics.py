@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.stats
+import scipy.special
 
 
 def confidence(values: Sequence[float]) -> tuple[float, float]:
@@ -22,4 +22,4 @@ def confidence(values: Sequence[float]) -> tuple[float, float]:
   if count == 1:
     return mean, math.nan
   error = np.std(values, ddof=1) / math.sqrt(count)
-  return mean, float(scipy.stats.t.ppf(0.975, count - 1) * error)
+  return mean, float(scipy.special.stdtrit(count - 1, 0.975) * error)

@@ -142,17 +142,32 @@ class Checkpoints:
       partial_restore=True,
     )
     try:
+      _check_tree(wanted, ocp.PyTreeCheckpointHandler().metadata(path).tree)
       with ocp.PyTreeCheckpointer() as checkpointer:
         restored = checkpointer.restore(path, args=arguments)
     except (ValueError, KeyError, OSError, TypeError) as error:
       raise DataError(f"{path} cannot be restored: {error}") from error
-    for name, leaf in jax.tree_util.tree_leaves_with_path(restored):
-      if isinstance(leaf, jax.ShapeDtypeStruct):  # it was not there
-        raise DataError(
-          f"{path} has no {jax.tree_util.keystr(name)}: it is of another "
-          "network"
-        )
     return {name: tree.get(BACKBONE, {}) for name, tree in restored.items()}
+
+
+def _check_tree(wanted: Any, found: Any) -> None:
+  """Raises ValueError, naming an array that is not there, or not as wanted.
+
+  Args:
+    wanted: Shapes, in nested dictionaries.
+    found: What a checkpoint holds, likewise; may hold more.
+  """
+  for path, leaf in jax.tree_util.tree_leaves_with_path(wanted):
+    name, there = ".".join(key.key for key in path), found
+    for key in path:
+      there = there.get(key.key, {})
+    if not hasattr(there, "shape"):
+      raise ValueError(f"it has no {name}: it is of another network")
+    if tuple(there.shape) != leaf.shape:
+      raise ValueError(
+        f"its {name} is {list(there.shape)} instead of {list(leaf.shape)}: it "
+        "is of another network"
+      )
 
 
 def find(reference: epath.PathLike) -> tuple[epath.Path, int]:
