@@ -1,0 +1,198 @@
+"""The description of a run, from the flags that all launchers share."""
+
+import argparse
+import base64
+import dataclasses
+import os
+import re
+import sys
+from collections.abc import Sequence
+
+from hdc_jax.errors import ConfigError
+from launch.slices import GENERATIONS, Slice
+
+CAPACITIES = ("on-demand", "spot", "reserved")
+
+_NAME = r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?"
+_ZONE = r"[a-z]+-[a-z]+\d+-[a-z]"
+_CODE = r"https://[\w./~-]+@[0-9a-f]{40}|gs://[\w./-]+\.tar\.gz"
+_VARIABLE = r"[A-Za-z_]\w*"
+# Manifests, commands and logs show the environment to everyone.
+_SECRET = r"(?i).*(TOKEN|SECRET|PASSWORD|CREDENTIAL|API_?KEY)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """What to run, and where.
+
+  Attributes:
+    name: What the slice, job or task is called.
+    slice: What it runs on.
+    zone: Where that is.
+    capacity: How it is paid for, one of `CAPACITIES`.
+    code: A commit of a git repository, or an archive in a bucket.
+    args: Arguments of `python -m hdc_jax.main`.
+    env: Names and values of environment variables.
+    retries: How often it is tried again.
+  """
+
+  name: str
+  slice: Slice
+  zone: str
+  capacity: str
+  code: str
+  args: tuple[str, ...]
+  env: tuple[tuple[str, str], ...] = ()
+  retries: int = 100
+
+  def __post_init__(self) -> None:
+    _check("--name", self.name, _NAME, "lower-case, at most 40, as in k400-hdc")
+    _check("--zone", self.zone, _ZONE, "a zone, as in us-west4-a")
+    if not re.fullmatch(_CODE, self.code):
+      # Not shown: there may be a password in it.
+      raise ConfigError(
+        "--code: write https://….git@COMMIT with the commit in full, or "
+        "gs://….tar.gz; no user names or passwords"
+      )
+    if self.capacity not in CAPACITIES:
+      raise ConfigError(
+        f"--capacity={self.capacity}: choose from {', '.join(CAPACITIES)}"
+      )
+    if self.retries < 0:
+      raise ConfigError(f"--retries={self.retries}: 0 or more")
+    for name, _ in self.env:
+      _check("--env", name, _VARIABLE, "write it as NAME=VALUE")
+      if re.match(_SECRET, name):
+        raise ConfigError(
+          f"--env={name}=…: the environment can be read in logs; give the "
+          "service account of the hosts the rights instead"
+        )
+    _check_args(self.args, self.slice)
+
+  @property
+  def words(self) -> tuple[str, ...]:
+    """The whole command."""
+    env = (f"{name}={value}" for name, value in self.env)
+    return ("env", *env, "python", "-m", "hdc_jax.main", *self.args)
+
+  @property
+  def encoded_words(self) -> str:
+    """The whole command for `host.sh`."""
+    words = b"".join(os.fsencode(word) + b"\0" for word in self.words)
+    return base64.b64encode(words).decode()
+
+
+def _check(flag: str, value: str, pattern: str, hint: str) -> None:
+  if not re.fullmatch(pattern, value):
+    raise ConfigError(f"{flag}={value}: {hint}")
+
+
+def _last(args: Sequence[str], flag: str) -> str:
+  """What the last of `--flag=VALUE` or `--flag VALUE` sets it to, or ''."""
+  value = ""
+  for arg, after in zip(args, (*args[1:], ""), strict=True):
+    if arg == flag:
+      value = after
+    elif arg.startswith(f"{flag}="):
+      value = arg.removeprefix(f"{flag}=")
+  return value
+
+
+def _check_args(args: Sequence[str], where: Slice) -> None:
+  if any("\0" in arg for arg in args):
+    raise ConfigError("no argument can have a NUL character in it")
+  if not _last(args, "--config"):
+    raise ConfigError("name a config after --, as in -- --config=FILE")
+  if not _last(args, "--workdir").startswith("gs://"):
+    raise ConfigError(
+      "--workdir must be on gs://, for the run to go on where another slice "
+      "has stopped"
+    )
+  batch = _last(args, "--config.data.batch_size")
+  if batch and (not batch.isdecimal() or int(batch) % where.chips):
+    raise ConfigError(
+      f"--config.data.batch_size={batch}: {where.topology} has {where.chips} "
+      "chips; give each the same number of videos"
+    )
+
+
+def make_parser(
+  prog: str, description: str | None, examples: str
+) -> argparse.ArgumentParser:
+  """The parser of a launcher, with the flags that describe a run."""
+  parser = argparse.ArgumentParser(
+    prog=prog,
+    usage=f"{prog} [flags] -- [arguments of python -m hdc_jax.main]",
+    description=description,
+    epilog=examples,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+    allow_abbrev=False,
+  )
+  add = parser.add_argument
+  add("--name", required=True, help="what to call it: k400-hdc")
+  add(
+    "--slice",
+    required=True,
+    metavar="GENERATION:TOPOLOGY",
+    help=f"v5e:16x16, v4:4x4x4 …; of {', '.join(GENERATIONS)}",
+  )
+  add("--zone", required=True, help="us-west4-a")
+  add(
+    "--capacity",
+    default="on-demand",
+    metavar="KIND",
+    help=f"{', '.join(CAPACITIES)}; by default %(default)s",
+  )
+  add(
+    "--code",
+    required=True,
+    help="what to install: https://….git@COMMIT, or gs://….tar.gz made by "
+    "git archive",
+  )
+  add(
+    "--env",
+    action="append",
+    default=[],
+    metavar="NAME=VALUE",
+    help="environment of the run; no secrets",
+  )
+  add(
+    "--retries",
+    type=int,
+    default=Run.retries,
+    metavar="N",
+    help="how often to go on after a preemption; by default %(default)s",
+  )
+  return parser
+
+
+def parse(
+  parser: argparse.ArgumentParser, argv: Sequence[str] | None
+) -> tuple[Run, argparse.Namespace]:
+  """The run that a command line describes.
+
+  Args:
+    parser: From `make_parser`.
+    argv: Flags, `--`, and the arguments of the run; by default those of the
+      process.
+
+  Returns:
+    The run, and all flags.
+
+  Raises:
+    ConfigError: If a flag is wrong.
+  """
+  argv = sys.argv[1:] if argv is None else list(argv)
+  cut = argv.index("--") if "--" in argv else len(argv)
+  flags = parser.parse_args(argv[:cut])
+  run = Run(
+    name=flags.name,
+    slice=Slice.parse(flags.slice),
+    zone=flags.zone,
+    capacity=flags.capacity,
+    code=flags.code,
+    args=tuple(argv[cut + 1 :]),
+    env=tuple((n, v) for n, _, v in (e.partition("=") for e in flags.env)),
+    retries=flags.retries,
+  )
+  return run, flags

@@ -1,0 +1,199 @@
+"""Runs on the hosts of a TPU slice of a GKE cluster, as a JobSet.
+
+Prints the manifest. --apply hands it to kubectl, whose current context says
+which cluster. The cluster needs the JobSet controller, and nodes of the slice.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from hdc_jax.errors import ConfigError
+from launch import description, outcomes
+from launch.description import Run
+from launch.gcloud import HOST
+from launch.shell import require
+
+_EXAMPLES = r"""example:
+  python -m launch.gke --name=k400-hdc --slice=v5e:16x16 --capacity=spot \
+    --zone=us-west4-a \
+    --code=https://github.com/me/hdc-jax.git@0123…full…commit --apply -- \
+    --config=configs/r3d18.py --config.data.path=gs://my-bucket/k400 \
+    --workdir=gs://my-bucket/runs/k400-hdc
+
+  kubectl logs --follow job/k400-hdc-slice-0
+  kubectl delete jobset,configmap k400-hdc
+"""
+
+_CONTAINER = "run"
+# What marks the nodes of a capacity, besides the name of a reservation.
+_CAPACITY = {"spot": {"cloud.google.com/gke-spot": "true"}}
+
+
+def manifest(run: Run, image: str, reservation: str) -> list[dict[str, Any]]:
+  """The Kubernetes objects of a run.
+
+  Args:
+    run: The run.
+    image: Where its hosts start from: Python, pip and git; gcloud as well if
+      the code is in a bucket.
+    reservation: Name of the reservation, if that is the capacity.
+
+  Returns:
+    The host script, and the JobSet.
+
+  Raises:
+    ConfigError: If capacity and reservation do not fit.
+  """
+  if bool(reservation) != (run.capacity == "reserved"):
+    raise ConfigError(
+      f"--reservation={reservation}: --capacity=reserved needs one, and no "
+      "other capacity does"
+    )
+  script = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": run.name},
+    "data": {HOST.name: HOST.read_text()},
+  }
+  jobset = {
+    "apiVersion": "jobset.x-k8s.io/v1alpha2",
+    "kind": "JobSet",
+    "metadata": {
+      "name": run.name,
+      # All hosts in one slice, where there are several of that shape.
+      "annotations": {
+        "alpha.jobset.sigs.k8s.io/exclusive-topology": (
+          "cloud.google.com/gke-nodepool"
+        )
+      },
+    },
+    "spec": {
+      # By default a failed job restarts the set, on all hosts.
+      "failurePolicy": {
+        "maxRestarts": run.retries,
+        "rules": [
+          {
+            "name": "final",
+            "action": "FailJobSet",
+            "onJobFailureReasons": ["PodFailurePolicy"],
+          }
+        ],
+      },
+      "replicatedJobs": [
+        {
+          "name": "slice",
+          "replicas": 1,
+          "template": {"spec": _job(run, image, reservation)},
+        }
+      ],
+    },
+  }
+  return [script, jobset]
+
+
+def _job(run: Run, image: str, reservation: str) -> dict[str, Any]:
+  """A pod for each host, all or none."""
+  final = {
+    "containerName": _CONTAINER,
+    "operator": "In",
+    "values": list(outcomes.FINAL),
+  }
+  return {
+    "completionMode": "Indexed",
+    "parallelism": run.slice.hosts,
+    "completions": run.slice.hosts,
+    "backoffLimit": 0,
+    "podFailurePolicy": {
+      "rules": [{"action": "FailJob", "onExitCodes": final}]
+    },
+    "template": {"spec": _pod(run, image, reservation)},
+  }
+
+
+def _pod(run: Run, image: str, reservation: str) -> dict[str, Any]:
+  selector = {
+    **run.slice.gke_selectors,
+    **_CAPACITY.get(run.capacity, {}),
+    "topology.kubernetes.io/zone": run.zone,
+  }
+  if reservation:
+    selector["cloud.google.com/reservation-name"] = reservation
+  env = {"HDC_CODE": run.code, "HDC_WORDS": run.encoded_words}
+  return {
+    "restartPolicy": "Never",
+    # Time to save the state.
+    "terminationGracePeriodSeconds": 300,
+    "nodeSelector": selector,
+    "containers": [
+      {
+        "name": _CONTAINER,
+        "image": image,
+        "command": ["bash", f"/launch/{HOST.name}", "setup", "run"],
+        "env": [{"name": n, "value": v} for n, v in env.items()],
+        "resources": {"limits": {"google.com/tpu": run.slice.chips_per_host}},
+        "volumeMounts": [{"name": "launch", "mountPath": "/launch"}],
+      }
+    ],
+    "volumes": [{"name": "launch", "configMap": {"name": run.name}}],
+  }
+
+
+class _Dumper(yaml.SafeDumper):
+  """Writes a text of several lines as such."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+  style = "|" if "\n" in text else None
+  return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def render(documents: Sequence[dict[str, Any]]) -> str:
+  """Documents as YAML."""
+  return yaml.dump_all(
+    documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000
+  )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Prints or applies what the command line describes.
+
+  Args:
+    argv: Arguments, by default those of the process.
+
+  Returns:
+    The exit code, that of kubectl if it is used.
+  """
+  parser = description.make_parser("python -m launch.gke", __doc__, _EXAMPLES)
+  add = parser.add_argument
+  add(
+    "--image",
+    default="python:3.12",
+    help="with Python, pip and git, and gcloud for gs:// code; by default "
+    "%(default)s",
+  )
+  add("--reservation", default="", metavar="NAME", help="for reserved capacity")
+  add("--apply", action="store_true", help="hand it to kubectl")
+  try:
+    run, flags = description.parse(parser, argv)
+    text = render(manifest(run, flags.image, flags.reservation))
+    if flags.apply:
+      require("kubectl")
+  except ConfigError as error:
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
+  if not flags.apply:
+    print(text, end="")
+    return 0
+  kubectl = ("kubectl", "apply", "--filename=-")
+  return subprocess.run(kubectl, input=text, text=True, check=False).returncode
+
+
+if __name__ == "__main__":
+  sys.exit(main())

@@ -1,0 +1,83 @@
+"""Prints the SkyPilot task of a run.
+
+SkyPilot finds the slice, runs the task on all hosts, and as a managed job
+recovers it. It copies `launch/host.sh` from the directory that it is called in.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from hdc_jax.errors import ConfigError
+from launch import description, outcomes
+from launch.description import Run
+from launch.gke import render
+
+_EXAMPLES = r"""example:
+  python -m launch.skypilot --name=k400-hdc --slice=v5e:16x16 --capacity=spot \
+    --zone=us-west4-a \
+    --code=https://github.com/me/hdc-jax.git@0123…full…commit -- \
+    --config=configs/r3d18.py --config.data.path=gs://my-bucket/k400 \
+    --workdir=gs://my-bucket/runs/k400-hdc > k400-hdc.yaml
+
+  sky jobs launch k400-hdc.yaml
+
+SkyPilot has no limit for recoveries, so --retries has no effect.
+"""
+
+_CAPACITY = {"on-demand": False, "spot": True}
+
+
+def task(run: Run) -> dict[str, Any]:
+  """The task of a run.
+
+  Raises:
+    ConfigError: If the capacity is not for a task to choose.
+  """
+  if run.capacity not in _CAPACITY:
+    raise ConfigError(
+      f"--capacity={run.capacity}: SkyPilot takes reservations from its own "
+      f"configuration; choose from {', '.join(_CAPACITY)}"
+    )
+  region = run.zone.rpartition("-")[0]
+  return {
+    "name": run.name,
+    "resources": {
+      "infra": f"gcp/{region}/{run.zone}",
+      "accelerators": f"tpu-{run.slice.accelerator_type}:1",
+      "accelerator_args": {
+        "runtime_version": run.slice.generation.runtime_version
+      },
+      "use_spot": _CAPACITY[run.capacity],
+      "job_recovery": {"recover_on_exit_codes": list(outcomes.AGAIN)},
+    },
+    "envs": {"HDC_CODE": run.code, "HDC_WORDS": run.encoded_words},
+    "file_mounts": {"~/host.sh": "launch/host.sh"},
+    "setup": "bash ~/host.sh setup",
+    "run": "bash ~/host.sh run",
+  }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Prints what the command line describes.
+
+  Args:
+    argv: Arguments, by default those of the process.
+
+  Returns:
+    The exit code.
+  """
+  parser = description.make_parser(
+    "python -m launch.skypilot", __doc__, _EXAMPLES
+  )
+  try:
+    run, _ = description.parse(parser, argv)
+    print(render([task(run)]), end="")
+  except ConfigError as error:
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())

@@ -1,0 +1,253 @@
+"""Runs on the hosts of a TPU slice, as a queued resource of Cloud TPU.
+
+Queues for the slice, installs the code on every host, runs the command there
+and prints what it prints. When the slice is lost, it queues for another one,
+and the run goes on from its --workdir. At the end, or on Ctrl-C, the slice is
+deleted. Keep it running: in tmux, on a machine that stays up.
+"""
+
+import enum
+import logging
+import re
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from hdc_jax.errors import ConfigError
+from launch import description, outcomes
+from launch.gcloud import ENDED, Commands
+from launch.shell import Processes, Rehearsal, Shell, require, show
+
+_EXAMPLES = r"""example:
+  python -m launch.tpu_vm --name=k400-hdc --slice=v5e:16x16 --capacity=spot \
+    --zone=us-west4-a --project=my-project \
+    --code=https://github.com/me/hdc-jax.git@0123…full…commit -- \
+    --config=configs/r3d18.py --config.data.path=gs://my-bucket/k400 \
+    --workdir=gs://my-bucket/runs/k400-hdc
+
+  With --dry_run it prints the commands instead, for a run without trouble.
+
+The exit code is that of the run, see hdc_jax/errors.py; 130 after Ctrl-C. 5
+and a lost slice are tried again; 1, 2, 3 and 4 are not.
+"""
+
+_WAITING = ("CREATING", "ACCEPTED", "WAITING_FOR_RESOURCES", "PROVISIONING")
+_READY = "ACTIVE"
+_FAILED = "FAILED"
+# Of our own: no such resource, and no answer.
+_GONE = "NOT_FOUND"
+_UNKNOWN = "UNKNOWN"
+
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_log = logging.getLogger("launch")
+
+
+class Step(enum.Enum):
+  """What is to be done next."""
+
+  CREATE = enum.auto()
+  WAIT = enum.auto()
+  SETUP = enum.auto()
+  RUN = enum.auto()
+  DELETE = enum.auto()
+  DONE = enum.auto()
+
+
+class Launcher:
+  """Takes a run from nothing to its end, over as many slices as it needs."""
+
+  def __init__(
+    self, commands: Commands, shell: Shell, poll_seconds: float
+  ) -> None:
+    """Creates it.
+
+    Args:
+      commands: What is done to the slice.
+      shell: Where the commands are run.
+      poll_seconds: How long to wait before asking again for a state.
+    """
+    self._commands = commands
+    self._retries = commands.run.retries
+    self._shell = shell
+    self._poll_seconds = poll_seconds
+    self._code = 0
+    self._again = False
+    # Whether code and command have ever been started.
+    self._has_run = False
+    self._steps = {
+      Step.CREATE: self._create,
+      Step.WAIT: self._wait,
+      Step.SETUP: self._setup,
+      Step.RUN: self._run,
+      Step.DELETE: self._delete,
+    }
+
+  def launch(self) -> int:
+    """Does it all.
+
+    Returns:
+      The exit code.
+
+    Raises:
+      ConfigError: If there may be a resource of that name; it is left alone.
+    """
+    # Only what was certainly not there before may be deleted.
+    if (state := self._state()) != _GONE:
+      raise ConfigError(
+        f"--name: there may be one already, {state}; choose another, or delete "
+        f"it:\n{show(self._commands.delete())}"
+      )
+    step = Step.CREATE
+    while step is not Step.DONE:
+      try:
+        step = self._steps[step]()
+      except KeyboardInterrupt:
+        step = self._end(outcomes.INTERRUPTED, "interrupted")
+      except Exception:
+        # A slice left alone is dearer than anything that can be wrong here.
+        if step is Step.DELETE:
+          raise
+        _log.exception("the launcher failed")
+        step = self._end(1, "please report it")
+    return self._code
+
+  def _create(self) -> Step:
+    self._again = False
+    code, text = self._shell.ask(self._commands.create())
+    return self._stumble(f"cannot queue: {text}") if code else Step.WAIT
+
+  def _wait(self) -> Step:
+    seen = ""
+    while (state := self._state()) != _READY:
+      if state == _FAILED:
+        return self._stumble("Cloud TPU could not provide the slice")
+      if state not in (*_WAITING, _UNKNOWN):
+        return self._retry(f"the slice is {state}")
+      if state != seen:
+        _log.info("the slice is %s", state)
+      seen = state
+      self._shell.sleep(self._poll_seconds)
+    _log.info("the slice is there")
+    return Step.SETUP
+
+  def _setup(self) -> Step:
+    for argv in (self._commands.copy(), self._commands.setup()):
+      code, _ = self._shell.follow(argv)
+      if code and self._lost(code):
+        return self._retry("lost the slice while setting it up")
+      if code:
+        return self._stumble("cannot install the code, see above")
+    return Step.RUN
+
+  def _run(self) -> Step:
+    self._has_run = True
+    code, lines = self._shell.follow(self._commands.start())
+    said = re.findall(rf"{ENDED} (\d+)", "\n".join(lines))
+    code = code and outcomes.telling([int(word) for word in said], code)
+    if code == 0:
+      return self._end(0, "the run is done")
+    if code in outcomes.FINAL:
+      return self._end(code, "the run failed, see above")
+    if code in outcomes.AGAIN:
+      return self._retry("the run was stopped, its state saved")
+    if self._lost(code):
+      return self._retry("lost the slice")
+    return self._end(code, "the run failed, see above")
+
+  def _delete(self) -> Step:
+    with _uninterrupted():
+      for _ in range(3):
+        code, text = self._shell.ask(self._commands.delete())
+        if code == 0 or _GONE in text:
+          return Step.CREATE if self._again else Step.DONE
+        self._shell.sleep(self._poll_seconds)
+    _log.error(
+      "NOT DELETED, and it may cost money: %s\n%s",
+      text,
+      show(self._commands.delete()),
+    )
+    self._code = self._code or 1
+    return Step.DONE
+
+  def _state(self) -> str:
+    code, text = self._shell.ask(self._commands.describe())
+    if code and _GONE in text:
+      return _GONE
+    if code:
+      _log.warning("%s", text)
+      return _UNKNOWN
+    return text
+
+  def _lost(self, code: int) -> bool:
+    return code == outcomes.UNREACHABLE or self._state() != _READY
+
+  def _retry(self, why: str) -> Step:
+    """On to another slice, if there may be one."""
+    if not self._retries:
+      return self._end(outcomes.AGAIN[0], f"{why}, once too often")
+    _log.info("%s; on to another one, %d more", why, self._retries)
+    self._retries -= 1
+    self._again = True
+    return Step.DELETE
+
+  def _stumble(self, why: str) -> Step:
+    """After what went well before it is bad luck, otherwise an error."""
+    return self._retry(why) if self._has_run else self._end(1, why)
+
+  def _end(self, code: int, why: str) -> Step:
+    _log.info("%s", why)
+    self._code = code
+    self._again = False
+    return Step.DELETE
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+  """Ctrl-C is ignored, by the commands that are run as well."""
+  before = [signal.signal(kind, signal.SIG_IGN) for kind in _STOPS]
+  try:
+    yield
+  finally:
+    for kind, handler in zip(_STOPS, before, strict=True):
+      signal.signal(kind, handler)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Runs what the command line describes.
+
+  Args:
+    argv: Arguments, by default those of the process.
+
+  Returns:
+    The exit code.
+  """
+  parser = description.make_parser(
+    "python -m launch.tpu_vm", __doc__, _EXAMPLES
+  )
+  add = parser.add_argument
+  add("--project", required=True, help="Google Cloud project")
+  add("--poll_seconds", type=float, default=30.0, help="between two questions")
+  add("--dry_run", action="store_true", help="print the commands, and stop")
+  try:
+    run, flags = description.parse(parser, argv)
+    commands = Commands(run, flags.project)
+    if flags.dry_run:
+      # Nothing is there at first, the slice is at once, all can be deleted.
+      shell = Rehearsal([(1, _GONE), (0, ""), (0, _READY), (0, "")])
+      return Launcher(commands, shell, flags.poll_seconds).launch()
+    require("gcloud")
+    logging.basicConfig(format="launch: %(message)s", level=logging.INFO)
+    for kind in _STOPS:
+      signal.signal(kind, signal.default_int_handler)
+    return Launcher(commands, Processes(), flags.poll_seconds).launch()
+  except ConfigError as error:
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
+  except KeyboardInterrupt:
+    return outcomes.INTERRUPTED
+
+
+if __name__ == "__main__":
+  sys.exit(main())

@@ -1,0 +1,256 @@
+"""A run on a slice, from nothing to its end, with all that can come between."""
+
+import json
+import os
+import pathlib
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from hdc_jax.errors import ConfigError
+from launch import tpu_vm
+from launch.gcloud import ENDED, Commands
+from launch.shell import Processes
+from tests.launch import example
+
+ABSENT = {"code": 1, "err": "ERROR: (gcloud) NOT_FOUND: no such resource"}
+SETUP, RUN = "host.sh setup", "host.sh run"
+UP = ["create", "scp", SETUP, RUN]
+FAKE = pathlib.Path(__file__).with_name("fake_gcloud.py")
+
+
+def states(*names):
+  return [ABSENT, *({"out": name} for name in names)]
+
+
+def codes(*values):
+  return [{"code": value} for value in values]
+
+
+@pytest.fixture
+def gcloud(tmp_path, monkeypatch):
+  """Puts the fake one first on PATH; returns how to script it."""
+  tool = tmp_path / "gcloud"
+  tool.write_text(f"#!{sys.executable} -IS\n{FAKE.read_text()}")
+  tool.chmod(0o755)
+  monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+  monkeypatch.setenv("FAKE_GCLOUD", str(tmp_path))
+
+  def script(**answers):
+    answers = {"describe": states("ACTIVE")} | answers
+    (tmp_path / "answers.json").write_text(json.dumps(answers))
+
+  script()
+  return script
+
+
+def calls():
+  """The kinds of commands so far, in order."""
+  path = pathlib.Path(os.environ["FAKE_GCLOUD"], "calls.jsonl")
+  lines = path.read_text().splitlines() if path.exists() else []
+  return [json.loads(line)["kind"] for line in lines]
+
+
+def changes():
+  """Those that change something."""
+  return [kind for kind in calls() if kind != "describe"]
+
+
+def launch(**changes):
+  commands = Commands(example.run(**changes), "project")
+  return tpu_vm.Launcher(commands, Processes(), 0).launch()
+
+
+def test_waits_runs_and_deletes(gcloud):
+  gcloud(describe=states("WAITING_FOR_RESOURCES", "PROVISIONING", "ACTIVE"))
+  assert launch() == 0
+  assert changes() == [*UP, "delete"]
+  assert calls().count("describe") == 4
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 4, 134])
+def test_failures_end_with_their_code(gcloud, code):
+  gcloud(**{RUN: codes(code)})
+  assert launch() == code
+  assert changes() == [*UP, "delete"]
+
+
+def test_a_preempted_run_goes_on_from_a_new_slice(gcloud):
+  gcloud(**{RUN: codes(5, 5, 0)})
+  assert launch() == 0
+  assert changes() == [*UP, "delete"] * 3
+
+
+@pytest.mark.parametrize("code", [1, 134])
+def test_a_lost_slice_is_replaced(gcloud, code):
+  gcloud(
+    describe=states("ACTIVE", "SUSPENDED", "ACTIVE"), **{RUN: codes(code, 0)}
+  )
+  assert launch() == 0
+  assert changes() == [*UP, "delete"] * 2
+
+
+def test_unreachable_hosts_are_lost_whatever_the_state(gcloud):
+  gcloud(**{RUN: codes(255, 0)})
+  assert launch() == 0
+  assert changes() == [*UP, "delete"] * 2
+
+
+@pytest.mark.parametrize("state", ["SUSPENDING", "SUSPENDED", "DELETING"])
+def test_lost_before_it_was_there(gcloud, state):
+  gcloud(describe=states("PROVISIONING", state, "ACTIVE"))
+  assert launch() == 0
+  assert changes() == ["create", "delete", *UP, "delete"]
+
+
+def test_failed_at_first_is_an_error(gcloud):
+  gcloud(describe=states("PROVISIONING", "FAILED"))
+  assert launch() == 1
+  assert changes() == ["create", "delete"]
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_failed_later_is_bad_luck_a_few_times(gcloud, retries):
+  gcloud(describe=states("ACTIVE", "FAILED"), **{RUN: codes(5)})
+  assert launch(retries=retries) == 5
+  assert changes() == [*UP, "delete", *["create", "delete"] * retries]
+
+
+def test_setup_that_fails_is_an_error_at_first(gcloud):
+  gcloud(**{SETUP: codes(2)})
+  assert launch() == 1
+  assert changes() == ["create", "scp", SETUP, "delete"]
+
+
+def test_setup_that_fails_later_is_bad_luck(gcloud):
+  gcloud(**{SETUP: codes(0, 1, 0), RUN: codes(5, 0)})
+  assert launch() == 0
+  assert changes().count(SETUP) == 3
+
+
+@pytest.mark.parametrize(
+  ("hosts", "code"),
+  [((134, 3, 134), 3), ((1, 5, 134), 5), ((5, 4, 5), 4), ((134, 1), 134)],
+)
+def test_the_host_that_knows_decides(gcloud, hosts, code):
+  """What gcloud ends with is the code of the first."""
+  # Their lines can run into each other.
+  said = "loss 0.1 ".join(f"{ENDED} {code}\n" for code in hosts)
+  gcloud(**{RUN: [{"code": hosts[0], "out": said}]})
+  assert launch(retries=0) == code
+
+
+def test_a_blip_is_not_a_loss(gcloud):
+  blip = {"code": 1, "err": "connection reset"}
+  gcloud(describe=[ABSENT, blip, blip, {"out": "ACTIVE", "err": "WARNING"}])
+  assert launch() == 0
+  assert changes() == [*UP, "delete"]
+
+
+@pytest.mark.parametrize(
+  ("answer", "state"),
+  [({"out": "ACTIVE"}, "ACTIVE"), ({"code": 1, "err": "no net"}, "UNKNOWN")],
+)
+def test_what_was_there_before_is_left_alone(gcloud, answer, state):
+  gcloud(describe=[answer])
+  with pytest.raises(ConfigError, match=f"there may be one already, {state}"):
+    launch()
+  assert changes() == []
+
+
+def test_deletion_is_tried_again(gcloud):
+  gcloud(delete=codes(1, 1, 0))
+  assert launch() == 0
+  assert changes() == [*UP, *["delete"] * 3]
+
+
+def test_what_cannot_be_deleted_is_not_forgotten(gcloud, caplog):
+  gcloud(delete=codes(1))
+  assert launch() == 1
+  assert "NOT DELETED" in caplog.text
+  assert "queued-resources delete k400-hdc" in caplog.text
+
+
+def wait_for(kind):
+  deadline = time.monotonic() + 30
+  while kind not in calls() and time.monotonic() < deadline:
+    time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+  ("kind", "when"),
+  [
+    (signal.SIGINT, "create"),
+    (signal.SIGINT, RUN),
+    (signal.SIGTERM, RUN),
+    (signal.SIGHUP, RUN),
+  ],
+)
+def test_ctrl_c_deletes(gcloud, kind, when):
+  """Once, even if it is pressed again; gcloud gets it as well."""
+  gcloud(**{when: [{"seconds": 60}], "delete": [{"seconds": 0.2}]})
+  process = subprocess.Popen(
+    [
+      *(sys.executable, "-m", "launch.tpu_vm"),
+      *example.argv("--project=p", "--poll_seconds=0.01"),
+    ],
+    cwd=example.ROOT,
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE,
+    text=True,
+    start_new_session=True,
+  )
+  try:
+    wait_for(when)
+    process.send_signal(kind)
+    wait_for("delete")
+    os.killpg(process.pid, kind)
+    _, stderr = process.communicate(timeout=30)
+  finally:
+    process.kill()
+  assert process.returncode == 130, stderr
+  assert changes() == [*UP[: UP.index(when) + 1], "delete"]
+
+
+def test_a_bug_of_the_launcher_deletes(gcloud, monkeypatch, caplog):
+  monkeypatch.setattr(Processes, "follow", lambda *_: 1 / 0)
+  assert launch() == 1
+  assert changes() == ["create", "delete"]
+  assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize("capacity", ["on-demand", "spot", "reserved"])
+def test_dry_run(capacity, capsys, monkeypatch):
+  monkeypatch.chdir(example.ROOT)
+  monkeypatch.setenv("PATH", "/nowhere")
+  argv = example.argv("--project=p", "--dry_run", capacity=capacity)
+  assert tpu_vm.main(argv) == 0
+  golden = example.GOLDEN / f"tpu_vm-{capacity}.txt"
+  assert capsys.readouterr().out == golden.read_text()
+
+
+def test_a_dry_run_prints_what_a_run_does(gcloud, capsys, monkeypatch):
+  monkeypatch.chdir(example.ROOT)
+  assert tpu_vm.main(example.argv("--project=project", "--dry_run")) == 0
+  printed = capsys.readouterr().out
+  # Pasted into a shell, it is the same calls.
+  subprocess.run(["sh", "-c", printed], check=True, capture_output=True)
+  path = pathlib.Path(os.environ["FAKE_GCLOUD"], "calls.jsonl")
+  pasted = path.read_text()
+  path.unlink()
+  assert launch() == 0
+  assert path.read_text() == pasted
+
+
+def test_the_readme_shows_a_real_dry_run(capsys, monkeypatch):
+  monkeypatch.chdir(example.ROOT)
+  readme = (example.ROOT / "launch" / "README.md").read_text()
+  _, _, rest = readme.partition("$ python -m launch.tpu_vm")
+  command, _, rest = rest.partition("gcloud")
+  shown = "gcloud" + rest.partition("```")[0]
+  assert tpu_vm.main(shlex.split(command.replace("\\\n", ""))) == 0
+  assert capsys.readouterr().out == shown
