@@ -56,28 +56,17 @@ def measure_test(
   looks = fixed_looks(config, source)
   network = classifier.make_network(config, _CLASSES)
   shape = (batch_size, looks.frames, looks.size, looks.size, 3)
-
-  def compute(variables: Any, clips: jax.Array) -> dict[str, jax.Array]:
-    logits = network.apply(variables, clips[:, None])
-    return {"scores": jax.nn.softmax(logits)}
-
-  spread, everywhere = sharding.batched(mesh), sharding.replicated(mesh)
-  variables = jax.jit(
-    lambda: network.init(jax.random.key(0), np.zeros((1, 1, *shape[1:]))),
-    out_shardings=everywhere,
-    compiler_options=sharding.compiler_options(mesh, once=True),
-  )()
+  compute = classifier.make_scores(network)
+  variables = sharding.run_once(
+    lambda: network.init(jax.random.key(0), np.zeros((1, 1, *shape[1:]))), mesh
+  )
   encode = features.make_encoder(
     compute, features.centre_view(looks.size), mesh
   )
-  forward = jax.jit(
-    compute,
-    in_shardings=(everywhere, spread),
-    out_shardings=everywhere,
-    compiler_options=sharding.compiler_options(mesh),
-  )
+  forward = sharding.jit(compute, mesh)
   ready = jax.device_put(
-    np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32), spread
+    np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32),
+    sharding.batched(mesh),
   )
   clips = sum(
     len(video["rows"])

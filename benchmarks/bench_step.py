@@ -21,7 +21,6 @@ from benchmarks import measure
 from hdc_jax import command
 from hdc_jax.errors import HdcError
 from hdc_jax.train import cost, sharding, trainer
-from hdc_jax.train import step as step_lib
 
 _EXAMPLES = """\
 examples:
@@ -104,7 +103,7 @@ def measure_step(
   if peers:
     from benchmarks import torch_peer
 
-    update = step_lib.jit_step(made.update, mesh)
+    update = sharding.jit(made.update, mesh, donate=True)
     runs["on ready views"] = compile_step(made, update, {"views": views}).run
     for peer in peers:
       compiled = peer == "torch compiled"

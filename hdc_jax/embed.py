@@ -18,7 +18,7 @@ import numpy as np
 from etils import epath
 
 from hdc_jax import config as config_lib
-from hdc_jax import models
+from hdc_jax import files
 from hdc_jax.evaluate import features, setup
 from hdc_jax.train import metrics
 
@@ -51,14 +51,11 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   numbers = np.arange(len(source))
   if config.data.split:
     numbers = source.index.split(config.data.split)
-  backbone = models.make_backbone(config.model)
-
-  def compute(variables: Any, clips: jax.Array) -> dict[str, jax.Array]:
-    endpoints = backbone.apply(variables, clips)
-    return {"features": features.pooled_endpoint(endpoints, config.features)}
-
+  describe = features.make_describe(config)
   encode = features.make_encoder(
-    compute, features.centre_view(made.looks.size), made.mesh
+    lambda *arguments: {"features": describe(*arguments)},
+    features.centre_view(made.looks.size),
+    made.mesh,
   )
   result = metrics.read_result(workdir)
   rows = result["rows"] if made.stamp.items() <= result.items() else []
@@ -112,6 +109,4 @@ def _save(
     arrays["labels"] = np.array([classes[n] for n in outputs.labels])
   file = io.BytesIO()
   np.savez(file, **arrays)
-  partial = path.with_name(f"{path.name}.partial")
-  partial.write_bytes(file.getvalue())
-  partial.replace(path)
+  files.write(path, file.getvalue())

@@ -111,11 +111,7 @@ def _make_networks(
   config: ml_collections.ConfigDict, mesh: Mesh, classes: int
 ) -> _Networks:
   made = classifier.make_trainer(config, mesh, classes)
-
-  def compute(variables: Any, clips: jax.Array) -> dict[str, jax.Array]:
-    logits = made.network.apply(variables, clips[:, None])
-    return {"scores": jax.nn.softmax(logits)}
-
+  compute = classifier.make_scores(made.network)
   view = features.centre_view(config.test.size or config.model.size)
   return _Networks(mesh, made, features.make_encoder(compute, view, mesh))
 

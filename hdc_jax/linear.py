@@ -19,7 +19,7 @@ import numpy as np
 from etils import epath
 
 from hdc_jax import config as config_lib
-from hdc_jax import models, report
+from hdc_jax import report
 from hdc_jax.data import loader
 from hdc_jax.data.looks import RandomLooks
 from hdc_jax.evaluate import features, probe, protocol, setup
@@ -101,19 +101,14 @@ class _Prober:
     self._config, self._recipe = config, recipe
     self._source, self._mesh = made.source, made.mesh
     self._variables, self._looks = made.loaded.variables, made.looks
-    backbone = models.make_backbone(config.model)
-
-    def encode(variables: Any, clips: jax.Array) -> jax.Array:
-      return features.pooled_endpoint(
-        backbone.apply(variables, clips), config.features
-      )
+    describe = features.make_describe(config)
 
     def score(weights: Any, clips: jax.Array) -> dict[str, jax.Array]:
-      found = encode(weights["backbone"], clips)
+      found = describe(weights["backbone"], clips)
       return {"scores": probe.scores(weights["probes"], found)}
 
     self._encode = features.make_encoder(
-      lambda *arguments: {"features": encode(*arguments)},
+      lambda *arguments: {"features": describe(*arguments)},
       classifier.training_view(config),
       made.mesh,
       config.seed,

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from etils import epath
 
+from hdc_jax import files
 from hdc_jax.errors import DataError
 
 PREDICTIONS = "predictions.npz"
@@ -68,11 +69,7 @@ class Predictions:
       return
     file = io.BytesIO()
     np.savez_compressed(file, **dataclasses.asdict(self))
-    path = epath.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.parent / f"{path.name}.partial"
-    partial.write_bytes(file.getvalue())
-    partial.replace(path)
+    files.write(path, file.getvalue())
 
   @classmethod
   def load(cls, path: epath.PathLike) -> "Predictions":

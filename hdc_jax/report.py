@@ -20,6 +20,7 @@ import jax
 import jinja2
 from etils import epath
 
+from hdc_jax import files
 from hdc_jax import runs as runs_lib
 from hdc_jax.errors import HdcError
 from hdc_jax.figures import confusion, curves, tables
@@ -48,10 +49,7 @@ def write(
   path = epath.Path(workdir) / REPORT
   if jax.process_index() == 0:
     page = render(runs_lib.read(runs))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.parent / (REPORT + ".partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    files.write(path, page.encode())
   return path
 
 

@@ -17,7 +17,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from hdc_jax import models, report
+from hdc_jax import report
 from hdc_jax.data.divisions import chosen_labels, split_names
 from hdc_jax.evaluate import features, search, setup, sheets
 from hdc_jax.predictions import Predictions
@@ -114,15 +114,10 @@ class _Look:
     self.networks = tuple(weights)
     self._weights = dict(weights)
     self._looks = made.looks
-    backbone = models.make_backbone(config.model)
+    describe = features.make_describe(config)
 
     def compute(weights: Any, clips: jax.Array) -> dict[str, jax.Array]:
-      return {
-        name: features.pooled_endpoint(
-          backbone.apply(variables, clips), config.features
-        )
-        for name, variables in weights.items()
-      }
+      return {name: describe(found, clips) for name, found in weights.items()}
 
     view = features.centre_view(self._looks.size)
     self._encode = features.make_encoder(compute, view, made.mesh)

@@ -139,3 +139,12 @@ def pretrained_run(tmp_path_factory):
   made = trainer.make_trainer(config, sharding.make_mesh(1))
   small.save_run(workdir, made, config)
   return str(workdir)
+
+
+@pytest.fixture(scope="module")
+def one_device():
+  """Runs use one device: a mesh of eight is tested with the step."""
+  mesh = sharding.make_mesh(1)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(sharding, "make_mesh", lambda: mesh)
+    yield mesh

@@ -16,21 +16,14 @@ from hdc_jax.evaluate import features
 from hdc_jax.train import checkpoint, pretrained, sharding
 from tests import layouts, small
 
+pytestmark = pytest.mark.usefixtures("one_device")
+
 TRIALS = ["class-split1", "class-split2", "class-split3"]
 
 
 def config(**changes):
   dense = {"test__clips": 0, "test__crops": "five", "optim__lr": 0.05}
   return small.tiny(**{"task": "finetune", "seed": 3} | dense | changes)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_device():
-  """Runs use one device: a mesh of eight is tested with the step."""
-  mesh = sharding.make_mesh(1)
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(sharding, "make_mesh", lambda: mesh)
-    yield mesh
 
 
 @pytest.fixture(scope="module")

@@ -12,19 +12,12 @@ import pytest
 from hdc_jax import pretrain
 from hdc_jax.data import loader
 from hdc_jax.errors import ConfigError, DataError, NonFiniteError, Preempted
-from hdc_jax.train import checkpoint, guards, metrics, sharding, trainer
+from hdc_jax.train import checkpoint, guards, metrics, trainer
 from tests import small
 
+pytestmark = pytest.mark.usefixtures("one_device")
+
 MAKE_TRAINER = trainer.make_trainer  # which fixtures replace
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_device():
-  """Runs use one device: a mesh of eight is tested with the step."""
-  mesh = sharding.make_mesh(1)
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(sharding, "make_mesh", lambda: mesh)
-    yield mesh
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ import msgpack
 import numpy as np
 from etils import epath
 
+from hdc_jax import files
 from hdc_jax.data.codec import Encoded
 from hdc_jax.errors import ConfigError, DataError
 
@@ -209,7 +210,7 @@ class Index:
   def save(self, directory: epath.PathLike) -> None:
     """Writes index.json into a directory; it is there whole or not at all."""
     fields = {"version": VERSION, **dataclasses.asdict(self)}
-    write_json(epath.Path(directory) / INDEX, fields)
+    files.write_json(epath.Path(directory) / INDEX, fields)
 
   @classmethod
   def load(cls, directory: epath.PathLike) -> "Index":
@@ -268,13 +269,6 @@ def digest(value: Any) -> str:
   """sha256, in hexadecimal, of a value that JSON can hold."""
   text = json.dumps(value, sort_keys=True, ensure_ascii=False)
   return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def write_json(path: epath.Path, value: Any) -> None:
-  """Writes a JSON file; it is there whole or not at all."""
-  temporary = path.with_name(f".{path.name}.tmp")
-  temporary.write_text(json.dumps(value, indent=1) + "\n")
-  temporary.replace(path)
 
 
 def _check_version(version: Any, what: str) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 from array_record.python.array_record_module import ArrayRecordWriter
 from etils import epath
 
+from hdc_jax import files
 from hdc_jax.data import records
 from hdc_jax.data.datasets.base import Listing, VideoFile
 from hdc_jax.data.records import Index, Record, Shard
@@ -167,7 +168,7 @@ def write(
     classes={label: dict(counts) for label, counts in classes.items()},
     skipped=skipped,
   )
-  records.write_json(_beside(path), dataclasses.asdict(sidecar))
+  files.write_json(_beside(path), dataclasses.asdict(sidecar))
   return sidecar
 
 

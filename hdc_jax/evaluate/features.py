@@ -18,6 +18,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from hdc_jax import config as config_lib
+from hdc_jax import models
 from hdc_jax.augment import geometry, views
 from hdc_jax.data import evaluation, loader, sources
 from hdc_jax.data.looks import Looks
@@ -85,19 +86,26 @@ def pool(endpoint: jax.Array, how: str) -> jax.Array:
   return config_lib.choose("config.features.pool", how, pools)()
 
 
-def pooled_endpoint(
-  endpoints: Mapping[str, jax.Array], options: ml_collections.ConfigDict
-) -> jax.Array:
-  """The features that `config.features` describes, float32 [B, D].
+def make_describe(
+  config: ml_collections.ConfigDict,
+) -> Callable[[Any, jax.Array], jax.Array]:
+  """What a backbone is asked for, by `config.model` and `config.features`.
 
-  Raises:
-    ConfigError: If the backbone has no such endpoint, or there is no such
-      pooling.
+  Returns:
+    A traceable function of the backbone's variables and clips [B, T, S, S, 3]
+    to features, float32 [B, D]. It raises a ConfigError if the backbone has no
+    such endpoint, or there is no such pooling.
   """
-  endpoint = config_lib.choose(
-    "config.features.endpoint", options.endpoint, endpoints
-  )
-  return pool(endpoint, options.pool)
+  backbone, options = models.make_backbone(config.model), config.features
+
+  def describe(variables: Any, clips: jax.Array) -> jax.Array:
+    endpoints = backbone.apply(variables, clips)
+    endpoint = config_lib.choose(
+      "config.features.endpoint", options.endpoint, endpoints
+    )
+    return pool(endpoint, options.pool)
+
+  return describe
 
 
 def make_encoder(
@@ -126,13 +134,7 @@ def make_encoder(
     clips = jax.vmap(look)(batch["rows"], batch["y"], batch["uv"])
     return {"rows": batch["rows"]} | compute(weights, clips)
 
-  everywhere = sharding.replicated(mesh)
-  return jax.jit(
-    encode,
-    in_shardings=(everywhere, sharding.batched(mesh)),
-    out_shardings=everywhere,
-    compiler_options=sharding.compiler_options(mesh),
-  )
+  return sharding.jit(encode, mesh)
 
 
 def centre_view(size: int) -> views.View:

@@ -20,8 +20,7 @@ from hdc_jax.data import subsets
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.evaluate import vectors
 from hdc_jax.progress import Progress
-from hdc_jax.train import sharding
-from hdc_jax.train import step as step_lib
+from hdc_jax.train import optimizer, sharding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,11 +117,10 @@ def _optimizer(
   recipe: Recipe, steps_per_epoch: int
 ) -> optax.GradientTransformation:
   """SGD at a rate that peaks at 1, times each probe's own rate."""
-  schedule = optax.warmup_cosine_decay_schedule(
-    init_value=0.0,
-    peak_value=1.0,
-    warmup_steps=recipe.warmup_epochs * steps_per_epoch,
-    decay_steps=recipe.epochs * steps_per_epoch,
+  schedule = optimizer.warmup_cosine(
+    1.0,
+    recipe.warmup_epochs * steps_per_epoch,
+    recipe.epochs * steps_per_epoch,
   )
   rates = jnp.array(recipe.rates, jnp.float32)
 
@@ -145,7 +143,7 @@ State = tuple[Probes, optax.OptState]
 @functools.cache
 def _make_step(
   recipe: Recipe, steps_per_epoch: int, mesh: Mesh
-) -> Callable[[State, Batch], State]:
+) -> tuple[optax.GradientTransformation, Callable[[State, Batch], State]]:
   tx = _optimizer(recipe, steps_per_epoch)
 
   def loss(probes: Probes, batch: Batch) -> jax.Array:
@@ -162,7 +160,7 @@ def _make_step(
     updates, opt_state = tx.update(grads, opt_state, probes)
     return optax.apply_updates(probes, updates), opt_state
 
-  return step_lib.jit_step(step, mesh)
+  return tx, sharding.jit(step, mesh, donate=True)
 
 
 def _batches(
@@ -240,9 +238,8 @@ def train(
   views, dim = features.shape[1:]
   rates = len(recipe.rates)
   steps_per_epoch = -(-len(positions) // recipe.batch_size)
-  step = _make_step(recipe, steps_per_epoch, mesh)
+  tx, step = _make_step(recipe, steps_per_epoch, mesh)
   probes = Probes(jnp.zeros((rates, dim, classes)), jnp.zeros((rates, classes)))
-  tx = _optimizer(recipe, steps_per_epoch)
   state = jax.device_put((probes, tx.init(probes)), sharding.replicated(mesh))
   with Progress(recipe.epochs, "epochs", progress_label) as progress:
     for epoch in range(recipe.epochs):
@@ -265,13 +262,7 @@ def _make_hits(mesh: Mesh) -> Callable[[Probes, Batch], jax.Array]:
     right = jnp.argmax(mean, axis=-1) == batch["labels"][:, None]
     return batch["weights"] @ right
 
-  everywhere = sharding.replicated(mesh)
-  return jax.jit(
-    hits,
-    in_shardings=(everywhere, sharding.batched(mesh)),
-    out_shardings=everywhere,
-    compiler_options=sharding.compiler_options(mesh),
-  )
+  return sharding.jit(hits, mesh)
 
 
 def sweep(

@@ -16,7 +16,8 @@ import ml_collections
 import numpy as np
 from etils import epath
 
-from hdc_jax.data import loader, records, sources, subsets
+from hdc_jax import files
+from hdc_jax.data import loader, sources, subsets
 from hdc_jax.data.divisions import chosen_labels, split_names
 from hdc_jax.data.parts import parts_of
 from hdc_jax.errors import ConfigError, DataError
@@ -280,8 +281,7 @@ def _write(
     for i in positions
   ]
   if jax.process_index() == 0:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    records.write_json(path, dict(stamp) | {"videos": videos})
+    files.write_json(path, dict(stamp) | {"videos": videos})
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Supervised training of a backbone: the trainer of task `finetune`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -34,6 +35,18 @@ def make_network(
   """The backbone that `config.model` describes with a classifier on top."""
   backbone = models.make_backbone(config.model)
   return heads.Classifier(backbone, classes, config.finetune.dropout)
+
+
+def make_scores(
+  network: heads.Classifier,
+) -> Callable[[Any, jax.Array], dict[str, jax.Array]]:
+  """From variables and clips [B, T, S, S, 3] to 'scores', float32 [B, C]."""
+
+  def scores(variables: Any, clips: jax.Array) -> dict[str, jax.Array]:
+    logits = network.apply(variables, clips[:, None])
+    return {"scores": jax.nn.softmax(logits)}
+
+  return scores
 
 
 def make_trainer(

@@ -13,6 +13,8 @@ import ml_collections
 import tensorboardX
 from etils import epath
 
+from hdc_jax import files
+
 METRICS, RESULT, CONFIG = "metrics.jsonl", "result.json", "config.json"
 _VERSIONED = ("hdc-jax", "jax", "jaxlib", "flax", "optax", "grain", "av")
 
@@ -161,11 +163,8 @@ def write_config(
 def _write_json(workdir: epath.PathLike, name: str, value: Any) -> None:
   """Writes a file whole or not at all, on process 0."""
   if jax.process_index() == 0:
-    path = epath.Path(workdir)
-    path.mkdir(parents=True, exist_ok=True)
-    partial = path / f"{name}.partial"
-    partial.write_text(json.dumps(value, indent=2) + "\n")
-    partial.replace(path / name)
+    text = json.dumps(value, indent=2) + "\n"
+    files.write(epath.Path(workdir) / name, text.encode())
 
 
 def read_result(workdir: epath.PathLike) -> dict[str, Any]:

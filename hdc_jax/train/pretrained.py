@@ -65,11 +65,7 @@ def load(
 
 def initial(config: ml_collections.ConfigDict, mesh: Mesh) -> dict[str, Any]:
   """The variables of a backbone before any training, replicated."""
-  return jax.jit(
-    functools.partial(_init, config),
-    out_shardings=sharding.replicated(mesh),
-    compiler_options=sharding.compiler_options(mesh, once=True),
-  )()
+  return sharding.run_once(functools.partial(_init, config), mesh)
 
 
 def _init(config: ml_collections.ConfigDict) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Where arrays live: one axis, 'data', over all devices of all hosts."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -57,6 +58,37 @@ def compiler_options(
   if once:
     return {"xla_backend_optimization_level": 0}
   return {"xla_cpu_experimental_ynn_fusion_type": ""}
+
+
+def jit(function: Callable, mesh: Mesh, *, donate: bool = False) -> Callable:
+  """Compiles a function of a state and a batch for the devices of a mesh.
+
+  It is written for the global batch. The batch is sharded over the mesh, state
+  and results are replicated; the compiler inserts what has to be gathered, such
+  as the keys, and the all-reduce of the gradients.
+
+  Args:
+    function: Traceable.
+    mesh: To compile for.
+    donate: Whether the state's memory is reused.
+  """
+  everywhere = replicated(mesh)
+  return jax.jit(
+    function,
+    in_shardings=(everywhere, batched(mesh)),
+    out_shardings=everywhere,
+    donate_argnums=0 if donate else (),
+    compiler_options=compiler_options(mesh),
+  )
+
+
+def run_once(function: Callable[[], Any], mesh: Mesh) -> Any:
+  """What a traceable function makes, initial weights say, replicated."""
+  return jax.jit(
+    function,
+    out_shardings=replicated(mesh),
+    compiler_options=compiler_options(mesh, once=True),
+  )()
 
 
 def check_batch_size(field: str, batch_size: int, mesh: Mesh) -> None:

@@ -113,23 +113,6 @@ def make_update(
   return update
 
 
-def jit_step(step: Callable, mesh: Mesh) -> Callable:
-  """Compiles a function of a state and a batch for the devices of a mesh.
-
-  It is written for the global batch. The batch is sharded over the mesh and the
-  state replicated; the compiler inserts the all-gather of the keys and the
-  all-reduce of the gradients. The state's memory is reused (donated).
-  """
-  everywhere = sharding.replicated(mesh)
-  return jax.jit(
-    step,
-    in_shardings=(everywhere, sharding.batched(mesh)),
-    out_shardings=everywhere,
-    donate_argnums=0,
-    compiler_options=sharding.compiler_options(mesh),
-  )
-
-
 def make_train_step(
   update: TrainStep, views: Sequence[views_lib.View], mesh: Mesh, seed: int
 ) -> TrainStep:
@@ -153,4 +136,4 @@ def make_train_step(
       state, batch | {"views": views_lib.make_views(views, key, batch)}
     )
 
-  return jit_step(train_step, mesh)
+  return sharding.jit(train_step, mesh, donate=True)

@@ -45,11 +45,7 @@ class Trainer:
 
   def init_state(self) -> step_lib.TrainState:
     """The state before the first step, replicated over the mesh."""
-    return jax.jit(
-      self.init,
-      out_shardings=sharding.replicated(self.mesh),
-      compiler_options=sharding.compiler_options(self.mesh, once=True),
-    )()
+    return sharding.run_once(self.init, self.mesh)
 
   def restore_state(
     self, saved: checkpoint.Checkpoints, step: int
