@@ -51,7 +51,7 @@ def measure_test(
   mesh = sharding.make_mesh()
   batch_size = config.test.batch_size
   sharding.check_batch_size("config.test.batch_size", batch_size, mesh)
-  source = sources.open(config.data.path, config.data.canvas)
+  source = sources.open(config.data.path, config.data.canvas, config.data.cache)
   numbers = source.index.split(config.test.split)[:videos]
   looks = fixed_looks(config, source)
   network = classifier.make_network(config, _CLASSES)

@@ -4,10 +4,9 @@ import json
 from collections.abc import Iterator
 
 import ml_collections
-from etils import epath
 
 from hdc_jax import config as config_lib
-from hdc_jax import estimates, papers, tables
+from hdc_jax import estimates, files, papers, tables
 from hdc_jax.data.datasets import hmdb51, ucf101
 from hdc_jax.estimates import Cost
 
@@ -51,7 +50,7 @@ def _describe_table(
   config: ml_collections.ConfigDict, workdir: str
 ) -> Iterator[str]:
   planned = tables.plan(config, workdir)
-  root = epath.Path(workdir).resolve()
+  root = files.absolute(workdir)
   yield f"Table {config.table}: {papers.TABLES[config.table].title}"
   yield f"in {root}"
   yield ""

@@ -16,6 +16,8 @@ FIELDS: dict[str, Any] = {
   "data": {
     # What `hdc_jax.prepare` wrote, or a directory of videos.
     "path": "",
+    # Where each host keeps its copy of a dataset in a bucket (gs://, s3://).
+    "cache": "~/.cache/hdc_jax",
     # Videos to learn from, or to search.
     "split": "train",
     # Of a dataset that is divided into train and test in several ways, the
@@ -117,6 +119,9 @@ FIELDS: dict[str, Any] = {
     "log_every": 50,
     "checkpoint_every": 2_000,
     "keep_checkpoints": 2,
+    # Seconds that a step may take (the first compiles) before the run is taken
+    # for hung and ends; 0: for ever.
+    "patience": 1800,
   },
   # How evaluations look at a video (or at a part of it with one class).
   "test": {

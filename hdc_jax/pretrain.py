@@ -40,7 +40,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     "config.data.batch_size", config.data.batch_size, mesh
   )
   made = trainer.make_trainer(config, mesh)
-  source = sources.open(config.data.path, config.data.canvas)
+  source = sources.open(config.data.path, config.data.canvas, config.data.cache)
   loader.check_clips(source, config.data, config.model.size)
   numbers = source.index.split(config.data.split)
   _, speed = loop.fit(config, workdir, made, source, numbers)

@@ -39,7 +39,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   config_lib.require(
     "config.data.path", config.data.path, "name a dataset to look at"
   )
-  source = sources.open(config.data.path, config.data.canvas)
+  source = sources.open(config.data.path, config.data.canvas, config.data.cache)
   loader.check_clips(source, config.data, config.model.size)
   method = methods.make_method(config)
   numbers = source.index.split(config.data.split)

@@ -8,7 +8,7 @@ from typing import Any
 from etils import epath
 
 from hdc_jax import config as config_lib
-from hdc_jax import predictions
+from hdc_jax import files, predictions
 from hdc_jax.errors import DataError
 from hdc_jax.predictions import Predictions
 from hdc_jax.train import metrics
@@ -72,7 +72,7 @@ def read(directories: Sequence[epath.PathLike]) -> list[Run]:
   Raises:
     DataError: If a file is damaged.
   """
-  paths = [epath.Path(directory).resolve() for directory in directories]
+  paths = [files.absolute(directory) for directory in directories]
   return [_read(path, paths) for path in paths]
 
 

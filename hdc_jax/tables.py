@@ -15,7 +15,7 @@ import ml_collections
 from etils import epath
 
 from hdc_jax import config as config_lib
-from hdc_jax import finetune, models, papers, pretrain, report, retrieve
+from hdc_jax import files, finetune, models, papers, pretrain, report, retrieve
 from hdc_jax.data import sources
 from hdc_jax.rows import format_rows
 from hdc_jax.train import metrics
@@ -121,7 +121,7 @@ def plan(
     "config.pretrain.data.path", config.pretrain.data.path, _PREPARED
   )
   # What a checkpoint is called must not depend on where a command is run.
-  root = epath.Path(workdir).resolve()
+  root = files.absolute(workdir)
   names = {config_lib.fingerprint(config.pretrain): _FULL}
   return [_plan_row(config, table, row, root, names) for row in table.rows]
 
@@ -193,8 +193,9 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   planned = plan(config, workdir)
   jobs = [job for row in planned for job in row.jobs]
   # A wrong path must not be found out after days of pretraining.
-  for path in dict.fromkeys(job.config.data.path for job in jobs):
-    sources.open(path)
+  data = [job.config.data for job in jobs]
+  for path, cache in dict.fromkeys((d.path, d.cache) for d in data):
+    sources.open(path, cache=cache)
   results = {
     job.directory: metrics.read_result(job.directory)
     for job in jobs

@@ -1,11 +1,14 @@
 """Eight devices, typechecked signatures, and videos to test with."""
 
+import os
 import pathlib
 
 import av
 import jax
 import numpy as np
 import pytest
+from etils.epath import backend
+from fsspec.registry import _registry
 from jaxtyping import install_import_hook
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -25,7 +28,7 @@ install_import_hook(
 # The import hook comes first.
 from hdc_jax import prepare  # noqa: E402
 from hdc_jax.train import sharding, trainer  # noqa: E402
-from tests import layouts, small  # noqa: E402
+from tests import bucket, layouts, small  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -112,6 +115,23 @@ def _moving_pattern(t, height, width):
   image = (127.5 + 50 * waves).clip(0, 255).astype(np.uint8)
   image[:16, :16] = (37 * t) % 200 + 20
   return image
+
+
+@pytest.fixture
+def buckets(tmp_path_factory, monkeypatch):
+  """A directory: `gs://b/x` and `s3://b/x` are its b/x, in all processes."""
+  root = tmp_path_factory.mktemp("buckets")
+  settings = bucket.install(tmp_path_factory.mktemp("site"), root)
+  for name, value in settings.items():
+    monkeypatch.setenv(name, value)
+  for path in reversed(settings["PYTHONPATH"].split(os.pathsep)):
+    monkeypatch.syspath_prepend(path)
+  forget = type(backend.fsspec_backend)._get_filesystem.cache_clear
+  for name in bucket.Bucket.protocol:
+    monkeypatch.setitem(_registry, name, bucket.Bucket)
+  forget()
+  yield root
+  forget()
 
 
 @pytest.fixture(scope="session")

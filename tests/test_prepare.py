@@ -14,10 +14,11 @@ import pytest
 from hdc_jax import prepare
 from hdc_jax.data import h264, sources
 from hdc_jax.data.codec import Window
-from hdc_jax.data.datasets import DATASETS
+from hdc_jax.data.datasets import DATASETS, VideoFile
 from hdc_jax.data.originals import Original
 from hdc_jax.data.records import Index
 from hdc_jax.errors import ConfigError
+from hdc_jax.runners import local, videos
 from hdc_jax.workers import Died, Workers
 from tests import layouts
 
@@ -295,14 +296,14 @@ def test_a_shard_may_end_up_empty(folder, tmp_path):
 
 
 def die_of_four(file, codec, short_side):
-  """As `prepare.prepare_video`, with a codec that crashes on one file."""
+  """As `videos.prepare_video`, with a codec that crashes on one file."""
   if file.id == "run/4.mp4":
     os.kill(os.getpid(), signal.SIGSEGV)
-  return prepare.prepare_video(file, codec, short_side)
+  return videos.prepare_video(file, codec, short_side)
 
 
 def test_a_dying_worker_costs_one_video(folder, tmp_path, monkeypatch, capsys):
-  monkeypatch.setattr(prepare, "prepare_video", die_of_four)
+  monkeypatch.setattr(videos, "prepare_video", die_of_four)
   assert run(folder, tmp_path) == 0
   assert "run/4.mp4: the codec crashed on it" in capsys.readouterr().out
   index = sources.open(tmp_path).index
@@ -316,8 +317,8 @@ def raise_of_four(path, **kwargs):
 
 def test_a_strange_file_costs_one_video(folder, monkeypatch):
   monkeypatch.setattr("hdc_jax.data.codec.encode", raise_of_four)
-  file = prepare.VideoFile("a.mp4", "a", {}, ("train",))
-  skipped = prepare.prepare_video(file, "h264", 32)
+  file = VideoFile("a.mp4", "a", {}, ("train",))
+  skipped = videos.prepare_video(file, "h264", 32)
   assert skipped.id == "a"
   assert "a.mp4: ZeroDivisionError('strange')" in skipped.reason
 
@@ -419,7 +420,7 @@ def no_work(monkeypatch):
   def fail(*args):
     pytest.fail("there was nothing to do")
 
-  monkeypatch.setattr(prepare, "Workers", fail)
+  monkeypatch.setattr(local, "make_shards", fail)
 
 
 def copy(prepared, target):

@@ -8,6 +8,7 @@ restarts, so the state of the data is the number of steps taken.
 
 import dataclasses
 import logging
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -151,6 +152,48 @@ def _pad(plane: np.ndarray, canvas: int) -> np.ndarray:
   return np.pad(plane, [(0, 0), *missing, *[(0, 0)] * (plane.ndim - 3)])
 
 
+def make_cut(
+  source: sources.Source,
+  data: ml_collections.ConfigDict,
+  *,
+  numbers: np.ndarray,
+  starts: sampling.Starts,
+  label: str = "",
+) -> CutClips:
+  """What cuts the clips that `config.data` asks for, see `CutClips`."""
+  return CutClips(
+    source,
+    numbers,
+    starts,
+    data.frames,
+    data.stride,
+    data.canvas,
+    padded=data.canvas > source.index.short_side,
+    label=label,
+  )
+
+
+def batch_shapes(
+  data: ml_collections.ConfigDict, starts: sampling.Starts, short_side: int
+) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+  """Shapes and dtypes of what a global batch has for the device.
+
+  Args:
+    data: `config.data`.
+    starts: Of the clips of a video.
+    short_side: Of the source's frames, in pixels.
+  """
+  clips = (data.batch_size, starts.clips)
+  side, half = data.canvas, data.canvas // 2
+  shapes = {
+    "y": ((*clips, data.frames, side, side), np.dtype(np.uint8)),
+    "uv": ((*clips, data.frames, half, half, 2), np.dtype(np.uint8)),
+  }
+  if side > short_side:
+    shapes["extent"] = ((*clips, 2), np.dtype(np.int32))
+  return shapes
+
+
 def training_batches(
   source: sources.Source,
   config: ml_collections.ConfigDict,
@@ -179,16 +222,7 @@ def training_batches(
     `batch_size / process_count`.
   """
   data = config.data
-  cut = CutClips(
-    source,
-    numbers,
-    starts,
-    data.frames,
-    data.stride,
-    data.canvas,
-    padded=data.canvas > source.index.short_side,
-    label=label,
-  )
+  cut = make_cut(source, data, numbers=numbers, starts=starts, label=label)
   dataset = (
     grain.MapDataset.source(numbers)
     .seed(config.seed)
@@ -201,9 +235,10 @@ def training_batches(
   )
   first = first_step * process_count + process_index
   dataset = dataset[first::process_count]
-  frame_bytes = data.canvas**2 * 3 // 2
+  shapes = batch_shapes(data, starts, source.index.short_side)
   batch_bytes = (
-    data.batch_size // process_count * starts.clips * data.frames * frame_bytes
+    sum(math.prod(shape) * dtype.itemsize for shape, dtype in shapes.values())
+    // process_count
   )
   return iter(read_ahead(dataset, batch_bytes, data.threads, data.workers))
 

@@ -21,6 +21,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from hdc_jax import files
 from hdc_jax.data.normalize import Normalizer, UnknownMatrixError
 from hdc_jax.errors import DataError
 
@@ -53,13 +54,21 @@ class Original:
     """Opens the file and finds its main video stream.
 
     Args:
-      path: of a file in any format FFmpeg reads.
+      path: of a file in any format FFmpeg reads. An object in a bucket is
+        copied for as long as it is open.
       short_side: of the frames to be, in pixels; even.
 
     Raises:
       DataError: if it cannot be opened or holds no video.
+      StorageError: if a bucket fails.
     """
     self.path = path
+    self._copy = contextlib.ExitStack()
+    try:
+      self._local = self._copy.enter_context(files.reading(path))
+    except FileNotFoundError as error:
+      reason = f"cannot be opened: {error.strerror}"
+      raise DataError(f"{path}: {reason}") from error
     self._to_upright = Normalizer(short_side)
     # When each frame is shown, by its number, and when each keyframe is shown
     # and decoded; filled by `probe` where the container's times can be trusted.
@@ -70,6 +79,7 @@ class Original:
   def close(self) -> None:
     """Closes the file."""
     self._container.close()
+    self._copy.close()
 
   def __enter__(self) -> "Original":
     """Returns itself."""
@@ -184,7 +194,7 @@ class Original:
   def _open(self) -> None:
     with self._named("cannot be opened"):
       self._container: InputContainer = av.open(
-        self.path, metadata_errors="replace"
+        self._local, metadata_errors="replace"
       )
     stream = self._container.streams.best("video")
     if stream is None:
@@ -197,7 +207,7 @@ class Original:
   def _decode_all(self) -> Iterator[av.VideoFrame]:
     """Decodes from the first frame; opens again, as not all formats seek."""
     if not self._at_start:
-      self.close()
+      self._container.close()
       self._open()
     self._at_start = False
     count = 0

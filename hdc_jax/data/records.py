@@ -15,6 +15,7 @@ import bisect
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -148,6 +149,19 @@ class Shard:
   sha256: str
 
 
+def describe(path: str, name: str, videos: int) -> Shard:
+  """Takes the measure of a local file of records.
+
+  Args:
+    path: where it is now.
+    name: what it is to be called.
+    videos: number of its records.
+  """
+  with open(path, "rb") as file:
+    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+  return Shard(name, videos, os.path.getsize(path), sha256)
+
+
 @dataclasses.dataclass(frozen=True)
 class Index:
   """What a dataset holds.
@@ -249,15 +263,16 @@ class Index:
 
   def check_shards(self, directory: epath.PathLike) -> None:
     """Raises a DataError on the first shard that is missing or cut short."""
-    for shard in self.shards:
-      path = epath.Path(directory) / shard.name
-      try:
-        size = path.stat().length
-      except FileNotFoundError as error:
+    paths = [
+      os.path.join(os.fspath(directory), shard.name) for shard in self.shards
+    ]
+    sizes = files.sizes(paths)
+    for shard, path, size in zip(self.shards, paths, sizes, strict=True):
+      if size is None:
         raise DataError(
           f"{path}: this shard is missing; `python -m hdc_jax.prepare` makes "
           "it again"
-        ) from error
+        )
       if size != shard.bytes:
         raise DataError(
           f"{path}: this shard has {size} bytes instead of {shard.bytes}; "

@@ -9,9 +9,9 @@ covers, so it does not matter who makes it, or when.
 """
 
 import collections
+import concurrent.futures
 import contextlib
 import dataclasses
-import hashlib
 import itertools
 import json
 import os
@@ -29,6 +29,7 @@ from hdc_jax.errors import DataError
 
 VIDEOS_PER_SHARD = 256  # by default: some 100 MB of ten-second videos
 MAX_SHARDS = 1024  # by default
+_READERS = 16  # sidecars in a bucket are read so many at a time
 
 Ranges = list[tuple[int, int]]
 
@@ -59,6 +60,17 @@ class Plan:
   name: str
   files: Sequence[VideoFile]
   key: str
+
+  def to_json(self) -> bytes:
+    """Serializes the plan, in one line."""
+    return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
+
+  @classmethod
+  def from_json(cls, line: bytes) -> "Plan":
+    """Reads what `to_json` wrote."""
+    fields = json.loads(line)
+    videos = [VideoFile(**file) for file in fields["files"]]
+    return cls(fields["name"], videos, fields["key"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,18 +113,23 @@ def plan(
   num_shards = max(1, min(num_shards, len(videos)))
   bounds = [len(videos) * i // num_shards for i in range(num_shards + 1)]
   plans = []
+  # Of the files too: a video that was repaired is prepared again.
+  sizes = files.sizes([video.path for video in videos])
   for i, (start, stop) in enumerate(itertools.pairwise(bounds)):
-    files = videos[start:stop]
+    part = videos[start:stop]
     key = records.digest(
       [
         records.VERSION,
         settings,
         listing.label_names,
-        [[f.id, f.labels, f.splits, _size(f.path)] for f in files],
+        [
+          [file.id, file.labels, file.splits, size]
+          for file, size in zip(part, sizes[start:stop], strict=True)
+        ],
       ]
     )
     name = f"shard-{i:05d}-of-{num_shards:05d}.array_record"
-    plans.append(Plan(name, files, key))
+    plans.append(Plan(name, part, key))
   return plans
 
 
@@ -131,14 +148,13 @@ def write(
     The sidecar, also written beside the shard.
   """
   path = directory / shard.name
-  temporary = directory / f".{shard.name}.tmp"
   splits: dict[str, Ranges] = collections.defaultdict(list)
   classes: dict[str, collections.Counter] = collections.defaultdict(
     collections.Counter
   )
   videos, num_frames, skipped = 0, 0, []
-  try:
-    writer = ArrayRecordWriter(os.fspath(temporary), records.WRITER_OPTIONS)
+  with files.writing(path) as local:
+    writer = ArrayRecordWriter(local, records.WRITER_OPTIONS)
     for file, result in zip(shard.files, results, strict=True):
       if isinstance(result, Skipped):
         skipped.append(result)
@@ -148,36 +164,49 @@ def write(
       for split in file.splits:
         _extend(splits[split], videos, videos + 1)
       for label, segments in file.labels.items():
-        classes[label].update({str(number) for _, number in segments})
+        classes[label].update(sorted({str(n) for _, n in segments}))
       num_frames += Record.from_bytes(result).encoded.num_frames
       videos += 1
     with _writing(path):
       writer.close()
-    with temporary.open("rb") as file:
-      sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    size = temporary.stat().length
-    temporary.replace(path)
-  except BaseException:
-    temporary.unlink(missing_ok=True)
-    raise
+    made = records.describe(local, shard.name, videos)
   sidecar = Sidecar(
     key=shard.key,
-    shard=Shard(shard.name, videos, size, sha256),
+    shard=made,
     num_frames=num_frames,
     splits=dict(splits),
     classes={label: dict(counts) for label, counts in classes.items()},
     skipped=skipped,
   )
-  files.write_json(_beside(path), dataclasses.asdict(sidecar))
+  files.write_json(sidecar_of(path), dataclasses.asdict(sidecar))
   return sidecar
 
 
-def finished(directory: epath.Path, shard: Plan) -> Sidecar | None:
-  """The sidecar of a shard, if the shard need not be made again."""
-  path = directory / shard.name
+def finished(
+  directory: epath.Path, plans: Sequence[Plan]
+) -> list[Sidecar | None]:
+  """The sidecars of shards, None of those that have to be made.
+
+  Args:
+    directory: of the dataset.
+    plans: of the shards.
+
+  Returns:
+    One for each plan.
+  """
+  paths = [directory / shard.name for shard in plans]
+  sizes = files.sizes([os.fspath(path) for path in paths])
+  with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
+    return list(pool.map(_finished, plans, paths, sizes))
+
+
+def _finished(
+  shard: Plan, path: epath.Path, size: int | None
+) -> Sidecar | None:
+  if size is None:
+    return None
   try:
-    fields = json.loads(_beside(path).read_text())
-    size = path.stat().length
+    fields = json.loads(files.read_text(sidecar_of(path)))
     fields["shard"] = Shard(**fields["shard"])
     fields["skipped"] = [Skipped(**skipped) for skipped in fields["skipped"]]
     sidecar = Sidecar(**fields)
@@ -257,7 +286,12 @@ def remove_others(directory: epath.Path, index: Index) -> None:
     for path in directory.glob(pattern):
       if path.name not in names:
         path.unlink()
-        _beside(path).unlink(missing_ok=True)
+        sidecar_of(path).unlink(missing_ok=True)
+
+
+def sidecar_of(path: epath.Path) -> epath.Path:
+  """Where the sidecar of a shard lies."""
+  return path.with_suffix(".json")
 
 
 @contextlib.contextmanager
@@ -274,15 +308,3 @@ def _extend(ranges: Ranges, start: int, stop: int) -> None:
   if ranges and ranges[-1][1] == start:
     start = ranges.pop()[0]
   ranges.append((start, stop))
-
-
-def _beside(path: epath.Path) -> epath.Path:
-  return path.with_suffix(".json")
-
-
-def _size(path: str) -> int | None:
-  """Bytes of a file: a video that was repaired is prepared again."""
-  try:
-    return os.path.getsize(path)
-  except OSError:
-    return None

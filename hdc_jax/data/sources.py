@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 from etils import epath
 
+from hdc_jax import files as files_lib
+from hdc_jax.data import cache as cache_lib
 from hdc_jax.data import codec, records
 from hdc_jax.data.codec import Frames, Window
 from hdc_jax.data.datasets.base import VideoFile, find_videos
@@ -66,13 +68,19 @@ class Source(Protocol):
     ...
 
 
-def open(path: epath.PathLike, short_side: int = 128) -> Source:
+def open(
+  path: epath.PathLike,
+  short_side: int = 128,
+  cache: epath.PathLike = cache_lib.DEFAULT,
+) -> Source:
   """Opens a dataset for reading.
 
   Args:
-    path: directory that `prepare` wrote, or any directory of video files.
+    path: directory that `prepare` wrote, or any directory of video files; on a
+      disk or in a bucket.
     short_side: of the frames of original files, in pixels; prepared ones have
       theirs already.
+    cache: local directory to which prepared datasets in buckets are copied.
 
   Returns:
     The dataset.
@@ -80,23 +88,28 @@ def open(path: epath.PathLike, short_side: int = 128) -> Source:
   Raises:
     DataError: if there is no dataset, or if part of it is missing.
   """
+  files_lib.check(path)
   directory = epath.Path(path)
-  unprepared = (
-    directory.is_dir()
-    and not (directory / records.INDEX).exists()
-    and not any(directory.glob("*.array_record"))
-  )
-  files = find_videos(directory) if unprepared else []
-  if files:
-    return _Originals(directory, files, short_side)
-  return _Prepared(directory)
+  try:
+    unprepared = (
+      directory.is_dir()
+      and not (directory / records.INDEX).exists()
+      and not any(directory.glob("*.array_record"))
+    )
+    files = find_videos(directory) if unprepared else []
+    if files:
+      return _Originals(directory, files, short_side)
+    return _Prepared(directory, cache)
+  except (files_lib.StorageError, FileNotFoundError) as error:
+    raise DataError(str(error)) from error
 
 
 class _Prepared:
   """Records in shards."""
 
-  def __init__(self, directory: epath.Path) -> None:
+  def __init__(self, directory: epath.Path, cache: epath.PathLike) -> None:
     self.index = Index.load(directory)
+    directory = cache_lib.local_copy(directory, self.index, cache)
     self.index.check_shards(directory)
     self._directory = os.fspath(directory)
     # With the ranges given, no shard is opened before it is read.
@@ -131,12 +144,9 @@ class _Originals:
     listing = label_by_folder(self._directory, files)
     self._files: Sequence[VideoFile] = listing.videos
     self._short_side = short_side
-    request = records.digest(
-      [
-        short_side,
-        [[f.id, os.path.getsize(f.path)] for f in self._files],
-      ]
-    )
+    ids = [file.id for file in self._files]
+    sizes = files_lib.sizes([file.path for file in self._files])
+    request = records.digest([short_side, list(zip(ids, sizes, strict=True))])
     self.index = Index(
       fingerprint=request,
       request=request,
@@ -155,7 +165,10 @@ class _Originals:
 
   def __getitem__(self, i: int) -> Video:
     _check_number(i, len(self))
-    return _OriginalVideo(self._files[i], self._short_side)
+    try:
+      return _OriginalVideo(self._files[i], self._short_side)
+    except files_lib.StorageError as error:
+      raise DataError(str(error)) from error
 
   def __repr__(self) -> str:
     return f"Originals({self._directory}, {self.index.fingerprint[:12]})"

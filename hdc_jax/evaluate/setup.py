@@ -57,7 +57,7 @@ def set_up(
   sharding.check_batch_size(
     "config.test.batch_size", config.test.batch_size, mesh
   )
-  source = sources.open(config.data.path, config.data.canvas)
+  source = sources.open(config.data.path, config.data.canvas, config.data.cache)
   looks = fixed_looks(config, source)
   loaded = None
   if config.checkpoint:

@@ -25,7 +25,9 @@ def draw_sheet(
   gallery: features.Outputs,
   neighbours: np.ndarray,
 ) -> None:
-  """Draws evenly spread queries with their nearest neighbours."""
+  """Draws evenly spread queries with their nearest neighbours, on process 0."""
+  if jax.process_index():
+    return
   names = source.index.labels[label]
 
   def shoot(part: Part) -> contact_sheet.Shot:
@@ -53,6 +55,5 @@ def draw_sheet(
         [part.label == queries.parts[i].label for part in found],
       )
     )
-  if jax.process_index() == 0:
-    path = epath.Path(workdir) / f"neighbours-{title.replace(' ', '-')}.png"
-    contact_sheet.contact_sheet(matches, path)
+  path = epath.Path(workdir) / f"neighbours-{title.replace(' ', '-')}.png"
+  contact_sheet.contact_sheet(matches, path)

@@ -1,6 +1,7 @@
 """Checkpoints: state, data state and config of a step, whole or not at all."""
 
 import dataclasses
+import os
 from typing import Any
 
 import jax
@@ -9,7 +10,8 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from hdc_jax import config as config_lib
-from hdc_jax.errors import DataError
+from hdc_jax import files
+from hdc_jax.errors import ConfigError, DataError
 
 STATE, DATA, CONFIG = "state", "data", "config"
 BACKBONE = "backbone"  # in each collection of variables
@@ -39,11 +41,20 @@ class Checkpoints:
     """Opens `workdir`/checkpoints, which is made when first saved to.
 
     Args:
-      workdir: Of the run; local or on object storage.
+      workdir: Of the run; local or in a bucket of Google Cloud Storage.
       keep: How many of the newest to keep.
+
+    Raises:
+      ConfigError: If they cannot be there.
     """
+    files.check(workdir)
+    if os.fspath(workdir).startswith("s3://"):
+      raise ConfigError(
+        f"{workdir}: Orbax writes checkpoints to disks and to gs://, not to "
+        "s3://; name a --workdir there, and copy it when the run has ended"
+      )
     # Orbax refuses relative paths.
-    self._path = epath.Path(workdir).resolve() / "checkpoints"
+    self._path = files.absolute(workdir) / "checkpoints"
     self._manager = ocp.CheckpointManager(
       self._path,
       item_names=(STATE, DATA, CONFIG),
@@ -135,7 +146,8 @@ class Checkpoints:
       DataError: If the checkpoint is damaged or of another network.
     """
     path = self._path / str(step) / STATE
-    wanted = {name: {BACKBONE: t} if t else {} for name, t in abstract.items()}
+    # A head may have running means where the backbone has none.
+    wanted = {name: {BACKBONE: t} for name, t in abstract.items() if t}
     arguments = ocp.args.PyTreeRestore(
       item=wanted,
       restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
@@ -147,7 +159,7 @@ class Checkpoints:
         restored = checkpointer.restore(path, args=arguments)
     except (ValueError, KeyError, OSError, TypeError) as error:
       raise DataError(f"{path} cannot be restored: {error}") from error
-    return {name: tree.get(BACKBONE, {}) for name, tree in restored.items()}
+    return {name: restored.get(name, {}).get(BACKBONE, {}) for name in abstract}
 
 
 def _check_tree(wanted: Any, found: Any) -> None:
@@ -179,7 +191,7 @@ def find(reference: epath.PathLike) -> tuple[epath.Path, int]:
   Raises:
     DataError: If there is no checkpoint.
   """
-  path = epath.Path(reference).resolve()
+  path = files.absolute(reference)
   if path.name.isdigit() and path.parent.name == "checkpoints":
     workdir, wanted = path.parent.parent, int(path.name)
   else:

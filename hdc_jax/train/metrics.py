@@ -1,9 +1,12 @@
 """What a run writes of itself: metrics.jsonl, TensorBoard, result, config."""
 
 import collections
+import contextlib
 import importlib.metadata
 import json
-import pathlib
+import logging
+import os
+import tempfile
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -16,13 +19,18 @@ from etils import epath
 from hdc_jax import files
 
 METRICS, RESULT, CONFIG = "metrics.jsonl", "result.json", "config.json"
+TENSORBOARD = "tensorboard"
+_INTERVAL = 30.0  # seconds from one writing to a bucket to the next
 _VERSIONED = ("hdc-jax", "jax", "jaxlib", "flax", "optax", "grain", "av")
+
+_log = logging.getLogger(__name__)
 
 
 class MetricsWriter:
-  """Appends scalars by step to metrics.jsonl and TensorBoard event files.
+  """Writes scalars by step to metrics.jsonl and TensorBoard event files.
 
-  A context manager. Only process 0 writes.
+  A context manager. Only process 0 writes. A bucket takes files as a whole, and
+  seldom: there they are up to date every `_INTERVAL` seconds and at the end.
   """
 
   def __init__(self, workdir: epath.PathLike, first_step: int = 0) -> None:
@@ -32,34 +40,52 @@ class MetricsWriter:
       workdir: Of the run.
       first_step: Lines of later steps are from before an interruption.
     """
-    self._file = self._board = None
-    if jax.process_index():
+    self._open = jax.process_index() == 0
+    if not self._open:
       return
-    path = pathlib.Path(workdir) / METRICS
-    path.parent.mkdir(parents=True, exist_ok=True)
+    self._workdir = epath.Path(workdir)
+    self._remote = files.is_remote(workdir)
     kept = [m for m in read_metrics(workdir) if m["step"] <= first_step]
-    path.write_text("".join(json.dumps(m) + "\n" for m in kept))
-    self._file = path.open("a")
+    self._lines = [json.dumps(m) + "\n" for m in kept]
+    self._temporary = contextlib.ExitStack()
+    board = os.fspath(self._workdir)
+    if self._remote:
+      board = self._temporary.enter_context(tempfile.TemporaryDirectory())
+    self._events = epath.Path(board) / TENSORBOARD
     self._board = tensorboardX.SummaryWriter(
-      str(path.parent / "tensorboard"), purge_step=first_step + 1
+      os.fspath(self._events), purge_step=first_step + 1
     )
+    self._save()
 
   def __enter__(self) -> "MetricsWriter":
     return self
 
   def __exit__(self, *_: object) -> None:
-    if self._file:
-      self._file.close()
+    if self._open:
       self._board.close()
+      self._save()
+      self._temporary.close()
 
   def write(self, step: int, scalars: Mapping[str, float]) -> None:
-    """Writes one line and one set of TensorBoard points."""
-    if not self._file:
+    """Adds one line and one set of TensorBoard points."""
+    if not self._open:
       return
-    self._file.write(json.dumps({"step": step} | dict(scalars)) + "\n")
-    self._file.flush()
+    self._lines.append(json.dumps({"step": step} | dict(scalars)) + "\n")
     for name, value in scalars.items():
       self._board.add_scalar(name, value, step)
+    if not self._remote or time.monotonic() - self._saved >= _INTERVAL:
+      self._save()
+
+  def _save(self) -> None:
+    """Writes what there is; a bucket that fails has another chance later."""
+    self._saved = time.monotonic()
+    try:
+      files.write(self._workdir / METRICS, "".join(self._lines).encode())
+      for file in self._events.iterdir() if self._remote else ():
+        content = file.read_bytes()
+        files.write(self._workdir / TENSORBOARD / file.name, content)
+    except files.StorageError as error:
+      _log.warning("metrics are not up to date: %s", error)
 
 
 class Meter:
@@ -136,6 +162,11 @@ def read_metrics(workdir: epath.PathLike) -> list[dict[str, float]]:
   return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
+def versions() -> dict[str, str]:
+  """The versions of this package and of those that its results depend on."""
+  return {name: importlib.metadata.version(name) for name in _VERSIONED}
+
+
 def write_result(
   workdir: epath.PathLike, result: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -147,7 +178,7 @@ def write_result(
   devices = jax.devices()
   result = dict(result) | {
     "device": f"{len(devices)} × {devices[0].device_kind}",
-    "versions": {n: importlib.metadata.version(n) for n in _VERSIONED},
+    "versions": versions(),
   }
   _write_json(workdir, RESULT, result)
   return result

@@ -51,6 +51,19 @@ def test_shapes_and_dtypes(batches):
     assert not batch["bad"].any()
 
 
+@pytest.mark.parametrize("canvas", [40, 60])
+def test_shapes_are_known_beforehand(source, canvas):
+  config = small.config(data__canvas=canvas)
+  batch = read(source, config, steps=1)[0]
+  starts = sampling.IndependentStarts(2)
+  shapes = loader.batch_shapes(config.data, starts, source.index.short_side)
+  assert shapes == {
+    name: (array.shape, array.dtype)
+    for name, array in batch.items()
+    if name not in ("id", "bad")
+  }
+
+
 def test_labels_are_those_of_the_middle_frames(source):
   """Of a label that changes with time; frames tell their time by the grain."""
   config = small.config(data__frames=1, data__canvas=40)

@@ -9,12 +9,12 @@ from etils import epath
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hdc_jax import prepare
 from hdc_jax.data import shards, sources
 from hdc_jax.data.codec import Window
 from hdc_jax.data.datasets.base import find_videos
 from hdc_jax.data.datasets.folder import label_by_folder
 from hdc_jax.errors import ConfigError, DataError
+from hdc_jax.runners import videos
 
 SHORT_SIDE = 64
 
@@ -52,7 +52,7 @@ def make_dataset(folder, directory, codec="h264", num_shards=1):
     shards.write(
       epath.Path(directory),
       plan,
-      (prepare.prepare_video(f, codec, SHORT_SIDE) for f in plan.files),
+      (videos.prepare_video(f, codec, SHORT_SIDE) for f in plan.files),
     )
     for plan in plans
   ]

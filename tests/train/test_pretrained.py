@@ -48,6 +48,20 @@ def test_the_backbone_is_what_was_saved(saved, mesh, reference):
   assert jax.tree.leaves(found.variables["batch_stats"])
 
 
+def test_a_head_may_have_running_means_alone(mesh, tmp_path):
+  """CVRL's has, and then instance norm leaves the backbone none."""
+  config = small.tiny(**small.METHODS["cvrl"] | {"model__norm": "instance"})
+  state = small.save_run(tmp_path, trainer.make_trainer(config, mesh), config)
+  assert state.batch_stats and not state.backbone()["batch_stats"]
+  found = pretrained.load(str(tmp_path), mesh, config)
+  assert found.variables["batch_stats"] == {}
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    found.variables["params"],
+    state.backbone()["params"],
+  )
+
+
 @pytest.mark.parametrize(
   ("field", "value"), [("width", 4), ("norm", "batch"), ("stem", (1, 7, 7))]
 )

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 
+from hdc_jax import files
 from hdc_jax.data.records import Segments
 from hdc_jax.errors import ConfigError, DataError
 
@@ -95,7 +96,7 @@ class Dataset:
       )
     if request.splits and not self.needs_splits:
       raise ConfigError("--splits is of no use to this dataset: leave it out")
-    if request.splits and not os.path.isdir(request.splits):
+    if request.splits and not files.is_dir(request.splits):
       raise DataError(f"--splits={request.splits}: no such directory")
 
 
@@ -114,14 +115,14 @@ def source_videos(request: Request) -> list[str]:
   """
   if not request.source:
     raise ConfigError("--source is missing: the folder that holds the videos")
-  if not os.path.isdir(request.source):
+  if not files.is_dir(request.source):
     raise DataError(f"--source={request.source}: no such directory")
-  files = find_videos(request.source)
-  if not files:
+  videos = find_videos(request.source)
+  if not videos:
     raise DataError(
       f"no usable videos in {request.source}: found no video files"
     )
-  return files
+  return videos
 
 
 def find_videos(directory: os.PathLike[str] | str) -> list[str]:
@@ -135,17 +136,11 @@ def find_videos(directory: os.PathLike[str] | str) -> list[str]:
   Returns:
     Paths relative to the directory, with '/', sorted by folder and name.
   """
-  found = []
-  for folder, subfolders, names in os.walk(directory, followlinks=True):
-    subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-    inside = os.path.relpath(folder, directory).replace(os.sep, "/")
-    prefix = "" if inside == "." else f"{inside}/"
-    found += [
-      prefix + name
-      for name in names
-      if os.path.splitext(name)[1].lower() in EXTENSIONS
-      and not name.startswith(".")
-    ]
+  found = [
+    path
+    for path in files.below(directory)
+    if os.path.splitext(path)[1].lower() in EXTENSIONS
+  ]
   return sorted(found, key=lambda path: path.split("/"))
 
 

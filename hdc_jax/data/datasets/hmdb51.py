@@ -8,10 +8,10 @@ Kuehne, Jhuang, Garrote, Poggio and Serre, 2011,
 https://serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database
 """
 
-import os
 import re
 from collections.abc import Iterator
 
+from hdc_jax import files
 from hdc_jax.data.datasets import lists
 from hdc_jax.data.datasets.base import (
   Dataset,
@@ -61,8 +61,8 @@ def list_videos(request: Request) -> Listing:
   Raises:
     DataError: if files are missing or contradict each other.
   """
-  files = source_videos(request)
-  matches = map(_FILE.fullmatch, os.listdir(request.splits))
+  videos = source_videos(request)
+  matches = map(_FILE.fullmatch, files.names(request.splits))
   classes = sorted({match["label"] for match in matches if match})
   if not classes:
     raise DataError(
@@ -75,7 +75,7 @@ def list_videos(request: Request) -> Listing:
     for fold in FOLDS
     for line in _read_list(request.splits, label, fold)
   ]
-  listing = lists.join(request.source, files, lines, classes, OFFICIAL)
+  listing = lists.join(request.source, videos, lines, classes, OFFICIAL)
   listing = lists.complete(listing, request.source)
   lists.check_classes(listing, [f"train{fold}" for fold in FOLDS])
   return listing

@@ -13,10 +13,12 @@ https://arxiv.org/abs/1808.01340, and 2019, https://arxiv.org/abs/1907.06987
 import collections
 import csv
 import functools
+import io
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from hdc_jax import files
 from hdc_jax.data.datasets import lists
 from hdc_jax.data.datasets.base import (
   Dataset,
@@ -72,8 +74,8 @@ def list_videos(official: Mapping[str, int], request: Request) -> Listing:
   Raises:
     DataError: if files cannot be read or contradict each other.
   """
-  files = source_videos(request)
-  paths = _by_name(files)
+  videos = source_videos(request)
+  paths = _by_name(videos)
   lines = [
     line
     for name, split in _csv_files(request.splits).items()
@@ -86,22 +88,22 @@ def list_videos(official: Mapping[str, int], request: Request) -> Listing:
       raise DataError(
         f"{line.where}: no clip of train has the class {line.label!r}"
       )
-  listing = lists.join(request.source, files, lines, classes, official)
+  listing = lists.join(request.source, videos, lines, classes, official)
   lists.check_classes(listing, ["train"])
   return listing
 
 
-def _by_name(files: Sequence[str]) -> dict[str, list[str]]:
+def _by_name(videos: Sequence[str]) -> dict[str, list[str]]:
   """Paths by the name of the file, without folders and extension."""
   paths = collections.defaultdict(list)
-  for path in files:
+  for path in videos:
     paths[os.path.splitext(path.rpartition("/")[2])[0]].append(path)
   return paths
 
 
 def _csv_files(directory: str) -> dict[str, str]:
   """Names of the CSV files, and the split of each."""
-  matches = map(_FILE.fullmatch, sorted(os.listdir(directory)))
+  matches = map(_FILE.fullmatch, files.names(directory))
   found = {match[0]: _SPLITS[match["split"]] for match in matches if match}
   splits = list(found.values())
   if "train" not in splits or len(set(splits)) < len(splits):
@@ -116,29 +118,26 @@ def _read_csv(
   directory: str, name: str, split: str, paths: Mapping[str, Sequence[str]]
 ) -> Iterator[Line]:
   path = os.path.join(directory, name)
-  with open(
-    path, encoding="utf-8-sig", errors="surrogateescape", newline=""
-  ) as file:
-    rows = csv.DictReader(file)
-    absent = set(_COLUMNS) - set(rows.fieldnames or ())
-    if absent:
-      raise DataError(f"{path}: has no column {', '.join(sorted(absent))}")
-    for row in rows:
-      where = f"{name} line {rows.line_num}"
-      label = row.get("label") or None
-      try:
-        start, end = (int(float(row[key])) for key in _COLUMNS[1:])
-      except (TypeError, ValueError) as error:
-        raise DataError(f"{where}: has no start and end: {error}") from error
-      if label is None and split != "test":
-        raise DataError(f"{where}: has no label")
-      clip = f"{row['youtube_id']}_{start:06d}_{end:06d}"
-      found = paths.get(clip) or paths.get(row["youtube_id"]) or [clip]
-      if len(found) > 1:
-        raise DataError(
-          f"{where}: the clip has several files: {lists.few(found)}; keep one"
-        )
-      yield Line(found[0], label, split, 0, where)
+  rows = csv.DictReader(io.StringIO(files.read_text(path), newline=""))
+  absent = set(_COLUMNS) - set(rows.fieldnames or ())
+  if absent:
+    raise DataError(f"{path}: has no column {', '.join(sorted(absent))}")
+  for row in rows:
+    where = f"{name} line {rows.line_num}"
+    label = row.get("label") or None
+    try:
+      start, end = (int(float(row[key])) for key in _COLUMNS[1:])
+    except (TypeError, ValueError) as error:
+      raise DataError(f"{where}: has no start and end: {error}") from error
+    if label is None and split != "test":
+      raise DataError(f"{where}: has no label")
+    clip = f"{row['youtube_id']}_{start:06d}_{end:06d}"
+    found = paths.get(clip) or paths.get(row["youtube_id"]) or [clip]
+    if len(found) > 1:
+      raise DataError(
+        f"{where}: the clip has several files: {lists.few(found)}; keep one"
+      )
+    yield Line(found[0], label, split, 0, where)
 
 
 DATASETS = {

@@ -6,10 +6,12 @@ the files that were found. Every video ends up in the listing, in one of its
 """
 
 import dataclasses
+import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from hdc_jax import files as files_lib
 from hdc_jax.data.datasets.base import Listing, VideoFile, readable
 from hdc_jax.errors import DataError
 
@@ -51,9 +53,9 @@ def read(directory: str, name: str) -> list[tuple[str, str]]:
   """
   path = os.path.join(directory, name)
   try:
-    # As os.walk decodes names, so that they can be compared.
-    with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
-      lines = [line.strip() for line in file]
+    # Decoded as names are, so that they can be compared.
+    text = io.StringIO(files_lib.read_text(path), newline=None)
+    lines = [line.strip() for line in text]
   except OSError as error:
     raise DataError(
       f"{path}: {error.strerror}; --splits is the directory of the official "

@@ -2,6 +2,7 @@
 
 import os
 
+from hdc_jax import files
 from hdc_jax.data import synthetic
 from hdc_jax.data.datasets.base import Dataset, Listing, Request, VideoFile
 from hdc_jax.progress import Progress
@@ -38,13 +39,13 @@ def list_videos(request: Request) -> Listing:
         splits=("train" if number < first_test else "test",),
       )
     )
+  sizes = files.sizes([video.path for video in videos])
   missing = [
     (request.seed, number, video.path)
-    for number, video in enumerate(videos)
-    if not os.path.exists(video.path)
+    for number, (video, size) in enumerate(zip(videos, sizes, strict=True))
+    if size is None
   ]
   if missing:
-    os.makedirs(os.path.dirname(videos[0].path), exist_ok=True)
     with (
       Workers(_generate, request.workers) as workers,
       Progress(len(missing), "videos", "generating") as progress,
@@ -57,7 +58,8 @@ def list_videos(request: Request) -> Listing:
 
 
 def _generate(seed: int, number: int, path: str) -> None:
-  synthetic.write(synthetic.draw(seed, number), path)
+  with files.writing(path) as local:
+    synthetic.write(synthetic.draw(seed, number), local)
 
 
 DATASET = Dataset(list_videos, LAYOUT)

@@ -1,0 +1,53 @@
+"""Who makes the shards of a dataset: processes here, or Apache Beam.
+
+A runner is a module with `make_shards(job, progress)`. However it spreads the
+work, each shard is made of its plan alone and written by `shards.write`, so
+that all give the same bytes, and a run of one can be finished by another.
+"""
+
+import importlib
+from collections.abc import Callable, Sequence
+
+from hdc_jax.errors import ConfigError
+from hdc_jax.progress import Progress
+from hdc_jax.runners.job import Job
+
+__all__ = ["RUNNERS", "Job", "load"]
+
+_BEAM = "hdc_jax.runners.beam"
+
+# The module of each; those of Beam are called as there.
+RUNNERS: dict[str, str] = {
+  "local": "hdc_jax.runners.local",
+  "DirectRunner": _BEAM,
+  "DataflowRunner": _BEAM,
+  "FlinkRunner": _BEAM,
+  "PortableRunner": _BEAM,
+  "PrismRunner": _BEAM,
+  "SparkRunner": _BEAM,
+}
+
+
+def load(name: str, options: Sequence[str]) -> Callable[[Job, Progress], None]:
+  """The `make_shards` of a runner.
+
+  Args:
+    name: One of `RUNNERS`.
+    options: To be given to it, see `Job.runner_options`.
+
+  Raises:
+    ConfigError: If it takes no options, or needs what is not installed.
+  """
+  if options and RUNNERS[name] != _BEAM:
+    raise ConfigError(
+      f"what follows -- is for Beam, and --runner={name} is not of it: "
+      f"{' '.join(options)}"
+    )
+  try:
+    return importlib.import_module(RUNNERS[name]).make_shards
+  except ModuleNotFoundError as error:
+    if error.name != "apache_beam":
+      raise
+    raise ConfigError(
+      f"--runner={name} needs Apache Beam: `pip install 'hdc-jax[beam]'`"
+    ) from error
