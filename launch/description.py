@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from hdc_jax.errors import ConfigError
-from launch.slices import GENERATIONS, Slice
+from hdc_jax.slices import GENERATIONS, Slice
 
 CAPACITIES = ("on-demand", "spot", "reserved")
 

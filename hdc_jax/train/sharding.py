@@ -1,6 +1,6 @@
 """Where arrays live: one axis, 'data', over all devices of all hosts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,14 +11,19 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from hdc_jax.errors import ConfigError
 
 
-def make_mesh(devices: int | None = None) -> Mesh:
-  """A mesh of the first `devices` devices, by default all, along 'data'."""
-  count = devices or jax.device_count()
+def make_mesh(devices: int | Sequence[jax.Device] | None = None) -> Mesh:
+  """A mesh along 'data'.
+
+  Args:
+    devices: Which, or how many of those there are; by default all.
+  """
+  if devices is None or isinstance(devices, int):
+    devices = jax.devices()[:devices]
   return jax.make_mesh(
-    (count,),
+    (len(devices),),
     ("data",),
     axis_types=(AxisType.Auto,),
-    devices=jax.devices()[:count],
+    devices=devices,
   )
 
 
@@ -38,6 +43,16 @@ def abstract(tree: Any, mesh: Mesh) -> Any:
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated(mesh)),
     tree,
   )
+
+
+def abstract_batch(
+  shapes: Mapping[str, tuple[tuple[int, ...], np.dtype]], mesh: Mesh
+) -> dict[str, jax.ShapeDtypeStruct]:
+  """A batch of these shapes and dtypes, split over the mesh."""
+  return {
+    name: jax.ShapeDtypeStruct(shape, dtype, sharding=batched(mesh))
+    for name, (shape, dtype) in shapes.items()
+  }
 
 
 def compiler_options(

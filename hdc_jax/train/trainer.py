@@ -83,7 +83,8 @@ def make_trainer(config: ml_collections.ConfigDict, mesh: Mesh) -> Trainer:
       embeddings = keys | embeddings
     else:
       embeddings, updated = embed(params, method.embeddings)
-    loss, metrics = method.loss(embeddings)
+    with jax.named_scope("loss"):
+      loss, metrics = method.loss(embeddings)
     return loss, (metrics, updated.get("batch_stats", {}))
 
   terms = " + ".join(f"{t.weight:g}·{t.name}" for t in method.terms)
@@ -128,7 +129,10 @@ def assemble(
   def init() -> step_lib.TrainState:
     return step_lib.init_state(network, tx, (1, *shape), config.seed, momentum)
 
-  update = step_lib.make_update(loss_fn, tx, momentum)
+  # Under this name in profiles; what is outside of it augments.
+  update = jax.named_scope("update")(
+    step_lib.make_update(loss_fn, tx, momentum)
+  )
   train_step = step_lib.make_train_step(update, views, mesh, config.seed)
   return Trainer(
     mesh, network, views, shape, starts, loss, init, update, train_step

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from hdc_jax.errors import ConfigError
-from launch.slices import GENERATIONS, Slice
+from hdc_jax.slices import GENERATIONS, Slice
 
 ALL = [f"{name}:{t}" for name, g in GENERATIONS.items() for t in g.topologies]
 
@@ -39,6 +39,23 @@ def test_hosts_make_up_the_slice(text):
 def test_an_accelerator_type_means_one_slice():
   types = [Slice.parse(text).accelerator_type for text in ALL]
   assert len(set(types)) == len(types)
+
+
+# From the same pages: bf16 peak, memory in GiB, and FLOPs per cycle and core.
+CHIPS = {
+  "v4": (275e12, 32, 131_072),
+  "v5e": (197e12, 16, 131_072),
+  "v5p": (459e12, 96, 131_072),
+  "v6e": (918e12, 32, 524_288),
+}
+
+
+@pytest.mark.parametrize("name", GENERATIONS)
+def test_chips_can_do_what_their_pages_say(name):
+  chip, (peak, gib, per_cycle) = GENERATIONS[name], CHIPS[name]
+  assert chip.peak_flops == peak
+  assert 0.95 * gib <= chip.hbm_bytes / 2**30 < gib
+  assert chip.clock_hz * chip.cores * per_cycle == pytest.approx(peak, rel=3e-3)
 
 
 def test_gke_labels():
