@@ -1,8 +1,10 @@
 """What the commands that take a config have in common."""
 
 import argparse
+import io
 import logging
 import re
+import sys
 from collections.abc import Sequence
 
 import ml_collections
@@ -12,6 +14,7 @@ from ml_collections import config_flags
 
 from hdc_jax import config as config_lib
 from hdc_jax.errors import ConfigError
+from hdc_jax.progress import Progress
 
 
 def make_parser(
@@ -96,11 +99,28 @@ def _check_fields(argv: Sequence[str]) -> None:
 def set_up_logging(debug: bool) -> None:
   """Sends this package's log lines to stderr; of others only warnings."""
   absl_logging.set_verbosity(absl_logging.WARNING)
-  handler = logging.StreamHandler()
-  handler.setFormatter(
-    logging.Formatter("%(asctime)s %(levelname).1s %(message)s", "%H:%M:%S")
-  )
   logger = logging.getLogger("hdc_jax")
-  logger.handlers = [handler]
+  logger.handlers = [logging.StreamHandler()]
   logger.propagate = False
   logger.setLevel(logging.DEBUG if debug else logging.INFO)
+  _set_format("")
+
+
+def be_quiet(process: int, debug: bool) -> None:
+  """Lets a process that is not the first say no more than what is wrong.
+
+  Args:
+    process: Its number, which its log lines then begin with.
+    debug: Whether it logs everything nevertheless.
+  """
+  if not debug:
+    logging.getLogger("hdc_jax").setLevel(logging.WARNING)
+  _set_format(f"[{process}] ")
+  sys.stdout = io.StringIO()
+  Progress.shown = False
+
+
+def _set_format(prefix: str) -> None:
+  line = f"{prefix}%(asctime)s %(levelname).1s %(message)s"
+  for handler in logging.getLogger("hdc_jax").handlers:
+    handler.setFormatter(logging.Formatter(line, "%H:%M:%S"))

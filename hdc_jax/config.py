@@ -43,20 +43,23 @@ ARCHITECTURE = tuple(
 
 
 def default(
-  task: str = "pretrain", method: str = "hdc"
+  task: str = "pretrain",
+  method: str = "hdc",
+  changes: Mapping[str, Any] | None = None,
 ) -> ml_collections.ConfigDict:
   """The fields that every config has, with the recipe of the papers.
 
   Args:
     task: One of `hdc_jax.main.TASKS`.
     method: One of `hdc_jax.methods.METHODS`, whose networks to make.
+    changes: Of the method's recipe for pretraining, by dotted field.
 
   Raises:
     ConfigError: If there is no such task or method.
   """
   config = ml_collections.ConfigDict(copy.deepcopy(fields.FIELDS))
   config.task, config.method.name = task, method
-  recipe = choose("method.name", method, fields.METHODS)
+  recipe = choose("method.name", method, fields.METHODS) | (changes or {})
   shared = ("data.", "model.") if task not in ("pretrain", "preview") else ("",)
   config.update_from_flattened_dict(
     {k: v for k, v in recipe.items() if k.startswith(shared)}

@@ -1,8 +1,8 @@
 """What can go wrong at the boundaries, and the exit code of each.
 
 Every error here says in one line which field or file is wrong and what to do.
-`main` and `prepare` print that line and exit with the code; launchers decide by
-the code whether to try again.
+The commands print that line and exit with the code; launchers decide by the
+code whether to try again.
 
 | code | error            | meaning                               | try again? |
 |-----:|------------------|---------------------------------------|------------|
@@ -11,6 +11,8 @@ the code whether to try again.
 |    3 | `DataError`      | a dataset, shard, video or checkpoint | no         |
 |    4 | `NonFiniteError` | the loss became NaN or infinite       | no         |
 |    5 | `Preempted`      | stopped by SIGTERM, state saved       | yes        |
+|    6 | `Hung`           | no step ended for a long time         | yes        |
+|    7 | `TooLargeError`  | it does not fit a chip's memory       | no         |
 """
 
 
@@ -42,3 +44,15 @@ class Preempted(HdcError):
   """The run was asked to stop; its state is saved and it can be resumed."""
 
   exit_code = 5
+
+
+class Hung(HdcError):
+  """No step ended for a long time: another host is lost, or the disk is."""
+
+  exit_code = 6
+
+
+class TooLargeError(HdcError):
+  """A step needs more memory than a chip has."""
+
+  exit_code = 7

@@ -147,11 +147,13 @@ def _train(
     metrics.MetricsWriter(workdir, first) as writer,
     Progress(steps, "steps", initial=first) as progress,
     guards.StopSignal() as stop,
+    guards.Watchdog(config.train.patience) as watchdog,
   ):
 
     def fetch(step: int, scalars: Metrics) -> None:
       """Waits for a step's metrics, and reports them."""
       scalars = {k: float(v) for k, v in jax.device_get(scalars).items()}
+      watchdog.step_ended()
       guards.check_finite(step, scalars)
       shown = meter.update(scalars, feed.take_wait())
       if step % config.train.log_every == 0 or step == steps:
@@ -166,13 +168,14 @@ def _train(
       if pending:
         fetch(*pending)
       pending = (step, scalars)
+      stopping = stop.reached(step)
       due = step % config.train.checkpoint_every == 0 or step == steps
-      if due or stop.received:
+      if due or stopping:
         # Never save a state whose loss has not been seen to be finite.
         fetch(*pending)
         pending = None
         save(step, state)
-      if stop.received and step < steps:
+      if stopping and step < steps:
         saved.wait()
         raise Preempted(
           f"stopped by {stop.received} at step {step}, which is saved: rerun "

@@ -2,15 +2,20 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
+
+import jax
 
 from hdc_jax import (
   command,
   dry_run,
   embed,
+  files,
   finetune,
   linear,
+  preflight,
   pretrain,
   preview,
   retrieve,
@@ -18,6 +23,7 @@ from hdc_jax import (
 )
 from hdc_jax import config as config_lib
 from hdc_jax.errors import HdcError
+from hdc_jax.train import hosts
 
 TASKS = {
   "pretrain": pretrain.run,
@@ -47,6 +53,11 @@ _EXAMPLES = r"""examples:
     python -m hdc_jax.main --config=configs/tables.py:table=1 --dry_run \
       --config.pretrain.data.path=/data/k400 --config.ucf101=/data/ucf101
 
+  Pretrain on two machines, of which the first is called a: on it, and with
+  --process=1 on the other; on a TPU slice without these three:
+    python -m hdc_jax.main --coordinator=a:1234 --processes=2 --process=0 \
+      --config=configs/r3d18.py --config.data.path=/data/k400 --workdir=gs://…
+
 Rerun a command to resume it. Any field of the config can be set on the command
 line: --config.optim.lr=0.05. Exit codes are listed in hdc_jax/errors.py.
 """
@@ -68,10 +79,40 @@ def _parser() -> argparse.ArgumentParser:
     help="print what would be run, and stop",
   )
   parser.add_argument(
+    "--preflight",
+    action="store_true",
+    help="check devices, data and run directory, and that all processes have "
+    "the same code and config, and stop; runs of several processes begin so",
+  )
+  parser.add_argument(
     "--debug",
     action="store_true",
     help="log more, such as the ids in a batch; show tracebacks",
   )
+  group = parser.add_argument_group(
+    "several processes",
+    "A TPU slice needs none of these. Elsewhere every process gets the same "
+    "command but for --process.",
+  )
+  group.add_argument(
+    "--coordinator",
+    metavar="HOST:PORT",
+    default=os.environ.get("HDC_COORDINATOR", ""),
+    help="where process 0 is, and a free port there; 'auto' under Slurm or "
+    "Open MPI; default: $HDC_COORDINATOR",
+  )
+  for name, what in (
+    ("processes", "how many"),
+    ("process", "the number of this one, from 0"),
+  ):
+    variable = f"HDC_{name.upper()}"
+    group.add_argument(
+      f"--{name}",
+      metavar="N",
+      type=int,
+      default=os.environ.get(variable),
+      help=f"{what}; default: ${variable}",
+    )
   return parser
 
 
@@ -87,20 +128,37 @@ def main(argv: Sequence[str] | None = None) -> int:
   options, rest = _parser().parse_known_args(argv)
   command.set_up_logging(options.debug)
   try:
-    config = command.read_config(options.config, rest)
-    task = config_lib.choose("config.task", config.task, TASKS)
-    if options.dry_run:
-      print(dry_run.describe(config, options.workdir))
-      return 0
-    config_lib.require(
-      "--workdir", options.workdir, "name a directory for the run"
-    )
-    task(config, options.workdir)
+    _run(options, rest)
   except HdcError as error:
     _log.debug("where it was raised:", exc_info=True)
     print(f"error: {error}", file=sys.stderr)
+    if not hosts.part(failed=True):
+      os._exit(error.exit_code)
     return error.exit_code
+  hosts.part(failed=False)
   return 0
+
+
+def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
+  """Does what the command line asks for."""
+  config = command.read_config(options.config, rest)
+  task = config_lib.choose("config.task", config.task, TASKS)
+  if options.dry_run:
+    print(dry_run.describe(config, options.workdir))
+    return
+  config_lib.require(
+    "--workdir", options.workdir, "name a directory for the run"
+  )
+  files.check(options.workdir)
+  hosts.join(
+    hosts.Cluster(options.coordinator, options.processes, options.process)
+  )
+  if jax.process_index():
+    command.be_quiet(jax.process_index(), options.debug)
+  if options.preflight or jax.process_count() > 1:
+    print(preflight.check(config, options.workdir))
+  if not options.preflight:
+    task(config, options.workdir)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,12 @@ class Progress:
     for _ in range(steps):
       progress.update(loss=1.234)
   ```
+
+  Attributes:
+    shown: Whether anything is shown; of all together.
   """
+
+  shown = True
 
   def __init__(
     self, total: int, unit: str, label: str = "", initial: int = 0
@@ -30,11 +35,11 @@ class Progress:
       initial: what was done before; not part of the rate.
     """
     self._total, self._unit, self._label = total, unit, label
-    self._initial = self._count = self._shown = initial
+    self._initial = self._count = self._last = initial
     self._stats: dict[str, str | float] = {}
     self._start = self._printed = time.monotonic()
     self._bar = None
-    if sys.stderr.isatty():
+    if self.shown and sys.stderr.isatty():
       self._bar = tqdm.tqdm(
         total=total,
         initial=initial,
@@ -62,7 +67,7 @@ class Progress:
     """Shows where it ended."""
     if self._bar is not None:
       self._bar.close()
-    elif self._count > self._shown:
+    elif self._count > self._last:
       self._print()
 
   def __enter__(self) -> "Progress":
@@ -74,7 +79,9 @@ class Progress:
     self.close()
 
   def _print(self) -> None:
-    self._printed, self._shown = time.monotonic(), self._count
+    if not self.shown:
+      return
+    self._printed, self._last = time.monotonic(), self._count
     elapsed = max(self._printed - self._start, 1e-9)
     rate = (self._count - self._initial) / elapsed
     words = [f"{self._label}: " if self._label else ""]

@@ -7,12 +7,18 @@ decides.
 
 from collections.abc import Collection
 
-from hdc_jax.errors import ConfigError, DataError, NonFiniteError, Preempted
+from hdc_jax.errors import (
+  ConfigError,
+  DataError,
+  Hung,
+  NonFiniteError,
+  Preempted,
+)
 
 # Trying again would end in the same way.
 FINAL = tuple(e.exit_code for e in (ConfigError, DataError, NonFiniteError))
-# The state is saved, and the run goes on from there.
-AGAIN = (Preempted.exit_code,)
+# The run goes on from its last checkpoint.
+AGAIN = (Preempted.exit_code, Hung.exit_code)
 # What ssh ends with when it cannot reach a host.
 UNREACHABLE = 255
 # What a shell ends with after Ctrl-C.

@@ -151,7 +151,7 @@ class Launcher:
     if code in outcomes.FINAL:
       return self._end(code, "the run failed, see above")
     if code in outcomes.AGAIN:
-      return self._retry("the run was stopped, its state saved")
+      return self._retry("the run was stopped, or hung")
     if self._lost(code):
       return self._retry("lost the slice")
     return self._end(code, "the run failed, see above")

@@ -10,6 +10,60 @@ ROOT = pathlib.Path(__file__).parents[1]
 CACHE = ROOT / ".cache" / "jax"
 
 
+def free_port():
+  """One that nothing listens to."""
+  with socket.socket() as found:
+    found.bind(("localhost", 0))
+    return found.getsockname()[1]
+
+
+def start(commands, devices, directory=ROOT):
+  """Starts processes of Python.
+
+  Args:
+    commands: the arguments of each.
+    devices: of each.
+    directory: where they are run; a package there comes first.
+  """
+  environment = {
+    "PYTHONPATH": str(ROOT),
+    "JAX_PLATFORMS": "cpu",
+    "JAX_NUM_CPU_DEVICES": str(devices),
+    "JAX_COMPILATION_CACHE_DIR": str(CACHE),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
+    # They take few steps, and each compiles for itself.
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 "
+    "--xla_llvm_disable_expensive_passes=true",
+  }
+  return [
+    subprocess.Popen(
+      [sys.executable, *map(str, command)],
+      cwd=directory,
+      env=os.environ | environment,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT,
+      text=True,
+    )
+    for command in commands
+  ]
+
+
+def finish(started, timeout=300, end=False):
+  """Waits for processes, or ends them; gives exit codes and outputs."""
+  try:
+    if end:
+      for process in started:
+        process.kill()
+    outputs = [process.communicate(timeout=timeout)[0] for process in started]
+  finally:
+    for process in started:
+      process.kill()
+  return [
+    (process.returncode, output)
+    for process, output in zip(started, outputs, strict=True)
+  ]
+
+
 def launch(module, processes, devices, *arguments, timeout=300):
   """Runs a module in several processes; fails with the output of one that did.
 
@@ -20,39 +74,29 @@ def launch(module, processes, devices, *arguments, timeout=300):
     *arguments: of the module, after what `join` takes.
     timeout: in seconds.
   """
-  with socket.socket() as found:
-    found.bind(("localhost", 0))
-    port = found.getsockname()[1]
-  started = [
-    subprocess.Popen(
-      [
-        *(sys.executable, "-m", module),
-        *map(str, (port, processes, index, devices, *arguments)),
-      ],
-      cwd=ROOT,
-      env=os.environ | {"JAX_PLATFORMS": "cpu"},
-      stdout=subprocess.PIPE,
-      stderr=subprocess.STDOUT,
-      text=True,
-    )
+  port = free_port()
+  commands = [
+    ("-m", module, port, processes, index, *arguments)
     for index in range(processes)
   ]
-  try:
-    outputs = [process.communicate(timeout=timeout)[0] for process in started]
-  finally:
-    for process in started:
-      process.kill()
-  for process, output in zip(started, outputs, strict=True):
-    assert process.returncode == 0, output
+  for code, output in finish(start(commands, devices), timeout):
+    assert code == 0, output
 
 
 def join(arguments):
   """Joins the cluster; returns the arguments that are left."""
   import jax
 
-  port, processes, index, devices, *rest = arguments
-  jax.config.update("jax_num_cpu_devices", int(devices))
-  jax.config.update("jax_compilation_cache_dir", str(CACHE))
-  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+  port, processes, index, *rest = arguments
   jax.distributed.initialize(f"localhost:{port}", int(processes), int(index))
   return rest
+
+
+def main_commands(processes, *flags):
+  """The command of each process of a run of `hdc_jax.main`."""
+  port = free_port()
+  cluster = (f"--coordinator=localhost:{port}", f"--processes={processes}")
+  return [
+    ("-m", "hdc_jax.main", *cluster, f"--process={index}", *flags)
+    for index in range(processes)
+  ]

@@ -8,7 +8,13 @@ import sys
 
 import pytest
 
+from hdc_jax import main
 from tests import small
+
+# ml_collections reads config files by it.
+pytestmark = pytest.mark.filterwarnings(
+  "ignore:the load_module:DeprecationWarning"
+)
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -92,27 +98,47 @@ BAD = {
 }
 
 
+@pytest.fixture
+def call(monkeypatch, capsys):
+  """Calls `main` in this process; gives the exit code and both outputs."""
+  monkeypatch.chdir(ROOT)
+
+  def use(*args):
+    code = main.main(args)
+    return code, *capsys.readouterr()
+
+  return use
+
+
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line(case):
-  args, code, message = BAD[case]
-  done = run(*args)
-  assert done.returncode == code, done.stderr
-  (line,) = done.stderr.strip().splitlines()
+def test_bad_input_is_one_line(case, call):
+  args, want, message = BAD[case]
+  code, _, stderr = call(*args)
+  assert code == want, stderr
+  (line,) = stderr.strip().splitlines()
   assert line.startswith("error: ")
   assert message in line
 
 
-def test_debug_shows_the_traceback():
-  done = run(TINY, "--workdir=x", "--debug")
-  assert done.returncode == 2
-  assert "Traceback" in done.stderr
-  assert "error: config.data.path is not set" in done.stderr
+def test_a_process_ends_with_the_code():
+  done = run(TINY, "--workdir=x", "--config.data.path=/nowhere")
+  assert done.returncode == 3, done.stderr
+  assert done.stderr.startswith("error: ")
 
 
-def test_help_teaches():
-  done = run("--help")
-  assert "--config=configs/r3d18.py" in done.stdout
-  assert "--workdir" in done.stdout
+def test_debug_shows_the_traceback(call):
+  code, _, stderr = call(TINY, "--workdir=x", "--debug")
+  assert code == 2
+  assert "Traceback" in stderr
+  assert "error: config.data.path is not set" in stderr
+
+
+def test_help_teaches(call, capsys):
+  with pytest.raises(SystemExit, match="0"):
+    call("--help")
+  stdout = capsys.readouterr().out
+  assert "--config=configs/r3d18.py" in stdout
+  assert "--workdir" in stdout
 
 
 def test_ctrl_c_saves_and_a_rerun_goes_on(prepared, tmp_path):

@@ -6,8 +6,7 @@ taking another clip of the video ('shift') or by scaling the optical flow
 ('flow'). One term of the last block: `q` is to be near its `p`, and far from
 its own `n` as well as from other videos.
 
-Choice: the paper names no other augmentations; these are the crop, flip and
-colour jitter that HDC's views have.
+Choice: the paper names no other augmentations; these are HDC's.
 """
 
 import functools
@@ -47,6 +46,7 @@ def make_views(
       geometry.RandomFlip(augment.flip),
       *breaking,
       colour.ColourJitter(**augment.jitter),
+      colour.ChannelReplication(**augment.replication),
     )
     crop = geometry.ScaleJitterCrop(size, augment.scales)
     return views.View(name, clip, crop, transforms)

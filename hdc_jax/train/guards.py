@@ -1,17 +1,26 @@
-"""What stops a run in good order: a signal, or a loss that is not a number."""
+"""What ends a run: a signal, a loss not finite, a step that does not end."""
 
+import faulthandler
 import math
+import os
 import signal
+import sys
+import threading
+import time
 from collections.abc import Mapping
 from types import FrameType
 
-from hdc_jax.errors import NonFiniteError
+import jax
+from jax.experimental import multihost_utils
+
+from hdc_jax.errors import Hung, NonFiniteError
 
 
 class StopSignal:
   """Notes SIGTERM and Ctrl-C, so that a run can save its state and stop.
 
-  A context manager. A second signal of the kind acts as it would without.
+  A context manager. A second signal of the kind acts as it would without. Of
+  several processes, all stop at the same step, whichever got the signal.
 
   Attributes:
     received: Name of the signal, or None.
@@ -20,20 +29,76 @@ class StopSignal:
   received: str | None = None
 
   def __enter__(self) -> "StopSignal":
-    self._previous = {
-      number: signal.signal(number, self._note)
-      for number in (signal.SIGTERM, signal.SIGINT)
-    }
+    self._previous = {signal.SIGINT: signal.signal(signal.SIGINT, self._note)}
+    # With several processes JAX listens to SIGTERM, and tells all of them.
+    self._alone = jax.process_count() == 1
+    if self._alone:
+      self._previous[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._note)
     return self
 
   def __exit__(self, *_: object) -> None:
     for number, handler in self._previous.items():
       signal.signal(number, handler)
 
+  def reached(self, step: int) -> bool:
+    """Whether to stop after a step; to be asked at every step."""
+    if not self._alone and multihost_utils.reached_preemption_sync_point(step):
+      self.received = signal.SIGTERM.name
+    return self.received is not None
+
   def _note(self, number: int, frame: FrameType | None) -> None:
     del frame
-    self.received = signal.Signals(number).name
     signal.signal(number, self._previous[number])
+    if self._alone:
+      self.received = signal.Signals(number).name
+    else:
+      os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Watchdog:
+  """Ends a process in which no step has ended for a long time.
+
+  A lost host or a dead disk lets the others wait for ever: nothing can be saved
+  then, but a launcher can go on from the last checkpoint. A context manager.
+  """
+
+  def __init__(self, seconds: float) -> None:
+    """Starts to watch when it is entered.
+
+    Args:
+      seconds: How long a step may take; 0 for as long as it likes.
+    """
+    self._seconds = seconds
+    self._last = time.monotonic()
+    self._over = threading.Event()
+
+  def __enter__(self) -> "Watchdog":
+    self.step_ended()
+    if self._seconds:
+      threading.Thread(target=self._watch, daemon=True).start()
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    self._over.set()
+
+  def step_ended(self) -> None:
+    """Gives the next step its time."""
+    self._last = time.monotonic()
+
+  def _watch(self) -> None:
+    while not self._over.wait(self._left()):
+      if self._left() <= 0:
+        error = Hung(
+          f"no step has ended for {self._seconds:g} s (config.train.patience): "
+          "where every thread is stands above; rerun the same command to go on "
+          "from the last checkpoint"
+        )
+        faulthandler.dump_traceback(all_threads=True)
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        os._exit(error.exit_code)
+
+  def _left(self) -> float:
+    return self._last + self._seconds - time.monotonic()
 
 
 def check_finite(step: int, scalars: Mapping[str, float]) -> None:

@@ -80,7 +80,7 @@ def test_failures_end_with_their_code(gcloud, code):
 
 
 def test_a_preempted_run_goes_on_from_a_new_slice(gcloud):
-  gcloud(**{RUN: codes(5, 5, 0)})
+  gcloud(**{RUN: codes(5, 6, 0)})
   assert launch() == 0
   assert changes() == [*UP, "delete"] * 3
 
@@ -134,7 +134,13 @@ def test_setup_that_fails_later_is_bad_luck(gcloud):
 
 @pytest.mark.parametrize(
   ("hosts", "code"),
-  [((134, 3, 134), 3), ((1, 5, 134), 5), ((5, 4, 5), 4), ((134, 1), 134)],
+  [
+    ((134, 3, 134), 3),
+    ((1, 5, 134), 5),
+    ((6, 134), 5),
+    ((5, 4, 5), 4),
+    ((134, 1), 134),
+  ],
 )
 def test_the_host_that_knows_decides(gcloud, hosts, code):
   """What gcloud ends with is the code of the first."""

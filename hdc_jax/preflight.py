@@ -1,0 +1,198 @@
+"""What is checked before a run: that all its processes are of one mind.
+
+A process with other code, another config or another dataset than the rest does
+not fail, it trains something else, or hangs. So runs of several processes begin
+with these checks; `--preflight` makes them alone, also for one process.
+"""
+
+import hashlib
+import importlib.metadata
+import pathlib
+import socket
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import ml_collections
+from etils import epath
+
+import hdc_jax
+from hdc_jax import config as config_lib
+from hdc_jax.data import sources
+from hdc_jax.errors import ConfigError, DataError, HdcError
+from hdc_jax.train import hosts, metrics, sharding
+
+# What all processes must have alike → what to do where they do not.
+_ALIKE = {
+  "devices": "give every process as many devices, of one kind",
+  "code": "install the same commit everywhere",
+  "version": "install the same versions everywhere",
+  "option": "give every process the same command",
+  "config": "give every process the same command",
+}
+# Tasks whose batches are of data.batch_size.
+_TRAINING = ("pretrain", "finetune")
+
+
+def check(config: ml_collections.ConfigDict, workdir: str) -> str:
+  """Checks processes, config, code, run directory and datasets.
+
+  Args:
+    config: Of any task.
+    workdir: Of the run.
+
+  Returns:
+    What was found, in words.
+
+  Raises:
+    ConfigError: If processes differ in what they run, or do not share the run
+      directory, or cannot write there.
+    DataError: If a dataset is missing, or not the same everywhere.
+  """
+  code = _code()
+  told = hosts.exchange(
+    {
+      "host": socket.gethostname(),
+      "devices": {
+        "number": jax.local_device_count(),
+        "kind": jax.devices()[0].device_kind,
+      },
+      "code": code,
+      "version": metrics.versions(),
+      "option": {"--workdir": workdir},
+      "config": {
+        f"config.{k}": v for k, v in config_lib.flatten(config).items()
+      },
+    }
+  )
+  _check_alike(told)
+  mesh = sharding.make_mesh()
+  if config.task in _TRAINING:
+    sharding.check_batch_size(
+      "config.data.batch_size", config.data.batch_size, mesh
+    )
+  names = [one["host"] for one in told]
+  _check_workdir(workdir, names)
+  return "\n".join(
+    [
+      f"processes  {len(told)}, each with {jax.local_device_count()} × "
+      f"{mesh.devices.flat[0].device_kind}",
+      f"config     {config_lib.fingerprint(config)}",
+      f"code       {_digest(code)}, jax {importlib.metadata.version('jax')}",
+      f"workdir    {workdir}",
+      *_check_datasets(config, names),
+      "all is ready",
+    ]
+  )
+
+
+def _code() -> dict[str, str]:
+  """Hashes of the files of this package, by name."""
+  root = pathlib.Path(hdc_jax.__file__).parent
+  return {
+    f"hdc_jax/{path.relative_to(root)}": _digest(path.read_text())
+    for path in sorted(root.rglob("*.py"))
+  }
+
+
+def _digest(value: Any) -> str:
+  return hashlib.sha256(str(value).encode()).hexdigest()[:12]
+
+
+def _check_alike(told: Sequence[dict[str, Any]]) -> None:
+  """Raises ConfigError naming the first thing in which a process differs."""
+  first = told[0]
+  for section, remedy in _ALIKE.items():
+    for number, other in enumerate(told):
+      for name in sorted(first[section].keys() | other[section].keys()):
+        here, there = (one[section].get(name) for one in (first, other))
+        if here != there:
+          raise ConfigError(
+            f"{section} {name} is {there!r} in process {number} "
+            f"({other['host']}) and {here!r} in process 0 ({first['host']}): "
+            f"{remedy}"
+          )
+
+
+def _agree(error: HdcError | None, names: Sequence[str]) -> None:
+  """Raises the error of the first process that has one, in all of them."""
+  mine = [error.exit_code, str(error)] if error else None
+  for number, found in enumerate(hosts.exchange(mine)):
+    if found:
+      code, text = found
+      where = f"process {number} ({names[number]}): " if len(names) > 1 else ""
+      kinds = (ConfigError, DataError)
+      raise next(kind for kind in kinds if kind.exit_code == code)(where + text)
+
+
+def _check_workdir(workdir: str, names: Sequence[str]) -> None:
+  """Checks that all processes write to one directory.
+
+  Raises:
+    ConfigError: If one cannot, or does not see what the others write.
+  """
+  (token, *_) = hosts.exchange(uuid.uuid4().hex)
+  root = epath.Path(workdir)
+  marks = [root / f".preflight-{token}-{i}" for i in range(len(names))]
+  own, error = marks[jax.process_index()], None
+  try:
+    root.mkdir(parents=True, exist_ok=True)
+    own.write_text("")
+  except OSError as reason:
+    error = ConfigError(f"--workdir={workdir} cannot be written to: {reason}")
+  _agree(error, names)
+  unseen = [i for i, mark in enumerate(marks) if not mark.exists()]
+  if unseen:
+    error = ConfigError(
+      f"--workdir={workdir} does not show what process {unseen[0]} "
+      f"({names[unseen[0]]}) writes there: name a directory that all share, "
+      "such as one in a bucket"
+    )
+  try:
+    _agree(error, names)
+  finally:
+    own.unlink(missing_ok=True)
+
+
+def _check_datasets(
+  config: ml_collections.ConfigDict, names: Sequence[str]
+) -> Iterator[str]:
+  """Checks that all processes read the same; says what.
+
+  Raises:
+    DataError: If one is missing or another.
+  """
+  for field, (path, cache) in _datasets(config).items():
+    index, error = None, None
+    try:
+      index = sources.open(path, cache=cache).index
+    except DataError as reason:
+      error = DataError(f"config.{field}: {reason}")
+    _agree(error, names)
+    found = hosts.exchange(index.fingerprint)
+    others = [i for i, one in enumerate(found) if one != found[0]]
+    if others:
+      raise DataError(
+        f"config.{field}: {path} holds another dataset in process {others[0]} "
+        f"({names[others[0]]}, fingerprint {found[others[0]]}) than in process "
+        f"0 ({names[0]}, {found[0]}): copy the same one to all"
+      )
+    shards = len(index.shards)
+    # Every process reads from all shards, as the order is one of all videos.
+    few = f", fewer than processes: prepare with --shards={len(names)}"
+    yield (
+      f"data       {path}: {index.num_videos:,} videos in {shards} shards"
+      f"{few if 0 < shards < len(names) else ''}"
+    )
+
+
+def _datasets(config: ml_collections.ConfigDict) -> dict[str, tuple[str, str]]:
+  """The paths of datasets that are set, and of their caches, by field."""
+  flat = config_lib.flatten(config)
+  cache = next(v for k, v in flat.items() if k.endswith("data.cache"))
+  return {
+    field: (value, cache)
+    for field, value in flat.items()
+    if field.split(".")[-1] in ("path", "ucf101", "hmdb51") and value
+  }

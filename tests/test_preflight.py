@@ -1,0 +1,140 @@
+"""Checks before a run; those between processes are in test_on_hosts."""
+
+import os
+import pathlib
+
+import pytest
+
+from hdc_jax import config as config_lib
+from hdc_jax import main, preflight
+from hdc_jax.errors import ConfigError, DataError
+from hdc_jax.train import hosts, metrics
+from tests import small, test_tables
+
+# ml_collections reads config files by it.
+pytestmark = pytest.mark.filterwarnings(
+  "ignore:the load_module:DeprecationWarning"
+)
+
+
+@pytest.fixture
+def told(monkeypatch):
+  """Lets a second process say what a function makes of what the first says."""
+
+  def use(change):
+    def exchange(value):
+      return [value, change(value)]
+
+    monkeypatch.setattr(hosts, "exchange", exchange)
+
+  return use
+
+
+def config(path, **changes):
+  return small.config(data__path=str(path), **changes)
+
+
+def test_what_is_ready(prepared, tmp_path):
+  made = config(prepared)
+  found = preflight.check(made, str(tmp_path / "run"))
+  assert "processes  1, each with 8 × cpu" in found
+  assert config_lib.fingerprint(made) in found
+  assert f"{prepared}: 30 videos in 2 shards" in found
+  assert found.endswith("all is ready")
+  assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_the_command_checks_and_stops(prepared, tmp_path, capsys):
+  flags = [f"--config.data.path={prepared}", f"--workdir={tmp_path / 'run'}"]
+  file = f"--config={pathlib.Path(__file__).parents[1]}/configs/tiny.py"
+  assert main.main([file, *flags, "--preflight"]) == 0
+  assert "all is ready" in capsys.readouterr().out
+  assert not (tmp_path / "run" / metrics.CONFIG).exists()
+  flags[0] += "/missing"
+  assert main.main([file, *flags, "--preflight"]) == DataError.exit_code
+  assert "error: config.data.path: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  ("section", "name"),
+  [
+    ("devices", "number"),
+    ("code", "hdc_jax/losses.py"),
+    ("version", "jax"),
+    ("option", "--workdir"),
+    ("config", "config.optim.lr"),
+  ],
+)
+def test_processes_that_differ(section, name, prepared, tmp_path, told):
+  def change(value):
+    if not isinstance(value, dict):
+      return value
+    assert name in value[section]
+    return value | {section: value[section] | {name: "other"}}
+
+  told(change)
+  message = f"^{section} {name} is 'other' in process 1 .* in process 0"
+  with pytest.raises(ConfigError, match=message):
+    preflight.check(config(prepared), str(tmp_path))
+
+
+def test_a_file_that_one_process_lacks(prepared, tmp_path, told):
+  def change(value):
+    if not isinstance(value, dict):
+      return value
+    code = dict(value["code"])
+    del code["hdc_jax/loop.py"]
+    return value | {"code": code}
+
+  told(change)
+  with pytest.raises(ConfigError, match=r"code hdc_jax/loop.py is None in"):
+    preflight.check(config(prepared), str(tmp_path))
+
+
+def test_batches_that_do_not_split(prepared, tmp_path):
+  with pytest.raises(ConfigError, match=r"config\.data\.batch_size=9"):
+    preflight.check(config(prepared, data__batch_size=9), str(tmp_path))
+  retrieval = config(prepared, data__batch_size=9, task="retrieve")
+  preflight.check(retrieval, str(tmp_path))
+
+
+@pytest.mark.skipif(not os.getuid(), reason="root writes where it likes")
+def test_a_directory_that_cannot_be_written_to(prepared, tmp_path):
+  tmp_path.chmod(0o500)
+  with pytest.raises(ConfigError, match="cannot be written to"):
+    preflight.check(config(prepared), str(tmp_path / "run"))
+
+
+def test_a_file_in_place_of_the_directory(prepared, tmp_path):
+  (tmp_path / "run").write_text("")
+  with pytest.raises(ConfigError, match="cannot be written to"):
+    preflight.check(config(prepared), str(tmp_path / "run"))
+
+
+def test_a_directory_that_is_not_shared(prepared, tmp_path, told):
+  told(lambda value: value)  # a process that writes elsewhere
+  with pytest.raises(ConfigError, match=r"not show what process 1 \(.*share"):
+    preflight.check(config(prepared), str(tmp_path))
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_another_dataset(prepared, tmp_path, told, monkeypatch):
+  told(lambda value: "other" if isinstance(value, str) else value)
+  monkeypatch.setattr(preflight, "_check_workdir", lambda *_: None)
+  with pytest.raises(DataError, match=r"data\.path: .* another dataset in pro"):
+    preflight.check(config(prepared), str(tmp_path))
+
+
+def test_few_shards(prepared, tmp_path, told, monkeypatch):
+  monkeypatch.setattr(hosts, "exchange", lambda value: [value] * 4)
+  monkeypatch.setattr(preflight, "_check_workdir", lambda *_: None)
+  found = preflight.check(config(prepared), str(tmp_path))
+  assert "fewer than processes: prepare with --shards=4" in found
+
+
+def test_the_datasets_of_a_table(ucf101, prepared, tmp_path):
+  paths = {"pretrain.data.path": prepared, "ucf101": ucf101, "hmdb51": ""}
+  made = test_tables.make(1, "tiny", **paths)
+  found = preflight.check(made, str(tmp_path))
+  assert f"{ucf101}: 24 videos" in found
+  assert f"{prepared}: 30 videos" in found
