@@ -5,6 +5,8 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
+# A process per core; tests of a file share what they have compiled.
+PYTEST := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 .PHONY: demo test test-interop lint clean
 
@@ -18,10 +20,10 @@ demo: $(VENV)/.installed  ## Pretrain and evaluate on generated videos (CPU).
 	  --workdir=$(DEMO)/retrieve
 
 test: $(VENV)/.installed-test  ## The whole test suite.
-	$(BIN)/python -m pytest --ignore=tests/interop
+	$(BIN)/python -m pytest $(PYTEST) --ignore=tests/interop
 
 test-interop: $(VENV)/.installed-interop  ## Against PyTorch, which it installs.
-	$(BIN)/python -m pytest tests/interop
+	$(BIN)/python -m pytest $(PYTEST) tests/interop
 
 lint: $(VENV)/.installed-test  ## Style and formatting.
 	$(BIN)/ruff check .

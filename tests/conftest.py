@@ -16,8 +16,15 @@ REAL_CLIPS = ROOT.parent / "shared" / "clips"
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
-jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+# What was compiled once is not compiled again, by processes that tests start
+# either. With a size, they take turns to read and write.
+for _name, _value in {
+  "jax_compilation_cache_dir": str(ROOT / ".cache" / "compiled"),
+  "jax_compilation_cache_max_size": 8 << 30,
+  "jax_persistent_cache_min_compile_time_secs": 0.3,
+}.items():
+  jax.config.update(_name, _value)
+  os.environ[_name.upper()] = str(_value)
 
 # From here on, these check the shapes and dtypes they are annotated with.
 install_import_hook(

@@ -26,11 +26,7 @@ def command(*args):
 
 
 def environment():
-  return os.environ | {
-    "JAX_PLATFORMS": "cpu",
-    "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax"),
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
-  }
+  return os.environ | {"JAX_PLATFORMS": "cpu"}
 
 
 def run(*args):

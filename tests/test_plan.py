@@ -362,3 +362,15 @@ def test_padded_clips_are_planned_as_such():
   config = small.config(data__canvas=60)
   starts = sampling.IndependentStarts(2)
   assert "extent" in loader.batch_shapes(config.data, starts, 40)
+
+
+@needs_libtpu
+def test_a_host_has_a_contiguous_part_of_a_batch():
+  """The chips of a host are not neighbours by number: of 16, 0, 1, 4 and 5."""
+  compiling.use_cpu()
+  chips = sorted(compiling.devices("v5e:4x4"), key=lambda chip: chip.id)
+  processes = [chip.process_index for chip in chips]
+  assert processes != sorted(processes)
+  mesh = sharding.make_mesh(chips)
+  ordered = [chip.process_index for chip in mesh.devices.flat]
+  assert ordered == sorted(processes)

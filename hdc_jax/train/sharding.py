@@ -12,19 +12,20 @@ from hdc_jax.errors import ConfigError
 
 
 def make_mesh(devices: int | Sequence[jax.Device] | None = None) -> Mesh:
-  """A mesh along 'data'.
+  """A mesh along 'data', in which the devices of each process are neighbours.
+
+  So each process has a contiguous part of every global batch, as the loader
+  gives it, and the order of the whole does not depend on the processes.
+  (`jax.make_mesh` puts devices in an order that suits the links of a TPU, which
+  exchanges among all of them do not depend on.)
 
   Args:
     devices: Which, or how many of those there are; by default all.
   """
   if devices is None or isinstance(devices, int):
     devices = jax.devices()[:devices]
-  return jax.make_mesh(
-    (len(devices),),
-    ("data",),
-    axis_types=(AxisType.Auto,),
-    devices=devices,
-  )
+  ordered = sorted(devices, key=lambda device: (device.process_index, device.id))
+  return Mesh(np.array(ordered), ("data",), axis_types=(AxisType.Auto,))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
