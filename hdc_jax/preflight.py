@@ -19,6 +19,7 @@ from etils import epath
 
 import hdc_jax
 from hdc_jax import config as config_lib
+from hdc_jax import files
 from hdc_jax.data import sources
 from hdc_jax.errors import ConfigError, DataError, HdcError
 from hdc_jax.train import hosts, metrics, sharding
@@ -27,8 +28,8 @@ from hdc_jax.train import hosts, metrics, sharding
 _ALIKE = {
   "devices": "give every process as many devices, of one kind",
   "code": "install the same commit everywhere",
-  "version": "install the same versions everywhere",
-  "option": "give every process the same command",
+  "versions": "install the same versions everywhere",
+  "options": "give every process the same command",
   "config": "give every process the same command",
 }
 # Tasks whose batches are of data.batch_size.
@@ -55,12 +56,12 @@ def check(config: ml_collections.ConfigDict, workdir: str) -> str:
     {
       "host": socket.gethostname(),
       "devices": {
-        "number": jax.local_device_count(),
-        "kind": jax.devices()[0].device_kind,
+        "number of devices": jax.local_device_count(),
+        "kind of device": jax.devices()[0].device_kind,
       },
       "code": code,
-      "version": metrics.versions(),
-      "option": {"--workdir": workdir},
+      "versions": {f"version of {k}": v for k, v in metrics.versions().items()},
+      "options": {"--workdir": workdir},
       "config": {
         f"config.{k}": v for k, v in config_lib.flatten(config).items()
       },
@@ -109,7 +110,7 @@ def _check_alike(told: Sequence[dict[str, Any]]) -> None:
         here, there = (one[section].get(name) for one in (first, other))
         if here != there:
           raise ConfigError(
-            f"{section} {name} is {there!r} in process {number} "
+            f"{name} is {there!r} in process {number} "
             f"({other['host']}) and {here!r} in process 0 ({first['host']}): "
             f"{remedy}"
           )
@@ -137,8 +138,7 @@ def _check_workdir(workdir: str, names: Sequence[str]) -> None:
   marks = [root / f".preflight-{token}-{i}" for i in range(len(names))]
   own, error = marks[jax.process_index()], None
   try:
-    root.mkdir(parents=True, exist_ok=True)
-    own.write_text("")
+    files.write(own, b"")
   except OSError as reason:
     error = ConfigError(f"--workdir={workdir} cannot be written to: {reason}")
   _agree(error, names)

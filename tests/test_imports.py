@@ -114,7 +114,7 @@ BELOW = {
   "dry_run": {"config", "data", "estimates", "files", "papers", "tables"},
   "interop": set(),
   "convert": {"command", "config", "interop", "models", "train"},
-  "preflight": {"config", "data", "train"},
+  "preflight": {"config", "data", "files", "train"},
   "main": {
     "command",
     "config",

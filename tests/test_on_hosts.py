@@ -144,7 +144,7 @@ def test_another_config_is_found_before_the_run(prepared, tmp_path):
   for code, output in fail(commands)[0]:
     assert code == ConfigError.exit_code
     assert re.search(
-      r"error: config config.optim.lr is 0.2 in process 1 \(.*\) and 0.1 in "
+      r"error: config.optim.lr is 0.2 in process 1 \(.*\) and 0.1 in "
       r"process 0 \(.*\): give every process the same command",
       output,
     )
@@ -163,7 +163,7 @@ def test_other_code_is_found_before_the_run(prepared, tmp_path):
   started = hosts.start([first], 1) + hosts.start([second], 1, other)
   for code, output in hosts.finish(started):
     assert code == ConfigError.exit_code
-    assert "code hdc_jax/losses.py is " in output
+    assert "error: hdc_jax/losses.py is " in output
     assert "install the same commit everywhere" in output
 
 

@@ -58,10 +58,10 @@ def test_the_command_checks_and_stops(prepared, tmp_path, capsys):
 @pytest.mark.parametrize(
   ("section", "name"),
   [
-    ("devices", "number"),
+    ("devices", "number of devices"),
     ("code", "hdc_jax/losses.py"),
-    ("version", "jax"),
-    ("option", "--workdir"),
+    ("versions", "version of jax"),
+    ("options", "--workdir"),
     ("config", "config.optim.lr"),
   ],
 )
@@ -73,7 +73,7 @@ def test_processes_that_differ(section, name, prepared, tmp_path, told):
     return value | {section: value[section] | {name: "other"}}
 
   told(change)
-  message = f"^{section} {name} is 'other' in process 1 .* in process 0"
+  message = f"^{name} is 'other' in process 1 .* in process 0"
   with pytest.raises(ConfigError, match=message):
     preflight.check(config(prepared), str(tmp_path))
 
@@ -87,7 +87,7 @@ def test_a_file_that_one_process_lacks(prepared, tmp_path, told):
     return value | {"code": code}
 
   told(change)
-  with pytest.raises(ConfigError, match=r"code hdc_jax/loop.py is None in"):
+  with pytest.raises(ConfigError, match=r"^hdc_jax/loop.py is None in"):
     preflight.check(config(prepared), str(tmp_path))
 
 

@@ -109,6 +109,7 @@ def test_every_backbone_and_method_resumes(
     jax.tree.leaves(whole.state), jax.tree.leaves(parts.state), strict=True
   ):
     assert one.tobytes() == other.tobytes()
+  assert made.train_step._cache_size() == 1  # compiled once for all three
   has_means = bool(jax.tree.leaves(whole.state.batch_stats))
   assert has_means == (config.model.norm == "batch")
 
