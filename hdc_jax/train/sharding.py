@@ -24,7 +24,7 @@ def make_mesh(devices: int | Sequence[jax.Device] | None = None) -> Mesh:
   """
   if devices is None or isinstance(devices, int):
     devices = jax.devices()[:devices]
-  ordered = sorted(devices, key=lambda device: (device.process_index, device.id))
+  ordered = sorted(devices, key=lambda chip: (chip.process_index, chip.id))
   return Mesh(np.array(ordered), ("data",), axis_types=(AxisType.Auto,))
 
 
