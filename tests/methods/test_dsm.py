@@ -47,6 +47,8 @@ def test_value_and_views(negative):
   np.testing.assert_allclose(loss, infonce(*embed(variables)), rtol=1e-5)
   q, p, n = method.views
   added = [set(v.transforms) - set(q.transforms) for v in (p, n)]
+  o, *_ = methods.make_method(small.config()).views
+  assert (q.crop, q.transforms) == (o.crop, o.transforms)
   assert added[0] == {warp.ThinPlateSpline()}
   if negative == "shift":
     assert method.starts == sampling.ShiftedStarts()
