@@ -5,7 +5,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from etils import epath
 
@@ -50,7 +50,7 @@ def _prepare(options: argparse.Namespace) -> None:
   """Lists the videos, makes the shards that are missing, writes the index."""
   start = time.monotonic()
   codec_lib.check_settings(options.codec, options.short_side)
-  options.make_shards = runners.load(options.runner, options.runner_options)
+  make_shards = runners.load(options.runner, options.runner_options)
   for path in filter(None, (options.source, options.splits, options.output)):
     files.check(path)
   directory = epath.Path(options.output)
@@ -78,7 +78,7 @@ def _prepare(options: argparse.Namespace) -> None:
   directory.mkdir(parents=True, exist_ok=True)
   # From here to the end the directory is not a dataset.
   (directory / records.INDEX).unlink(missing_ok=True)
-  sidecars, made = _make_shards(directory, plans, options)
+  sidecars, made = _make_shards(directory, plans, make_shards, options)
   videos = sum(sidecar.shard.videos for sidecar in sidecars)
   if not videos:
     skipped = [s for sidecar in sidecars for s in sidecar.skipped]
@@ -113,7 +113,10 @@ def _is_prepared(directory: epath.Path, request: str) -> bool:
 
 
 def _make_shards(
-  directory: epath.Path, plans: Sequence[Plan], options: argparse.Namespace
+  directory: epath.Path,
+  plans: Sequence[Plan],
+  make_shards: Callable[[runners.Job, Progress], None],
+  options: argparse.Namespace,
 ) -> tuple[list[Sidecar], int]:
   """Makes the shards that are not finished.
 
@@ -137,7 +140,7 @@ def _make_shards(
   )
   try:
     with Progress(total, "videos", "preparing", total - videos) as progress:
-      options.make_shards(job, progress)
+      make_shards(job, progress)
   except KeyboardInterrupt:
     raise KeyboardInterrupt(_how_far(directory, plans)) from None
   sidecars = shards.finished(directory, plans)
