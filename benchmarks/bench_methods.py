@@ -142,6 +142,12 @@ def main(argv: Sequence[str] | None = None) -> int:
   print(format_rows(rows))
   record = {
     "rows": rows,
+    "runs": [
+      {"method": row, "seed": seed} | found_row
+      for row, by_seed in found.items()
+      for seed, found_rows in zip(options.seeds, by_seed, strict=True)
+      for found_row in found_rows
+    ],
     "seeds": options.seeds,
     "fields": rest,
     "device": measure.device(),

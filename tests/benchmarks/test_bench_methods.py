@@ -55,7 +55,13 @@ def test_rows_and_seeds(runs, tmp_path, capsys):
         assert config.method.contrasts == ("temporal",)
       if row == "hdc":
         assert config.method.blocks == (3, 4, 5)
-  rows = {row["name"]: row for row in json.loads(path.read_text())["rows"]}
+  record = json.loads(path.read_text())
+  assert [
+    run["top1"]
+    for run in record["runs"]
+    if (run["method"], run["network"]) == ("dsm", "trained")
+  ] == [40.0, 41.0, 42.0]
+  rows = {row["name"]: row for row in record["rows"]}
   dsm = rows["motion/dsm"]
   assert (dsm["top1"], dsm["knn"], dsm["top1_untrained"]) == (41.0, 82.0, 10.0)
   # Student's t for three values that are 1 apart.
