@@ -1,6 +1,5 @@
 """Checks before a run; those between processes are in test_on_hosts."""
 
-import os
 import pathlib
 
 import pytest
@@ -96,13 +95,6 @@ def test_batches_that_do_not_split(prepared, tmp_path):
     preflight.check(config(prepared, data__batch_size=9), str(tmp_path))
   retrieval = config(prepared, data__batch_size=9, task="retrieve")
   preflight.check(retrieval, str(tmp_path))
-
-
-@pytest.mark.skipif(not os.getuid(), reason="root writes where it likes")
-def test_a_directory_that_cannot_be_written_to(prepared, tmp_path):
-  tmp_path.chmod(0o500)
-  with pytest.raises(ConfigError, match="cannot be written to"):
-    preflight.check(config(prepared), str(tmp_path / "run"))
 
 
 def test_a_file_in_place_of_the_directory(prepared, tmp_path):
