@@ -130,18 +130,11 @@ def test_an_evaluation_counts_every_example_once(trained, prepared, tmp_path):
   assert rows[0] == rows[1]
 
 
-def fail(commands, devices=1, **options):
-  """The exit codes and outputs of processes, and how long they took."""
-  start = time.monotonic()
-  found = hosts.finish(hosts.start(commands, devices, **options))
-  return found, time.monotonic() - start
-
-
 def test_another_config_is_found_before_the_run(prepared, tmp_path):
   data = f"--config.data.path={prepared}"
   commands = hosts.main_commands(2, f"--workdir={tmp_path}", *_FLAGS, data)
   commands[1] += ("--config.optim.lr=0.2",)
-  for code, output in fail(commands)[0]:
+  for code, output in hosts.finish(hosts.start(commands, 1)):
     assert code == ConfigError.exit_code
     assert re.search(
       r"error: config.optim.lr is 0.2 in process 1 \(.*\) and 0.1 in "
