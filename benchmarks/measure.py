@@ -12,6 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from hdc_jax.planning import feeding
+
 
 @dataclasses.dataclass(frozen=True)
 class Times:
@@ -55,21 +57,11 @@ def alternate(
   return {name: Times(found) for name, found in seconds.items()}
 
 
-def _processor() -> str:
-  """The name of the CPU."""
-  try:
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-      names = [line for line in file if line.startswith("model name")]
-    return names[0].split(":", 1)[1].strip()
-  except (OSError, IndexError):
-    return platform.processor() or platform.machine()
-
-
 def device() -> str:
   """The devices in words, as '2 cores of an AMD EPYC' or '8 × TPU v5e'."""
   first = jax.devices()[0]
   if first.platform == "cpu":
-    return f"{len(os.sched_getaffinity(0))} cores of {_processor()}"
+    return f"{len(os.sched_getaffinity(0))} cores of {feeding.processor()}"
   return f"{jax.device_count()} × {first.device_kind}"
 
 

@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from hdc_jax import config as config_lib
@@ -26,7 +25,7 @@ from hdc_jax.data.parts import Part
 from hdc_jax.errors import DataError
 from hdc_jax.models import heads
 from hdc_jax.progress import Progress
-from hdc_jax.train import sharding
+from hdc_jax.train import hosts, sharding
 
 # From weights and clips [B, T, S, S, 3] to arrays [B, …] by name.
 Compute = Callable[[Any, jax.Array], dict[str, jax.Array]]
@@ -275,19 +274,11 @@ class _Collected:
 
 def _share(ids: dict[int, str]) -> dict[int, str]:
   """The ids of all processes, by record number."""
-  if jax.process_count() == 1:
-    return ids
-  text = "\n".join(f"{n}\t{name}" for n, name in ids.items()).encode()
-  size = np.max(multihost_utils.process_allgather(np.int32(len(text))))
-  padded = np.zeros(size, np.uint8)
-  padded[: len(text)] = np.frombuffer(text, np.uint8)
-  lines = [
-    line
-    for found in multihost_utils.process_allgather(padded)
-    for line in found.tobytes().rstrip(b"\0").decode().split("\n")
-    if line
-  ]
-  return {int(n): name for n, name in (line.split("\t", 1) for line in lines)}
+  return {
+    int(number): name
+    for told in hosts.exchange(ids)
+    for number, name in told.items()
+  }
 
 
 def _check_finite(values: Mapping[str, np.ndarray], ids: list[str]) -> None:
