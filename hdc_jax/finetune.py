@@ -22,7 +22,7 @@ from jax.sharding import Mesh
 
 from hdc_jax import config as config_lib
 from hdc_jax import loop, report
-from hdc_jax.data import loader, sources
+from hdc_jax.data import cutting, sources
 from hdc_jax.data.looks import fixed_looks
 from hdc_jax.evaluate import features, protocol, saliency, setup
 from hdc_jax.predictions import PREDICTIONS
@@ -58,7 +58,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   sharding.check_batch_size(
     "config.data.batch_size", config.data.batch_size, mesh
   )
-  loader.check_clips(source, config.data, config.model.size)
+  cutting.check_clips(source, config.data, config.model.size)
   metrics.write_config(workdir, config)
   networks = functools.cache(functools.partial(_make_networks, config, mesh))
   rows = []

@@ -20,7 +20,7 @@ from etils import epath
 
 from hdc_jax import config as config_lib
 from hdc_jax import report
-from hdc_jax.data import loader
+from hdc_jax.data import cutting
 from hdc_jax.data.looks import RandomLooks
 from hdc_jax.evaluate import features, probe, protocol, setup
 from hdc_jax.predictions import PREDICTIONS
@@ -51,7 +51,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   )
   recipe = _recipe(config.linear)
   made = setup.set_up(config, "linear")
-  loader.check_clips(made.source, config.data, config.model.size)
+  cutting.check_clips(made.source, config.data, config.model.size)
   result = metrics.read_result(workdir)
   if made.stamp.items() <= result.items():
     _log.info("%s holds this result already", workdir)

@@ -7,7 +7,7 @@ import ml_collections
 
 from hdc_jax import config as config_lib
 from hdc_jax import loop, report
-from hdc_jax.data import loader, sources
+from hdc_jax.data import cutting, sources
 from hdc_jax.train import metrics, sharding, trainer
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   )
   made = trainer.make_trainer(config, mesh)
   source = sources.open(config.data.path, config.data.canvas, config.data.cache)
-  loader.check_clips(source, config.data, config.model.size)
+  cutting.check_clips(source, config.data, config.model.size)
   numbers = source.index.split(config.data.split)
   _, speed = loop.fit(config, workdir, made, source, numbers)
   if speed or not metrics.read_result(workdir):

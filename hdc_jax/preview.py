@@ -14,7 +14,7 @@ from etils import epath
 from hdc_jax import config as config_lib
 from hdc_jax import methods
 from hdc_jax.augment import views
-from hdc_jax.data import loader, sources
+from hdc_jax.data import cutting, loader, sources
 from hdc_jax.figures import strips
 from hdc_jax.train import metrics
 
@@ -40,7 +40,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     "config.data.path", config.data.path, "name a dataset to look at"
   )
   source = sources.open(config.data.path, config.data.canvas, config.data.cache)
-  loader.check_clips(source, config.data, config.model.size)
+  cutting.check_clips(source, config.data, config.model.size)
   method = methods.make_method(config)
   numbers = source.index.split(config.data.split)
   few = config.copy_and_resolve_references()

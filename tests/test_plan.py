@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from hdc_jax import command, plan
-from hdc_jax.data import loader, sampling
+from hdc_jax.data import cutting, sampling
 from hdc_jax.planning import compiling, estimate, feeding
 from hdc_jax.slices import GENERATIONS, Slice
 from hdc_jax.train import cost, sharding, trainer
@@ -361,7 +361,7 @@ def test_a_batch_that_does_not_split_is_said(capsys):
 def test_padded_clips_are_planned_as_such():
   config = small.config(data__canvas=60)
   starts = sampling.IndependentStarts(2)
-  assert "extent" in loader.batch_shapes(config.data, starts, 40)
+  assert "extent" in cutting.batch_shapes(config.data, starts, 40)
 
 
 @needs_libtpu

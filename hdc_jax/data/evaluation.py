@@ -7,7 +7,7 @@ import grain
 import ml_collections
 import numpy as np
 
-from hdc_jax.data import loader, sampling, sources
+from hdc_jax.data import cutting, loader, sampling, sources
 from hdc_jax.data.codec import Frames, Window
 from hdc_jax.data.looks import Looks
 from hdc_jax.data.parts import Part, parts_of
@@ -27,7 +27,7 @@ class CutParts(grain.transforms.Map):
   label: str
   looks: Looks
 
-  def map(self, number: int) -> loader.Batch:
+  def map(self, number: int) -> cutting.Batch:
     """The clips of a video, one for each window.
 
     Returns:
@@ -77,7 +77,7 @@ def read_clips(
   *,
   label: str,
   looks: Looks,
-) -> Iterator[loader.Batch]:
+) -> Iterator[cutting.Batch]:
   """What `CutParts` gives for each video, in order.
 
   Raises:
@@ -93,8 +93,8 @@ def read_clips(
 
 
 def rebatch(
-  items: Iterator[loader.Batch], batch_size: int
-) -> Iterator[tuple[loader.Batch, int]]:
+  items: Iterator[cutting.Batch], batch_size: int
+) -> Iterator[tuple[cutting.Batch, int]]:
   """Regroups arrays of any length into batches of one size.
 
   Args:
@@ -105,10 +105,10 @@ def rebatch(
     A batch, and how many of its elements are real: the last one is filled up
     with repeats of its first.
   """
-  held: list[loader.Batch] = []
+  held: list[cutting.Batch] = []
   count = 0
 
-  def join() -> loader.Batch:
+  def join() -> cutting.Batch:
     return {k: np.concatenate([item[k] for item in held]) for k in held[0]}
 
   for item in items:

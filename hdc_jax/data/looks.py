@@ -8,7 +8,7 @@ import ml_collections
 import numpy as np
 
 from hdc_jax import config as config_lib
-from hdc_jax.data import loader, sampling, sources
+from hdc_jax.data import cutting, sampling, sources
 from hdc_jax.data.codec import Window
 from hdc_jax.data.parts import Part
 from hdc_jax.errors import ConfigError
@@ -151,7 +151,7 @@ def fixed_looks(
     ConfigError: Naming the field that does not fit the dataset.
   """
   data, options = config.data, config.test
-  loader.check_frames(data)
+  cutting.check_frames(data)
   config_lib.choose("config.test.crops", options.crops, CROPS)
   if options.clips < 0:
     raise ConfigError(f"config.test.clips={options.clips} is negative")

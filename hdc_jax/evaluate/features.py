@@ -19,7 +19,7 @@ from jax.sharding import Mesh
 from hdc_jax import config as config_lib
 from hdc_jax import models
 from hdc_jax.augment import geometry, views
-from hdc_jax.data import evaluation, loader, sources
+from hdc_jax.data import cutting, evaluation, sources
 from hdc_jax.data.looks import Looks
 from hdc_jax.data.parts import Part
 from hdc_jax.errors import DataError
@@ -178,7 +178,7 @@ def extract(
   local = numbers[jax.process_index() :: jax.process_count()]
   ids: dict[int, str] = {}
 
-  def clips() -> Iterator[loader.Batch]:
+  def clips() -> Iterator[cutting.Batch]:
     found = evaluation.read_clips(
       source, local, config.data, label=label, looks=looks
     )
@@ -206,10 +206,10 @@ def extract(
 
 
 def _lockstep(
-  clips: Iterator[loader.Batch],
+  clips: Iterator[cutting.Batch],
   config: ml_collections.ConfigDict,
   looks: Looks,
-) -> Iterator[loader.Batch]:
+) -> Iterator[cutting.Batch]:
   """Local batches of one size: those of this process, then padding.
 
   Padding follows for ever if there are other processes: they may have more.

@@ -22,7 +22,7 @@ from etils import epath
 from jax.experimental import topologies
 
 from hdc_jax import files
-from hdc_jax.data import loader
+from hdc_jax.data import cutting
 from hdc_jax.errors import ConfigError
 from hdc_jax.planning import costs, hlo
 from hdc_jax.slices import Slice
@@ -103,7 +103,7 @@ class Step:
       "config.data.batch_size", config.data.batch_size, mesh
     )
     made = trainer_lib.make_trainer(config, mesh)
-    shapes = loader.batch_shapes(config.data, made.starts, short_side)
+    shapes = cutting.batch_shapes(config.data, made.starts, short_side)
     self.name = name
     self.device = f"{len(found)} × {found[0].device_kind}"
     options = sharding.compiler_options(mesh)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import ml_collections
 import numpy as np
 
-from hdc_jax.data import codec, loader, sampling, synthetic
+from hdc_jax.data import codec, cutting, sampling, synthetic
 from hdc_jax.data.codec import Encoded, Frames, Window
 from hdc_jax.data.records import Index, Segments
 
@@ -38,7 +38,7 @@ def clips_per_second(
     seconds: Of a core, to measure for; what others take of it is left out.
   """
   source = _generate(short_side(data.canvas))
-  cut = loader.make_cut(source, data, numbers=np.arange(1), starts=starts)
+  cut = cutting.make_cut(source, data, numbers=np.arange(1), starts=starts)
   rng = np.random.default_rng(0)
   cut.random_map(0, rng)  # makes the decoder
   start, clips = time.thread_time(), 0

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hdc_jax.data import loader, sampling, sources
-from hdc_jax.data.codec import Window
 from hdc_jax.errors import ConfigError, DataError
 from tests import small
+from tests.data.test_cutting import Broken
 
 STEPS = 8  # of 8 videos: past the end of the 24 in the split
 
@@ -49,43 +49,6 @@ def test_shapes_and_dtypes(batches):
     assert batch["y"].dtype == batch["uv"].dtype == np.uint8
     assert batch["id"].shape == (8,)
     assert not batch["bad"].any()
-
-
-@pytest.mark.parametrize("canvas", [40, 60])
-def test_shapes_are_known_beforehand(source, canvas):
-  config = small.config(data__canvas=canvas)
-  batch = read(source, config, steps=1)[0]
-  starts = sampling.IndependentStarts(2)
-  shapes = loader.batch_shapes(config.data, starts, source.index.short_side)
-  assert shapes == {
-    name: (array.shape, array.dtype)
-    for name, array in batch.items()
-    if name not in ("id", "bad")
-  }
-
-
-def test_labels_are_those_of_the_middle_frames(source):
-  """Of a label that changes with time; frames tell their time by the grain."""
-  config = small.config(data__frames=1, data__canvas=40)
-  batch = read(source, config, steps=1, label="scene")[0]
-  assert batch["label"].shape == (8, 2)
-  assert batch["label"].dtype == np.int32
-  by_id = {source[i].id: source[i] for i in range(len(source))}
-  for i, name in enumerate(batch["id"]):
-    video = by_id[str(name)]
-    for clip in range(2):
-      same = [
-        t
-        for t in range(video.num_frames)
-        if any(
-          np.array_equal(
-            video.read([t], Window(0, left, 40, 40)).y, batch["y"][i, clip]
-          )
-          for left in range(0, video.width - 39, 2)
-        )
-      ]
-      labels = {video.label("scene", t) for t in same}
-      assert labels == {int(batch["label"][i, clip])}
 
 
 def test_epochs_are_reshuffled_and_whole(source, batches):
@@ -177,21 +140,6 @@ def test_seed_changes_the_order(source, batches):
   assert other[0]["id"].tolist() != batches[0]["id"].tolist()
 
 
-class Broken:
-  """A source in which some videos cannot be read."""
-
-  def __init__(self, source, bad):
-    self.index, self._source, self._bad = source.index, source, bad
-
-  def __len__(self):
-    return len(self._source)
-
-  def __getitem__(self, i):
-    if i in self._bad:
-      raise DataError(f"video {i}: not to be read")
-    return self._source[i]
-
-
 def test_bad_videos_are_replaced_alike_each_time(source, batches, caplog):
   victim = int(source.index.split("train")[5])
   broken = Broken(source, {victim})
@@ -230,28 +178,3 @@ def test_too_many_bad_videos_stop_the_run(source):
 def test_a_split_that_is_not_there(source):
   with pytest.raises(ConfigError, match="it has test, train"):
     source.index.split("validation")
-
-
-def test_only_bad_videos(source):
-  broken = Broken(source, set(range(len(source))))
-  with pytest.raises(DataError, match=r"8 videos in a row .* not to be read"):
-    read(broken, small.config(), steps=1)
-
-
-@pytest.mark.parametrize(
-  ("changes", "message"),
-  [
-    ({"data__canvas": 64, "model__size": 44}, "side of the frames, 40"),
-    ({"data__canvas": 39}, "canvas=39 must be even"),
-    ({"data__canvas": 24}, "model.size=36 must be from 1 to"),
-    ({"data__frames": 257}, "data.frames=257 must be from 1 to 256"),
-    ({"data__frames": 0}, "data.frames=0"),
-    ({"data__stride": 0}, "data.stride=0"),
-  ],
-)
-def test_clips_must_fit(source, changes, message):
-  config = small.config()
-  loader.check_clips(source, config.data, config.model.size)
-  config = small.config(**changes)
-  with pytest.raises(ConfigError, match=message):
-    loader.check_clips(source, config.data, config.model.size)
