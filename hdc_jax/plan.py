@@ -102,7 +102,7 @@ def plan(
 
 def _short_side(data: ml_collections.ConfigDict) -> int:
   if data.path:
-    return sources.open(data.path).index.short_side
+    return sources.read_index(data.path, data.canvas).short_side
   return feeding.short_side(data.canvas)
 
 

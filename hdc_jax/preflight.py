@@ -166,7 +166,7 @@ def _check_datasets(
   for field, (path, cache) in _datasets(config).items():
     index, error = None, None
     try:
-      index = sources.open(path, cache=cache).index
+      index = sources.read_index(path)
     except DataError as reason:
       error = DataError(f"config.{field}: {reason}")
     _agree(error, names)
@@ -181,9 +181,12 @@ def _check_datasets(
     shards = len(index.shards)
     # Every process reads from all shards, as the order is one of all videos.
     few = f", fewer than processes: prepare with --shards={len(names)}"
+    size = sum(shard.bytes for shard in index.shards) / 1e9
+    copied = f"; the run copies these {size:.3g} GB to {cache}"
     yield (
       f"data       {path}: {index.num_videos:,} videos in {shards} shards"
       f"{few if 0 < shards < len(names) else ''}"
+      f"{copied if files.is_remote(path) else ''}"
     )
 
 

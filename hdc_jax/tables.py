@@ -193,9 +193,8 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   planned = plan(config, workdir)
   jobs = [job for row in planned for job in row.jobs]
   # A wrong path must not be found out after days of pretraining.
-  data = [job.config.data for job in jobs]
-  for path, cache in dict.fromkeys((d.path, d.cache) for d in data):
-    sources.open(path, cache=cache)
+  for path in dict.fromkeys(job.config.data.path for job in jobs):
+    sources.read_index(path)
   results = {
     job.directory: metrics.read_result(job.directory)
     for job in jobs

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 
 import av
 import jax
@@ -139,6 +140,12 @@ def buckets(tmp_path_factory, monkeypatch):
   forget()
   yield root
   forget()
+
+
+@pytest.fixture
+def remote(prepared, buckets):
+  """The local directory of gs://b/data, a prepared dataset in a bucket."""
+  return pathlib.Path(shutil.copytree(prepared, buckets / "b" / "data"))
 
 
 @pytest.fixture(scope="session")

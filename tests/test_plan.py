@@ -81,7 +81,11 @@ def no_compiler(monkeypatch):
 
 @pytest.fixture
 def up_to_five(monkeypatch):
-  """Chips hold five videos, whatever they are; nothing is compiled."""
+  """Chips hold five videos, whatever they are; nothing is compiled.
+
+  Gets the short sides of what is planned for.
+  """
+  short_sides = set()
   known = {"device": "TPU", "compile_seconds": 1.0, "cached": True}
   estimated = {
     "hbm_bytes": {"argument": 4 << 20, "total": 4 << 20},
@@ -94,7 +98,7 @@ def up_to_five(monkeypatch):
   class Step:
     def __init__(self, config, name, short_side):
       self.fits = config.data.batch_size <= 5 * Slice.parse(name).chips
-      assert short_side == 128
+      short_sides.add(short_side)
 
     def facts(self, cache):
       del cache
@@ -102,6 +106,7 @@ def up_to_five(monkeypatch):
       return known | (estimated if self.fits else said)
 
   monkeypatch.setattr(compiling, "Step", Step)
+  return short_sides
 
 
 def run(cache, *flags):
@@ -261,6 +266,17 @@ def test_several_slices_make_a_table(cache, up_to_five, capsys):
   *_, first, second = capsys.readouterr().out.splitlines()
   assert first.split()[:2] == ["v5e:2x2", "8"]
   assert second.split()[:2] == ["v5e:2x4", "16"]
+  assert up_to_five == {128}
+
+
+@needs_libtpu
+def test_the_dataset_tells_its_short_side(cache, up_to_five, remote, tmp_path):
+  data = [
+    f"--config.data.{f}" for f in ("path=gs://b/data", f"cache={tmp_path}")
+  ]
+  assert run(cache, "--batch_per_chip=2", *data) == 0
+  assert up_to_five == {40}
+  assert not list(tmp_path.iterdir())
 
 
 @needs_libtpu

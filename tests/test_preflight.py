@@ -124,6 +124,16 @@ def test_few_shards(prepared, tmp_path, told, monkeypatch):
   assert "fewer than processes: prepare with --shards=4" in found
 
 
+def test_a_dataset_in_a_bucket_is_not_copied(remote, tmp_path):
+  cache = tmp_path / "cache"
+  made = config("gs://b/data", data__cache=str(cache))
+  found = preflight.check(made, str(tmp_path / "run"))
+  size = sum(path.stat().st_size for path in remote.glob("*.array_record"))
+  said = f"in 2 shards; the run copies these {size / 1e9:.3g} GB to {cache}"
+  assert said in found
+  assert not cache.exists()
+
+
 def test_the_datasets_of_a_table(ucf101, prepared, tmp_path):
   paths = {"pretrain.data.path": prepared, "ucf101": ucf101, "hmdb51": ""}
   made = test_tables.make(1, "tiny", **paths)

@@ -4,8 +4,9 @@ Both look the same from here on: `source[i]` is a video that knows its labels
 and decodes any frames. Prepared records are some thirty times faster.
 """
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from array_record.python.array_record_data_source import ArrayRecordDataSource
@@ -88,18 +89,50 @@ def open(
   Raises:
     DataError: if there is no dataset, or if part of it is missing.
   """
+  with _as_data_errors():
+    originals = _originals(path, short_side)
+    return originals or _Prepared(epath.Path(path), cache)
+
+
+def read_index(path: epath.PathLike, short_side: int = 128) -> Index:
+  """What a dataset holds, without copying it out of a bucket.
+
+  Args:
+    path: see `open`.
+    short_side: see `open`.
+
+  Returns:
+    Its index; all its shards are there.
+
+  Raises:
+    DataError: if there is no dataset, or if part of it is missing.
+  """
+  with _as_data_errors():
+    originals = _originals(path, short_side)
+    if originals:
+      return originals.index
+    index = Index.load(path)
+    index.check_shards(path)
+    return index
+
+
+def _originals(path: epath.PathLike, short_side: int) -> "_Originals | None":
+  """The video files of a directory in which nothing was prepared, if any."""
   files_lib.check(path)
   directory = epath.Path(path)
+  unprepared = (
+    directory.is_dir()
+    and not (directory / records.INDEX).exists()
+    and not any(directory.glob("*.array_record"))
+  )
+  files = find_videos(directory) if unprepared else []
+  return _Originals(directory, files, short_side) if files else None
+
+
+@contextlib.contextmanager
+def _as_data_errors() -> Iterator[None]:
   try:
-    unprepared = (
-      directory.is_dir()
-      and not (directory / records.INDEX).exists()
-      and not any(directory.glob("*.array_record"))
-    )
-    files = find_videos(directory) if unprepared else []
-    if files:
-      return _Originals(directory, files, short_side)
-    return _Prepared(directory, cache)
+    yield
   except (files_lib.StorageError, FileNotFoundError) as error:
     raise DataError(str(error)) from error
 

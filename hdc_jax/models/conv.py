@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from hdc_jax.errors import ConfigError
 from hdc_jax.models import lowering
 
 # Makes a convolution from features, kernel size and strides, of `name=...`.
@@ -120,7 +121,18 @@ def max_pool(
     window: Over T, H, W.
     strides: Over T, H, W.
     padding: On both sides of T, H, W.
+
+  Raises:
+    ConfigError: If not even one window is filled.
   """
+  fields = "data.frames", "model.size", "model.size"
+  sizes = zip(fields, x.shape[1:4], window, padding, strict=True)
+  for field, size, needed, pad in sizes:
+    if size + 2 * pad < needed:
+      raise ConfigError(
+        f"config.{field}: too few for this backbone: a max pool over {needed} "
+        f"gets {size}; raise it"
+      )
   shape = {"window": window, "strides": strides, "padding": padding}
   return by_platform(
     functools.partial(lowering.max_pool, **shape),

@@ -3,7 +3,6 @@
 import collections
 import concurrent.futures
 import errno
-import pathlib
 import shutil
 
 import numpy as np
@@ -15,17 +14,6 @@ from hdc_jax.errors import DataError
 from tests.bucket import Bucket
 
 DATA = "gs://b/data"
-
-
-@pytest.fixture
-def remote(prepared, buckets):
-  """A prepared dataset in a bucket; its local directory."""
-  copy = buckets / "b" / "data"
-  copy.mkdir(parents=True)
-  for path in pathlib.Path(prepared).iterdir():
-    if path.is_file():
-      shutil.copy(path, copy)
-  return copy
 
 
 def assert_same(a, b):
@@ -51,14 +39,19 @@ def test_a_dataset_in_a_bucket_is_like_a_local_one(
   ]
 
 
-def test_what_is_there_is_not_copied_again(remote, tmp_path, monkeypatch):
-  fetched = []
-  fetch = Bucket.get_file
+@pytest.fixture
+def fetched(monkeypatch):
+  """Gets the paths of what is copied from now on."""
+  paths, fetch = [], Bucket.get_file
   monkeypatch.setattr(
     Bucket,
     "get_file",
-    lambda self, path, local: fetched.append(path) or fetch(self, path, local),
+    lambda self, path, local: paths.append(path) or fetch(self, path, local),
   )
+  return paths
+
+
+def test_what_is_there_is_not_copied_again(remote, tmp_path, fetched):
   source = sources.open(DATA, cache=tmp_path)
   assert len(fetched) == 2
   sources.open(DATA, cache=tmp_path)
@@ -67,6 +60,16 @@ def test_what_is_there_is_not_copied_again(remote, tmp_path, monkeypatch):
   first.write_bytes(first.read_bytes()[:-1])
   assert_same(sources.open(DATA, cache=tmp_path), source)
   assert fetched[2:] == [f"{DATA}/{first.name}"]
+
+
+def test_the_index_is_read_without_copying(prepared, remote, fetched):
+  assert sources.read_index(DATA) == sources.open(prepared).index
+  assert not fetched
+  (remote / "shard-00000-of-00002.array_record").unlink()
+  with pytest.raises(DataError, match="this shard is missing"):
+    sources.read_index(DATA)
+  with pytest.raises(DataError, match=r"^gs://b/nowhere: no such directory"):
+    sources.read_index("gs://b/nowhere")
 
 
 def test_local_datasets_are_not_copied(prepared, tmp_path):

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from hdc_jax.errors import ConfigError
 from hdc_jax.models import conv
 
 POOLS = {
@@ -45,3 +46,15 @@ def test_each_platform_gets_its_own_lowering():
   assert not has_3d_convolution("cpu")
   assert has_3d_convolution("tpu")
   assert has_3d_convolution("cuda")
+
+
+@pytest.mark.parametrize(
+  ("shape", "message"),
+  [
+    ((1, 1, 4, 4, 2), r"config\.data\.frames: .* pool over 2 gets 1; raise"),
+    ((1, 2, 1, 4, 2), r"config\.model\.size: .* pool over 2 gets 1; raise"),
+  ],
+)
+def test_what_fills_no_window_is_an_error(shape, message):
+  with pytest.raises(ConfigError, match=message):
+    conv.max_pool(jnp.ones(shape), (2, 2, 2), (2, 2, 2))
