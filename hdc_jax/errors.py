@@ -13,6 +13,7 @@ code whether to try again.
 |    5 | `Preempted`      | stopped by SIGTERM, state saved       | yes        |
 |    6 | `Hung`           | no step ended for a long time         | yes        |
 |    7 | `TooLargeError`  | it does not fit a chip's memory       | no         |
+|    8 | `StorageError`   | a bucket failed, which may pass       | yes        |
 """
 
 
@@ -56,3 +57,9 @@ class TooLargeError(HdcError):
   """A step needs more memory than a chip has."""
 
   exit_code = 7
+
+
+class StorageError(HdcError, OSError):
+  """A bucket failed, for a reason that may pass; the file may be fine."""
+
+  exit_code = 8

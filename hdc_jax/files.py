@@ -21,7 +21,7 @@ import fsspec
 from etils import epath
 from etils.epath import backend
 
-from hdc_jax.errors import ConfigError
+from hdc_jax.errors import ConfigError, StorageError
 
 # What each kind of storage needs, and the extra that brings it.
 _NEEDS = {"gs": ("gcsfs", "gcs"), "s3": ("s3fs", "s3")}
@@ -31,10 +31,6 @@ for _scheme in _NEEDS:
   fsspec.config.conf.setdefault(_scheme, {}).setdefault(
     "use_listings_cache", False
   )
-
-
-class StorageError(OSError):
-  """A bucket failed, for a reason that may pass; the file may be fine."""
 
 
 def is_remote(path: epath.PathLike) -> bool:

@@ -13,12 +13,13 @@ from hdc_jax.errors import (
   Hung,
   NonFiniteError,
   Preempted,
+  StorageError,
 )
 
 # Trying again would end in the same way.
 FINAL = tuple(e.exit_code for e in (ConfigError, DataError, NonFiniteError))
 # The run goes on from its last checkpoint.
-AGAIN = (Preempted.exit_code, Hung.exit_code)
+AGAIN = tuple(e.exit_code for e in (Preempted, Hung, StorageError))
 # What ssh ends with when it cannot reach a host.
 UNREACHABLE = 255
 # What a shell ends with after Ctrl-C.

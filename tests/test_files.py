@@ -9,7 +9,7 @@ import pytest
 from etils import epath
 
 from hdc_jax import files
-from hdc_jax.errors import ConfigError
+from hdc_jax.errors import ConfigError, StorageError
 from tests.bucket import Bucket
 
 
@@ -152,7 +152,7 @@ def test_whatever_a_bucket_raises_is_one_error(buckets, monkeypatch):
     lambda: files.fetch(path, "nowhere"),
     lambda: files.names(path),
   ):
-    with pytest.raises(files.StorageError) as raised:
+    with pytest.raises(StorageError) as raised:
       call()
     assert str(raised.value) == "gs://b/a: the storage failed: 403"
 

@@ -14,7 +14,7 @@ from etils import epath
 from hdc_jax import files
 from hdc_jax.data import records
 from hdc_jax.data.records import Index, Shard
-from hdc_jax.errors import DataError
+from hdc_jax.errors import DataError, StorageError
 from hdc_jax.progress import Progress
 
 DEFAULT = "~/.cache/hdc_jax"
@@ -57,7 +57,7 @@ def local_copy(
     _check_space(copy, sum(shard.bytes for shard in missing))
     _copy_all(directory, missing, copy, done=len(paths) - len(missing))
   except OSError as error:
-    if isinstance(error, files.StorageError | FileNotFoundError):
+    if isinstance(error, StorageError | FileNotFoundError):
       raise
     needed = sum(shard.bytes for shard in missing)
     raise DataError(

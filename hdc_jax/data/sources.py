@@ -20,7 +20,7 @@ from hdc_jax.data.datasets.base import VideoFile, find_videos
 from hdc_jax.data.datasets.folder import label_by_folder
 from hdc_jax.data.originals import Original
 from hdc_jax.data.records import Index, Record, Segments
-from hdc_jax.errors import DataError
+from hdc_jax.errors import DataError, StorageError
 
 
 class Video(Protocol):
@@ -133,7 +133,7 @@ def _originals(path: epath.PathLike, short_side: int) -> "_Originals | None":
 def _as_data_errors() -> Iterator[None]:
   try:
     yield
-  except (files_lib.StorageError, FileNotFoundError) as error:
+  except (StorageError, FileNotFoundError) as error:
     raise DataError(str(error)) from error
 
 
@@ -200,7 +200,7 @@ class _Originals:
     _check_number(i, len(self))
     try:
       return _OriginalVideo(self._files[i], self._short_side)
-    except files_lib.StorageError as error:
+    except StorageError as error:
       raise DataError(str(error)) from error
 
   def __repr__(self) -> str:

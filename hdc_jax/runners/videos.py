@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from hdc_jax import files
 from hdc_jax.data import codec as codec_lib
 from hdc_jax.data.datasets import VideoFile
 from hdc_jax.data.records import Record
 from hdc_jax.data.shards import Skipped
-from hdc_jax.errors import DataError
+from hdc_jax.errors import DataError, StorageError
 from hdc_jax.workers import Died, Workers
 
 
@@ -30,7 +29,7 @@ def prepare_video(
   try:
     encoded = codec_lib.encode(file.path, codec=codec, short_side=short_side)
     return Record(file.id, file.labels, encoded).to_bytes()
-  except files.StorageError:
+  except StorageError:
     raise
   except DataError as error:
     return Skipped(file.id, str(error))

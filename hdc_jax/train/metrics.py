@@ -17,6 +17,7 @@ import tensorboardX
 from etils import epath
 
 from hdc_jax import files
+from hdc_jax.errors import StorageError
 
 METRICS, RESULT, CONFIG = "metrics.jsonl", "result.json", "config.json"
 TENSORBOARD = "tensorboard"
@@ -84,7 +85,7 @@ class MetricsWriter:
       for file in self._events.iterdir() if self._remote else ():
         content = file.read_bytes()
         files.write(self._workdir / TENSORBOARD / file.name, content)
-    except files.StorageError as error:
+    except StorageError as error:
       _log.warning("metrics are not up to date: %s", error)
 
 
