@@ -59,12 +59,12 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   )
   result = metrics.read_result(workdir)
   rows = result["rows"] if made.stamp.items() <= result.items() else []
-  files = {row["name"]: row for row in rows}
+  written = {row["name"]: row for row in rows}
   metrics.write_config(workdir, config)
   shards = range(0, len(numbers), config.embed.shard)
   for i, first in enumerate(shards):
     name = f"features-{i:05d}-of-{len(shards):05d}.npz"
-    if name in files and (epath.Path(workdir) / name).exists():
+    if name in written and files.exists(epath.Path(workdir) / name):
       _log.info("%s is there already", name)
       continue
     outputs = features.extract(
@@ -82,8 +82,8 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     _save(epath.Path(workdir) / name, outputs, classes)
     vectors = outputs.values["features"]
     size = {"vectors": len(vectors), "width": vectors.shape[1]}
-    files[name] = {"name": name} | size
-    rows = [files[name] for name in sorted(files)]
+    written[name] = {"name": name} | size
+    rows = [written[name] for name in sorted(written)]
     result = metrics.write_result(workdir, made.stamp | {"rows": rows})
   print(f"features of {len(numbers):,} videos: {workdir}/features-*.npz")
   return result

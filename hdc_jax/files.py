@@ -49,7 +49,8 @@ def check(path: epath.PathLike) -> None:
   """Checks that what a path's storage needs is there. Local paths are fine.
 
   Raises:
-    ConfigError: If it is not installed, or if there is no such storage.
+    ConfigError: If it is not installed, or if there is no such storage, or no
+      access to it.
     StorageError: If the bucket does not answer.
   """
   if not is_remote(path):
@@ -151,15 +152,29 @@ def fetch(path: str, local: str) -> None:
     _storage(path).get_file(path, local)
 
 
+def read(path: epath.PathLike) -> bytes:
+  """All of a file.
+
+  Raises:
+    OSError: If it cannot be read.
+  """
+  with _answering(path):
+    return epath.Path(path).read_bytes()
+
+
 def read_text(path: epath.PathLike) -> str:
   """A text file, UTF-8, with or without a mark; other bytes as `os.fsdecode`.
 
   Raises:
     OSError: If it cannot be read.
   """
-  with _answering(path):
-    content = epath.Path(path).read_bytes()
-  return content.decode("utf-8-sig", "surrogateescape")
+  return read(path).decode("utf-8-sig", "surrogateescape")
+
+
+def remove(path: epath.PathLike) -> None:
+  """Removes a file, if it is there."""
+  with contextlib.suppress(FileNotFoundError), _answering(path):
+    epath.Path(path).unlink()
 
 
 def sizes(paths: Sequence[str]) -> list[int | None]:
@@ -170,6 +185,17 @@ def sizes(paths: Sequence[str]) -> list[int | None]:
     with _answering(remote[0]):
       found = _find(os.path.commonprefix(remote).rpartition("/")[0])
   return [found.get(p) if is_remote(p) else _local_size(p) for p in paths]
+
+
+def exists(path: epath.PathLike) -> bool:
+  """Whether there is a file or directory."""
+  if not is_remote(path):
+    return epath.Path(path).exists()
+  # Asked so directly, a bucket that fails does not say no.
+  with contextlib.suppress(FileNotFoundError), _answering(path):
+    epath.Path(path).stat()
+    return True
+  return False
 
 
 def is_dir(path: epath.PathLike) -> bool:
@@ -227,7 +253,7 @@ def _storage(path: epath.PathLike) -> fsspec.AbstractFileSystem:
 
 @contextlib.contextmanager
 def _answering(path: epath.PathLike) -> Iterator[None]:
-  """Turns whatever a bucket's client raises into a `StorageError`."""
+  """Turns whatever a bucket's client raises into an error of ours."""
   try:
     yield
   except FileNotFoundError as error:
@@ -238,4 +264,17 @@ def _answering(path: epath.PathLike) -> Iterator[None]:
     if full or not is_remote(path):
       raise
     first = (str(error).strip() or repr(error)).splitlines()[0]
+    if _is_denied(error):
+      raise ConfigError(
+        f"{path}: no access: {first}; log in, or ask for the right to it"
+      ) from error
     raise StorageError(f"{path}: the storage failed: {first}") from error
+
+
+def _is_denied(error: Exception) -> bool:
+  """Whether credentials or rights are missing, which no retry brings."""
+  return (
+    isinstance(error, PermissionError)
+    or type(error).__name__.endswith("CredentialsError")
+    or str(error).startswith(("Forbidden", "Anonymous caller"))  # gcsfs
+  )

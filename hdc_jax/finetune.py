@@ -58,7 +58,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   sharding.check_batch_size(
     "config.data.batch_size", config.data.batch_size, mesh
   )
-  cutting.check_clips(source, config.data, config.model.size)
+  cutting.check_clips(source.index.short_side, config.data, config.model.size)
   metrics.write_config(workdir, config)
   networks = functools.cache(functools.partial(_make_networks, config, mesh))
   rows = []

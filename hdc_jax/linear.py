@@ -51,7 +51,9 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   )
   recipe = _recipe(config.linear)
   made = setup.set_up(config, "linear")
-  cutting.check_clips(made.source, config.data, config.model.size)
+  cutting.check_clips(
+    made.source.index.short_side, config.data, config.model.size
+  )
   result = metrics.read_result(workdir)
   if made.stamp.items() <= result.items():
     _log.info("%s holds this result already", workdir)

@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
+from etils import epath
 
 from hdc_jax import command, files, methods
 from hdc_jax import config as config_lib
-from hdc_jax.data import sources
+from hdc_jax.data import cutting, sources
 from hdc_jax.errors import ConfigError, HdcError, TooLargeError
 from hdc_jax.planning import compiling, estimate, feeding, page
 from hdc_jax.slices import GENERATIONS, Slice
@@ -78,9 +79,11 @@ def plan(
     raise ConfigError(f"config.task={config.task}: only pretrain is planned")
   compiling.use_cpu()
   data, method = config.data, methods.make_method(config)
-  rate = feeding.clips_per_second(data, method.starts, _SECONDS)
+  short_side = _short_side(data)
+  cutting.check_clips(short_side, data, config.model.size)
+  rate = feeding.clips_per_second(data, method.starts, short_side, _SECONDS)
   planned = estimate.Planned(
-    config, _short_side(data), method.starts.clips, rate, cache
+    config, short_side, method.starts.clips, rate, cache
   )
   rows = [planned.row(name, per_chip) for name in topologies]
   if fit:
@@ -101,9 +104,16 @@ def plan(
 
 
 def _short_side(data: ml_collections.ConfigDict) -> int:
-  if data.path:
-    return sources.read_index(data.path, data.canvas).short_side
-  return feeding.short_side(data.canvas)
+  """Of the dataset's frames, or of those that a dataset is likely to have."""
+  if not data.path:
+    return feeding.likely_short_side(data.canvas)
+  index = sources.read_index(data.path)
+  if index.codec != "h264":
+    raise ConfigError(
+      f"config.data.path={data.path}: its codec is {index.codec}, and feeding "
+      "is planned for h264: prepare it so, or leave the path unset"
+    )
+  return index.short_side
 
 
 def _per_chip(config: ml_collections.ConfigDict, where: Slice) -> int:
@@ -164,6 +174,10 @@ def _run(options: argparse.Namespace, fields: Sequence[str]) -> None:
   if per_chip < 1:
     raise ConfigError(f"--batch_per_chip={per_chip} must be at least 1")
   cache = os.path.expanduser(options.cache)
+  # What cannot be written is to be found out before minutes of compiling.
+  for path in filter(None, (cache, options.json)):
+    files.check(path)
+  epath.Path(cache).mkdir(parents=True, exist_ok=True)
   record = plan(config, names, per_chip, cache, options.fit)
   print(page.format_record(record))
   if options.json:
@@ -189,10 +203,10 @@ def main(argv: Sequence[str] | None = None) -> int:
   command.set_up_logging(options.debug)
   try:
     _run(options, fields)
-  except HdcError as error:
+  except (HdcError, OSError) as error:  # OSError: --json, --cache
     _log.debug("where it was raised:", exc_info=True)
     print(f"error: {error}", file=sys.stderr)
-    return error.exit_code
+    return getattr(error, "exit_code", ConfigError.exit_code)
   return 0
 
 

@@ -79,9 +79,9 @@ class Predictions:
       DataError: If the file is missing or damaged.
     """
     path = epath.Path(path)
-    if not path.exists():
+    if not files.exists(path):
       raise DataError(f"{path}: there is no such file")
-    file = io.BytesIO(path.read_bytes())
+    file = io.BytesIO(files.read(path))
     try:
       with np.load(file, allow_pickle=False) as archive:
         arrays = {f.name: archive[f.name] for f in dataclasses.fields(cls)}

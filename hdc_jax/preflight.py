@@ -5,6 +5,7 @@ not fail, it trains something else, or hangs. So runs of several processes begin
 with these checks; `--preflight` makes them alone, also for one process.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import pathlib
@@ -19,8 +20,10 @@ from etils import epath
 
 import hdc_jax
 from hdc_jax import config as config_lib
-from hdc_jax import files
+from hdc_jax import errors, files
+from hdc_jax.data import cache as cache_lib
 from hdc_jax.data import sources
+from hdc_jax.data.records import Index
 from hdc_jax.errors import ConfigError, DataError, HdcError
 from hdc_jax.train import hosts, metrics, sharding
 
@@ -116,15 +119,20 @@ def _check_alike(told: Sequence[dict[str, Any]]) -> None:
           )
 
 
-def _agree(error: HdcError | None, names: Sequence[str]) -> None:
+@contextlib.contextmanager
+def _agreeing(names: Sequence[str]) -> Iterator[None]:
   """Raises the error of the first process that has one, in all of them."""
-  mine = [error.exit_code, str(error)] if error else None
-  for number, found in enumerate(hosts.exchange(mine)):
+  mine: HdcError | None = None
+  try:
+    yield
+  except HdcError as error:
+    mine = error
+  told = hosts.exchange([type(mine).__name__, str(mine)] if mine else None)
+  for number, found in enumerate(told):
     if found:
-      code, text = found
+      kind, text = found
       where = f"process {number} ({names[number]}): " if len(names) > 1 else ""
-      kinds = (ConfigError, DataError)
-      raise next(kind for kind in kinds if kind.exit_code == code)(where + text)
+      raise getattr(errors, kind)(where + text) from mine
 
 
 def _check_workdir(workdir: str, names: Sequence[str]) -> None:
@@ -136,40 +144,43 @@ def _check_workdir(workdir: str, names: Sequence[str]) -> None:
   (token, *_) = hosts.exchange(uuid.uuid4().hex)
   root = epath.Path(workdir)
   marks = [root / f".preflight-{token}-{i}" for i in range(len(names))]
-  own, error = marks[jax.process_index()], None
+  own = marks[jax.process_index()]
+  with _agreeing(names):
+    try:
+      files.write(own, b"")
+    except HdcError:
+      raise
+    except OSError as error:
+      raise ConfigError(
+        f"--workdir={workdir} cannot be written to: {error}"
+      ) from error
   try:
-    files.write(own, b"")
-  except OSError as reason:
-    error = ConfigError(f"--workdir={workdir} cannot be written to: {reason}")
-  _agree(error, names)
-  unseen = [i for i, mark in enumerate(marks) if not mark.exists()]
-  if unseen:
-    error = ConfigError(
-      f"--workdir={workdir} does not show what process {unseen[0]} "
-      f"({names[unseen[0]]}) writes there: name a directory that all share, "
-      "such as one in a bucket"
-    )
-  try:
-    _agree(error, names)
+    with _agreeing(names):
+      unseen = [i for i, mark in enumerate(marks) if not files.exists(mark)]
+      if unseen:
+        raise ConfigError(
+          f"--workdir={workdir} does not show what process {unseen[0]} "
+          f"({names[unseen[0]]}) writes there: name a directory that all "
+          "share, such as one in a bucket"
+        )
   finally:
-    own.unlink(missing_ok=True)
+    files.remove(own)
 
 
 def _check_datasets(
   config: ml_collections.ConfigDict, names: Sequence[str]
 ) -> Iterator[str]:
-  """Checks that all processes read the same; says what.
+  """Checks that all processes read the same, and can hold it; says what.
 
   Raises:
-    DataError: If one is missing or another.
+    DataError: If one is missing or another, or too large for a disk.
   """
   for field, (path, cache) in _datasets(config).items():
-    index, error = None, None
-    try:
-      index = sources.read_index(path)
-    except DataError as reason:
-      error = DataError(f"config.{field}: {reason}")
-    _agree(error, names)
+    with _agreeing(names):
+      index = _read_index(field, path)
+      # Alone, this may not be the machine that will hold the copy.
+      if len(names) > 1:
+        cache_lib.check_space(path, index, cache)
     found = hosts.exchange(index.fingerprint)
     others = [i for i, one in enumerate(found) if one != found[0]]
     if others:
@@ -188,6 +199,14 @@ def _check_datasets(
       f"{few if 0 < shards < len(names) else ''}"
       f"{copied if files.is_remote(path) else ''}"
     )
+
+
+def _read_index(field: str, path: str) -> Index:
+  """The index of a dataset; an error names its field."""
+  try:
+    return sources.read_index(path)
+  except DataError as error:
+    raise DataError(f"config.{field}: {error}") from error
 
 
 def _datasets(config: ml_collections.ConfigDict) -> dict[str, tuple[str, str]]:

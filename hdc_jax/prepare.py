@@ -75,9 +75,9 @@ def _prepare(options: argparse.Namespace) -> None:
   if _is_prepared(directory, request):
     print(f"already prepared: {directory}")
     return
-  directory.mkdir(parents=True, exist_ok=True)
   # From here to the end the directory is not a dataset.
-  (directory / records.INDEX).unlink(missing_ok=True)
+  records.mark_unfinished(directory)
+  files.remove(directory / records.INDEX)
   sidecars, made = _make_shards(directory, plans, make_shards, options)
   videos = sum(sidecar.shard.videos for sidecar in sidecars)
   if not videos:

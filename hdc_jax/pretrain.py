@@ -41,7 +41,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   )
   made = trainer.make_trainer(config, mesh)
   source = sources.open(config.data.path, config.data.canvas, config.data.cache)
-  cutting.check_clips(source, config.data, config.model.size)
+  cutting.check_clips(source.index.short_side, config.data, config.model.size)
   numbers = source.index.split(config.data.split)
   _, speed = loop.fit(config, workdir, made, source, numbers)
   if speed or not metrics.read_result(workdir):

@@ -40,7 +40,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     "config.data.path", config.data.path, "name a dataset to look at"
   )
   source = sources.open(config.data.path, config.data.canvas, config.data.cache)
-  cutting.check_clips(source, config.data, config.model.size)
+  cutting.check_clips(source.index.short_side, config.data, config.model.size)
   method = methods.make_method(config)
   numbers = source.index.split(config.data.split)
   few = config.copy_and_resolve_references()

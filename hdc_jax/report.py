@@ -208,7 +208,7 @@ def _data_uri(path: epath.PathLike) -> str:
   """A file as a URI that holds it."""
   path = epath.Path(path)
   kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-  return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+  return f"data:{kind};base64,{base64.b64encode(files.read(path)).decode()}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

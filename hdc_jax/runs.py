@@ -56,7 +56,7 @@ class Run:
 def check(directory: epath.PathLike) -> None:
   """Raises DataError if this is not the directory of a run."""
   path = epath.Path(directory)
-  if not any((path / name).exists() for name in _FILES):
+  if not any(files.exists(path / name) for name in _FILES):
     raise DataError(
       f"{directory} is not the directory of a run: it has no "
       f"{', '.join(_FILES)}"
@@ -82,7 +82,7 @@ def _read(path: epath.Path, paths: Sequence[epath.Path]) -> Run:
   config = path / metrics.CONFIG
   # What lies in another run's directory is that run's.
   others = {*paths} - {path}
-  files = {
+  found = {
     pattern: [
       file
       for place in (pattern, f"*/{pattern}")
@@ -97,15 +97,15 @@ def _read(path: epath.Path, paths: Sequence[epath.Path]) -> Run:
       metrics=metrics.read_metrics(path),
       trials={
         file.parent.name: metrics.read_metrics(file.parent)
-        for file in files[metrics.METRICS]
+        for file in found[metrics.METRICS]
         if file.parent != path
       },
       result=metrics.read_result(path),
       config=config_lib.flatten(
-        json.loads(config.read_text()) if config.exists() else {}
+        json.loads(files.read_text(config)) if files.exists(config) else {}
       ),
-      predictions=_by_label(files[predictions.PREDICTIONS]),
-      pictures=[(_title(file, path), file) for file in files["*.png"]],
+      predictions=_by_label(found[predictions.PREDICTIONS]),
+      pictures=[(_title(file, path), file) for file in found["*.png"]],
     )
   except json.JSONDecodeError as error:
     raise DataError(

@@ -55,7 +55,7 @@ class Job:
     fingerprint = config_lib.fingerprint(self.config)
     if result.get("config_fingerprint") == fingerprint:
       return "done"
-    begun = (self.directory / metrics.CONFIG).exists()
+    begun = files.exists(self.directory / metrics.CONFIG)
     return "to resume" if begun else "to do"
 
 

@@ -144,6 +144,7 @@ def test_whatever_a_bucket_raises_is_one_error(buckets, monkeypatch):
 
   monkeypatch.setattr(Bucket, "info", fail)
   monkeypatch.setattr(Bucket, "_open", fail)
+  monkeypatch.setattr(Bucket, "rm_file", fail)
   path = "gs://b/a"
   for call in (
     lambda: files.check(path),
@@ -151,10 +152,46 @@ def test_whatever_a_bucket_raises_is_one_error(buckets, monkeypatch):
     lambda: files.read_text(path),
     lambda: files.fetch(path, "nowhere"),
     lambda: files.names(path),
+    lambda: files.exists(path),
+    lambda: files.remove(path),
   ):
     with pytest.raises(StorageError) as raised:
       call()
     assert str(raised.value) == "gs://b/a: the storage failed: 403"
+
+
+class NoCredentialsError(Exception):
+  """As boto's; Google's is a DefaultCredentialsError."""
+
+
+@pytest.mark.parametrize(
+  "error",
+  [
+    PermissionError("Access Denied"),
+    OSError("Forbidden: gs://b/a\nof somebody"),
+    NoCredentialsError("Unable to locate credentials"),
+    Strange("Anonymous caller does not have storage.objects.get access"),
+  ],
+)
+def test_a_missing_right_is_not_tried_again(buckets, monkeypatch, error):
+  def fail(*_, **__):
+    raise error
+
+  monkeypatch.setattr(Bucket, "info", fail)
+  first = str(error).splitlines()[0]
+  with pytest.raises(ConfigError, match=f"^gs://b/a: no access: {first}; log"):
+    files.check("gs://b/a")
+
+
+def test_what_is_there_and_what_is_removed(buckets, tmp_path):
+  for path in ("gs://b/a", tmp_path / "a"):
+    assert not files.exists(path)
+    files.remove(path)
+    files.write(path, b"\xff")
+    assert files.exists(path)
+    assert files.read(path) == b"\xff"
+    files.remove(path)
+    assert not files.exists(path)
 
 
 def test_what_storage_needs_is_checked(buckets, monkeypatch):

@@ -1,14 +1,17 @@
 """Checks before a run; those between processes are in test_on_hosts."""
 
+import collections
 import pathlib
 
 import pytest
 
 from hdc_jax import config as config_lib
 from hdc_jax import main, preflight
-from hdc_jax.errors import ConfigError, DataError
+from hdc_jax.data import cache
+from hdc_jax.errors import ConfigError, DataError, StorageError
 from hdc_jax.train import hosts, metrics
 from tests import small, test_tables
+from tests.bucket import Bucket
 
 # ml_collections reads config files by it.
 pytestmark = pytest.mark.filterwarnings(
@@ -122,6 +125,32 @@ def test_few_shards(prepared, tmp_path, told, monkeypatch):
   monkeypatch.setattr(preflight, "_check_workdir", lambda *_: None)
   found = preflight.check(config(prepared), str(tmp_path))
   assert "fewer than processes: prepare with --shards=4" in found
+
+
+def test_a_bucket_that_fails_can_be_tried_again(
+  remote, tmp_path, told, monkeypatch
+):
+  monkeypatch.setenv(Bucket.FAILS, "index.json")
+  made = config("gs://b/data")
+  message = r"^gs://b/data/index\.json: the storage failed: 503$"
+  with pytest.raises(StorageError, match=message):
+    preflight.check(made, str(tmp_path))
+  monkeypatch.setattr(preflight, "_check_workdir", lambda *_: None)
+  told(lambda value: value)
+  with pytest.raises(StorageError, match=r"^process 0 \(.*\): gs://b/data"):
+    preflight.check(made, str(tmp_path))
+
+
+def test_a_disk_too_small_for_the_copy(remote, tmp_path, told, monkeypatch):
+  usage = collections.namedtuple("usage", "free")(10)
+  monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: usage)
+  made = config("gs://b/data", data__cache=str(tmp_path / "cache"))
+  preflight.check(made, str(tmp_path))  # alone, here may not be where it runs
+  monkeypatch.setattr(preflight, "_check_workdir", lambda *_: None)
+  told(lambda value: value)
+  message = r"process 0 \(.*config\.data\.cache=.*No space left on device"
+  with pytest.raises(DataError, match=message):
+    preflight.check(made, str(tmp_path))
 
 
 def test_a_dataset_in_a_bucket_is_not_copied(remote, tmp_path):

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from hdc_jax import prepare
-from hdc_jax.data import h264, sources
+from hdc_jax.data import h264, records, sources
 from hdc_jax.data.codec import Window
-from hdc_jax.data.datasets import DATASETS, VideoFile
+from hdc_jax.data.datasets import DATASETS, VideoFile, synthetic
 from hdc_jax.data.originals import Original
 from hdc_jax.data.records import Index
-from hdc_jax.errors import ConfigError
+from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.runners import local, videos
 from hdc_jax.workers import Died, Workers
 from tests import layouts
@@ -115,6 +115,26 @@ def test_the_summary_counts(folder, tmp_path, capsys):
   assert "split train: 8 videos" in out
   assert "label class: 2 classes" in out
   assert "run 4, walk 4" in out
+
+
+def test_stopped_while_generating_it_is_no_folder_of_videos(
+  tmp_path, write_video, monkeypatch
+):
+  args = ["--dataset=synthetic", f"--output={tmp_path}", "--videos=5"]
+
+  class Stopped(Workers):
+    def map(self, arguments):
+      write_video(pathlib.Path(next(iter(arguments))[2]), frames=4)
+      raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch:
+    patch.setattr(synthetic, "Workers", Stopped)
+    assert prepare.main(args) == 130
+  assert list(tmp_path.rglob("*.mp4"))
+  with pytest.raises(DataError, match=r"no index\.json.*interrupted"):
+    sources.open(tmp_path)
+  assert prepare.main([*args, "--short_side=32", "--workers=1"]) == 0
+  assert not list(tmp_path.glob(".*"))
 
 
 def test_synthetic_videos(tmp_path, capsys):
@@ -632,7 +652,7 @@ def test_ctrl_c_leaves_finished_shards_and_says_so(long_folder, tmp_path):
   assert code == 130
   assert "of 8 shards are finished; run the same command again" in err
   assert "Traceback" not in err
-  assert not list(tmp_path.glob(".*"))
+  assert [path.name for path in tmp_path.glob(".*")] == [records.UNFINISHED]
   assert not (tmp_path / "index.json").exists()
   assert list(tmp_path.glob("*.array_record"))
 

@@ -5,19 +5,23 @@ ArrayRecord reads local files only: each host copies the shards once, whole.
 """
 
 import concurrent.futures
+import contextlib
 import errno
 import os
 import shutil
+import time
+from collections.abc import Iterator, Sequence
 
 from etils import epath
 
 from hdc_jax import files
 from hdc_jax.data import records
 from hdc_jax.data.records import Index, Shard
-from hdc_jax.errors import DataError, StorageError
+from hdc_jax.errors import DataError, HdcError
 from hdc_jax.progress import Progress
 
 DEFAULT = "~/.cache/hdc_jax"
+_STALE_SECONDS = 3600  # since anything was last written to a copy
 _AT_ONCE = 8  # copies under way: enough for a few gigabytes a second
 
 
@@ -42,35 +46,73 @@ def local_copy(
   """
   if not files.is_remote(directory):
     return directory
-  copy = epath.Path(cache).expanduser() / index.fingerprint
-  paths = [os.fspath(copy / shard.name) for shard in index.shards]
-  missing = [
-    shard
-    for shard, size in zip(index.shards, files.sizes(paths), strict=True)
-    if size != shard.bytes
-  ]
-  if not missing:
-    return copy
-  index.check_shards(directory)
-  try:
-    copy.mkdir(parents=True, exist_ok=True)
-    _check_space(copy, sum(shard.bytes for shard in missing))
-    _copy_all(directory, missing, copy, done=len(paths) - len(missing))
-  except OSError as error:
-    if isinstance(error, StorageError | FileNotFoundError):
-      raise
-    needed = sum(shard.bytes for shard in missing)
-    raise DataError(
-      f"config.data.cache={cache}: {error.strerror or error}; the copy of "
-      f"{directory} needs {needed:,} bytes more: name a directory with more "
-      "room"
-    ) from error
+  copy = _copy_of(index, cache)
+  missing = _missing(index, copy)
+  if missing:
+    index.check_shards(directory)
+    check_space(directory, index, cache)
+    with _naming(cache, directory, missing):
+      _copy_all(directory, missing, copy, len(index.shards) - len(missing))
   return copy
 
 
-def _check_space(copy: epath.Path, needed: int) -> None:
-  if shutil.disk_usage(copy).free < needed:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def check_space(
+  directory: epath.PathLike, index: Index, cache: epath.PathLike
+) -> None:
+  """Checks that a dataset in a bucket can be copied here, see `local_copy`.
+
+  Raises:
+    DataError: if the disk has too little space, or cannot be written to.
+  """
+  if not files.is_remote(directory):
+    return
+  copy = _copy_of(index, cache)
+  missing = _missing(index, copy)
+  with _naming(cache, directory, missing):
+    copy.mkdir(parents=True, exist_ok=True)
+    _remove_stale(copy)
+    if shutil.disk_usage(copy).free < _bytes(missing):
+      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _copy_of(index: Index, cache: epath.PathLike) -> epath.Path:
+  return epath.Path(cache).expanduser() / index.fingerprint
+
+
+def _missing(index: Index, copy: epath.Path) -> list[Shard]:
+  paths = [os.fspath(copy / shard.name) for shard in index.shards]
+  sizes = files.sizes(paths)
+  shards = zip(index.shards, sizes, strict=True)
+  return [shard for shard, size in shards if size != shard.bytes]
+
+
+def _bytes(shards: Sequence[Shard]) -> int:
+  return sum(shard.bytes for shard in shards)
+
+
+@contextlib.contextmanager
+def _naming(
+  cache: epath.PathLike, directory: epath.PathLike, missing: Sequence[Shard]
+) -> Iterator[None]:
+  """Names the field where a disk fails; buckets name themselves."""
+  try:
+    yield
+  except (HdcError, FileNotFoundError):
+    raise
+  except OSError as error:
+    raise DataError(
+      f"config.data.cache={cache}: {error.strerror or error}; the copy of "
+      f"{directory} needs {_bytes(missing):,} bytes more: name a directory "
+      "with more room"
+    ) from error
+
+
+def _remove_stale(copy: epath.Path) -> None:
+  """Removes what killed processes had begun to copy."""
+  for path in copy.glob(".*.tmp"):
+    with contextlib.suppress(FileNotFoundError):
+      if time.time() - path.stat().mtime > _STALE_SECONDS:
+        path.unlink()
 
 
 def _copy_all(

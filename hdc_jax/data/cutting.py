@@ -39,12 +39,12 @@ def check_frames(data: ml_collections.ConfigDict) -> None:
 
 
 def check_clips(
-  source: sources.Source, data: ml_collections.ConfigDict, size: int
+  short_side: int, data: ml_collections.ConfigDict, size: int
 ) -> None:
   """Checks that clips can be cut as asked: their length, canvas and view.
 
   Args:
-    source: Of the videos.
+    short_side: Of the source's frames, in pixels.
     data: `config.data`.
     size: Of the model's views.
 
@@ -55,12 +55,12 @@ def check_clips(
   if data.canvas < 2 or data.canvas % 2:
     raise ConfigError(f"config.data.canvas={data.canvas} must be even")
   # Beyond that, pixels would be made up.
-  largest = min(data.canvas, source.index.short_side)
+  largest = min(data.canvas, short_side)
   if not 1 <= size <= largest:
     raise ConfigError(
       f"config.model.size={size} must be from 1 to config.data.canvas="
       f"{data.canvas} and to the short side of the frames, "
-      f"{source.index.short_side}: lower it, or prepare with a larger "
+      f"{short_side}: lower it, or prepare with a larger "
       "--short_side"
     )
 

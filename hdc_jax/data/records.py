@@ -16,6 +16,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,9 @@ from hdc_jax.errors import ConfigError, DataError
 VERSION = 1  # of the record and of the index; either changing changes both
 
 INDEX = "index.json"
+UNFINISHED = ".unfinished"  # there while a dataset is made, and no index
+# What is only where a dataset is made, or was.
+OURS = re.compile(r"index\.json|\.unfinished|\.shard-.*|.*\.array_record")
 WRITER_OPTIONS = "group_size:1,uncompressed"  # packets do not compress further
 
 Segments = tuple[tuple[int, int], ...]
@@ -241,16 +245,16 @@ class Index:
         another version.
     """
     directory = epath.Path(directory)
-    if not directory.exists():
+    if not files.exists(directory):
       raise DataError(f"{directory}: no such directory")
     path = directory / INDEX
-    if not path.exists():
+    if not files.exists(path):
       raise DataError(
         f"{directory}: has no {INDEX}; make it with "
         "`python -m hdc_jax.prepare`, or run that again if it was interrupted"
       )
     try:
-      fields = json.loads(path.read_text())
+      fields = json.loads(files.read_text(path))
       version = fields.pop("version")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
       raise DataError(f"{path}: not an index: {error!r}") from error
@@ -278,6 +282,11 @@ class Index:
           f"{path}: this shard has {size} bytes instead of {shard.bytes}; "
           "delete it and `python -m hdc_jax.prepare` makes it again"
         )
+
+
+def mark_unfinished(directory: epath.PathLike) -> None:
+  """Marks a directory as one in which a dataset is made, not of videos."""
+  files.write(epath.Path(directory) / UNFINISHED, b"")
 
 
 def digest(value: Any) -> str:

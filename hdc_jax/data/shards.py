@@ -15,6 +15,7 @@ import dataclasses
 import itertools
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,10 @@ from hdc_jax.errors import DataError
 
 VIDEOS_PER_SHARD = 256  # by default: some 100 MB of ten-second videos
 MAX_SHARDS = 1024  # by default
+# What is of no use once a dataset is made, unless its index names it.
+_LEFT = re.compile(
+  r"shard-\d{5}-of-\d{5}\.array_record|\.shard-.*\.tmp|\.unfinished"
+)
 _READERS = 16  # sidecars in a bucket are read so many at a time
 
 Ranges = list[tuple[int, int]]
@@ -282,11 +287,10 @@ def combine(
 def remove_others(directory: epath.Path, index: Index) -> None:
   """Removes shards that an earlier request left and the index does not name."""
   names = {shard.name for shard in index.shards}
-  for pattern in ("shard-?????-of-?????.array_record", ".shard-*.tmp"):
-    for path in directory.glob(pattern):
-      if path.name not in names:
-        path.unlink()
-        sidecar_of(path).unlink(missing_ok=True)
+  for name in files.names(directory):
+    if _LEFT.fullmatch(name) and name not in names:
+      files.remove(directory / name)
+      files.remove(sidecar_of(directory / name))
 
 
 def sidecar_of(path: epath.Path) -> epath.Path:

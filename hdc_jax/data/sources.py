@@ -20,7 +20,7 @@ from hdc_jax.data.datasets.base import VideoFile, find_videos
 from hdc_jax.data.datasets.folder import label_by_folder
 from hdc_jax.data.originals import Original
 from hdc_jax.data.records import Index, Record, Segments
-from hdc_jax.errors import DataError, StorageError
+from hdc_jax.errors import DataError, HdcError, StorageError
 
 
 class Video(Protocol):
@@ -120,12 +120,9 @@ def _originals(path: epath.PathLike, short_side: int) -> "_Originals | None":
   """The video files of a directory in which nothing was prepared, if any."""
   files_lib.check(path)
   directory = epath.Path(path)
-  unprepared = (
-    directory.is_dir()
-    and not (directory / records.INDEX).exists()
-    and not any(directory.glob("*.array_record"))
-  )
-  files = find_videos(directory) if unprepared else []
+  inside = files_lib.names(directory) if files_lib.is_dir(path) else []
+  ours = any(map(records.OURS.fullmatch, inside))
+  files = find_videos(directory) if inside and not ours else []
   return _Originals(directory, files, short_side) if files else None
 
 
@@ -133,7 +130,9 @@ def _originals(path: epath.PathLike, short_side: int) -> "_Originals | None":
 def _as_data_errors() -> Iterator[None]:
   try:
     yield
-  except (StorageError, FileNotFoundError) as error:
+  except HdcError:
+    raise
+  except OSError as error:
     raise DataError(str(error)) from error
 
 

@@ -162,7 +162,7 @@ def _of_division(
       "seed": config.seed,
       "subset": dict(config.subset),
     }
-    saved = json.loads(path.read_text()) if path.exists() else {}
+    saved = json.loads(files.read_text(path)) if files.exists(path) else {}
     if stamp.items() <= saved.items():
       chosen = np.array([v["record"] for v in saved["videos"]], np.int64)
     else:

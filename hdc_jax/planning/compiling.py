@@ -4,16 +4,18 @@ libtpu, from PyPI, has the compiler; the shapes of a slice's devices are all it
 needs. Nothing is run.
 """
 
+import contextlib
 import gzip
 import hashlib
 import importlib.metadata
 import importlib.util
 import json
 import logging
+import math
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -127,23 +129,26 @@ class Step:
       arguments), 'temporary', 'code' and their 'total'; 'estimated_cycles' of a
       step; and 'operations', 'uncounted' and 'collectives', see `costs`.
     """
-    key = [self.name, versions(), self.lowered.as_text(), *self.options]
+    flags = os.environ.get("LIBTPU_INIT_ARGS", "")
+    text = self.lowered.as_text()
+    key = [self.name, versions(), text, *self.options, *filter(None, [flags])]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
     path = epath.Path(cache) / f"{digest}.json"
-    cached = path.exists()
+    cached = files.exists(path)
     if not cached:
       self._compile(path)
-    facts = json.loads(path.read_text())
+    facts = json.loads(files.read(path))
     facts |= {"cached": cached, "device": self.device}
     if "out_of_memory" not in facts:
-      facts |= _costs(gzip.decompress(_hlo_path(path).read_bytes()).decode())
+      facts |= _costs(gzip.decompress(files.read(_hlo_path(path))).decode())
     return facts
 
   def _compile(self, path: epath.Path) -> None:
     _log.info("compiling for %s: this takes minutes", self.name)
     start = time.perf_counter()
     try:
-      compiled = self.lowered.compile()
+      with _not_kept_by_jax():
+        compiled = self.lowered.compile()
     except jax.errors.JaxRuntimeError as error:
       said = out_of_memory(str(error))
       if not said:
@@ -154,6 +159,18 @@ class Step:
       files.write(_hlo_path(path), gzip.compress(compiled.as_text().encode()))
     facts["compile_seconds"] = round(time.perf_counter() - start, 1)
     files.write_json(path, facts)
+
+
+@contextlib.contextmanager
+def _not_kept_by_jax() -> Iterator[None]:
+  """JAX's cache would keep a program that it cannot load without the slice."""
+  name = "jax_persistent_cache_min_compile_time_secs"
+  before = getattr(jax.config, name)
+  jax.config.update(name, math.inf)
+  try:
+    yield
+  finally:
+    jax.config.update(name, before)
 
 
 def _hlo_path(path: epath.Path) -> epath.Path:

@@ -89,8 +89,9 @@ def exchanges(executed: Iterable[Executed]) -> list[dict[str, Any]]:
   """What exchanges data between chips.
 
   Returns:
-    'kind', 'name' of the module, 'dtype' of the results, 'times', and 'bytes'
-    that each chip has of all of them.
+    'kind', 'opcode' (which differs from it as `collective_kind` says), 'name'
+    of the module, 'dtype' of the results, 'times', and 'bytes' that each chip
+    has of all of them.
   """
   found = []
   for e in collectives(executed):
@@ -101,6 +102,7 @@ def exchanges(executed: Iterable[Executed]) -> list[dict[str, Any]]:
     found.append(
       {
         "kind": kind,
+        "opcode": e.instruction.opcode.removesuffix("-done"),
         "name": name,
         "dtype": dtype,
         "times": e.times,
@@ -167,13 +169,12 @@ def collective_kind(instruction: Instruction) -> str:
 
   Of a start and a done it is the done, whose shape is that of the result alone.
   Many chips gather by a sum of zeros into which each has put what it has: that
-  is an 'all-gather' here.
+  is an 'all-gather' here. One operand tells, as others can have been moved
+  before, and are called after that.
   """
   kind = instruction.opcode.removesuffix("-done")
   if kind == "all-reduce":
     given = re.search(r" all-reduce\(([^)]*)\)", instruction.text)
-    if given and all(
-      "update-slice" in name for name in given[1].split("%")[1:]
-    ):
+    if given and "update-slice" in given[1]:
       return "all-gather"
   return kind if kind in COLLECTIVES else ""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -106,7 +106,7 @@ class Planned:
       "estimated_utilisation": flops / seconds / chip.peak_flops,
       "collective_bytes": collective_bytes,
       "key_bytes": batch_size * self._key_bytes(config),
-      "collective_seconds": _exchange_bytes(collective_bytes)
+      "collective_seconds": sent_bytes(facts["collectives"])
       / chip.link_bytes_per_second,
       "cores_per_host": math.ceil(cut / self.clips_per_second_per_core),
       "operations": facts["operations"][:_SHOWN],
@@ -156,11 +156,11 @@ class Planned:
     }
 
 
-def _exchange_bytes(collective_bytes: Mapping[str, int]) -> int:
+def sent_bytes(collectives: Sequence[Mapping[str, Any]]) -> int:
   """What a chip sends: an all-reduce is a scatter and a gather."""
   return sum(
-    size * (2 if kind == "all-reduce" else 1)
-    for kind, size in collective_bytes.items()
+    exchange["bytes"] * (2 if exchange["opcode"] == "all-reduce" else 1)
+    for exchange in collectives
   )
 
 

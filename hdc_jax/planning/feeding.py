@@ -22,22 +22,26 @@ _ASPECT = 4 / 3
 _SHORT_SIDES = (128, 256)
 
 
-def short_side(canvas: int) -> int:
+def likely_short_side(canvas: int) -> int:
   """The short side that a canvas is most likely cut from, in pixels."""
   return max((s for s in _SHORT_SIDES if s <= canvas), default=_SHORT_SIDES[0])
 
 
 def clips_per_second(
-  data: ml_collections.ConfigDict, starts: sampling.Starts, seconds: float
+  data: ml_collections.ConfigDict,
+  starts: sampling.Starts,
+  short_side: int,
+  seconds: float,
 ) -> float:
   """Measures how many clips a core cuts from a generated H.264 video.
 
   Args:
     data: `config.data`.
     starts: Of the clips of a video.
+    short_side: Of the video's frames, in pixels.
     seconds: Of a core, to measure for; what others take of it is left out.
   """
-  source = _generate(short_side(data.canvas))
+  source = _generate(short_side)
   cut = cutting.make_cut(source, data, numbers=np.arange(1), starts=starts)
   rng = np.random.default_rng(0)
   cut.random_map(0, rng)  # makes the decoder

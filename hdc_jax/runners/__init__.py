@@ -1,7 +1,7 @@
 """Who makes the shards of a dataset: processes here, or Apache Beam.
 
-A runner is a module with `make_shards(job, progress)`. However it spreads the
-work, each shard is made of its plan alone and written by `shards.write`, so
+A runner is a module with `check_options` and `make_shards`. However it spreads
+the work, each shard is made of its plan alone and written by `shards.write`, so
 that all give the same bytes, and a run of one can be finished by another.
 """
 
@@ -36,18 +36,16 @@ def load(name: str, options: Sequence[str]) -> Callable[[Job, Progress], None]:
     options: To be given to it, see `Job.runner_options`.
 
   Raises:
-    ConfigError: If it takes no options, or needs what is not installed.
+    ConfigError: If it does not take the options, or needs what is not
+      installed.
   """
-  if options and RUNNERS[name] != _BEAM:
-    raise ConfigError(
-      f"what follows -- is for Beam, and --runner={name} is not of it: "
-      f"{' '.join(options)}"
-    )
   try:
-    return importlib.import_module(RUNNERS[name]).make_shards
+    runner = importlib.import_module(RUNNERS[name])
   except ModuleNotFoundError as error:
     if error.name != "apache_beam":
       raise
     raise ConfigError(
       f"--runner={name} needs Apache Beam: `pip install 'hdc-jax[beam]'`"
     ) from error
+  runner.check_options(name, options)
+  return runner.make_shards

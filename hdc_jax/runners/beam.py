@@ -20,13 +20,34 @@ from etils import epath
 from hdc_jax import files
 from hdc_jax.data import shards
 from hdc_jax.data.shards import Plan
-from hdc_jax.errors import DataError
+from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.progress import Progress
 from hdc_jax.runners import videos
 from hdc_jax.runners.job import Job
 
 _PLANS = ".shard-plans.tmp"  # removed with whatever else shards leave behind
 _INTERVAL = 5.0  # seconds from one look at what is finished to the next
+
+
+def check_options(name: str, options: Sequence[str]) -> None:
+  """Raises a ConfigError if Beam refuses the options of a runner."""
+  try:
+    _make_pipeline(name, options)
+  except (ValueError, TypeError) as error:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    raise ConfigError(f"--runner={name}: {' '.join(lines)}") from error
+
+
+def _make_pipeline(runner: str, options: Sequence[str]) -> beam.Pipeline:
+  return beam.Pipeline(
+    options=PipelineOptions(
+      list(options),
+      runner=runner,
+      # There are no triggers; but without this, DirectRunner may download
+      # another runner and run that.
+      allow_unsafe_triggers=True,
+    )
+  )
 
 
 def make_shards(job: Job, progress: Progress) -> None:
@@ -46,15 +67,7 @@ def make_shards(job: Job, progress: Progress) -> None:
   ends = itertools.accumulate(map(len, lines), initial=0)
   files.write(directory / _PLANS, b"".join(lines))
   _remove_sidecars(directory, job.plans)
-  pipeline = beam.Pipeline(
-    options=PipelineOptions(
-      list(job.runner_options),
-      runner=job.runner,
-      # There are no triggers; but without this, DirectRunner may download
-      # another runner and run that.
-      allow_unsafe_triggers=True,
-    )
-  )
+  pipeline = _make_pipeline(job.runner, job.runner_options)
   _ = (
     pipeline
     | "Shards" >> beam.Create(list(itertools.pairwise(ends)))
@@ -120,7 +133,7 @@ def _remove_sidecars(directory: epath.Path, plans: Sequence[Plan]) -> None:
   """Removes those of an earlier request, so that new ones can be counted."""
   stale = _sidecars(plans).keys() & set(files.names(directory))
   for name in stale:
-    (directory / name).unlink(missing_ok=True)
+    files.remove(directory / name)
 
 
 def _sidecars(plans: Sequence[Plan]) -> dict[str, int]:

@@ -1,15 +1,25 @@
 """Makes shards one after the other, their videos in many processes."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from etils import epath
 
 from hdc_jax.data import shards
 from hdc_jax.data.shards import Skipped
+from hdc_jax.errors import ConfigError
 from hdc_jax.progress import Progress
 from hdc_jax.runners import videos
 from hdc_jax.runners.job import Job
+
+
+def check_options(name: str, options: Sequence[str]) -> None:
+  """Raises a ConfigError if there are any."""
+  if options:
+    raise ConfigError(
+      f"what follows -- is for Beam, and --runner={name} is not of it: "
+      f"{' '.join(options)}"
+    )
 
 
 def make_shards(job: Job, progress: Progress) -> None:

@@ -6,7 +6,7 @@ from hdc_jax.data import codec as codec_lib
 from hdc_jax.data.datasets import VideoFile
 from hdc_jax.data.records import Record
 from hdc_jax.data.shards import Skipped
-from hdc_jax.errors import DataError, StorageError
+from hdc_jax.errors import DataError, HdcError
 from hdc_jax.workers import Died, Workers
 
 
@@ -24,15 +24,16 @@ def prepare_video(
     The serialized record, or the reason why there is none.
 
   Raises:
-    StorageError: if a bucket fails: that is not the video's fault.
+    ConfigError, StorageError: if a bucket fails.
+    OSError: if the disk is full, or anything else is not the video's fault.
   """
   try:
     encoded = codec_lib.encode(file.path, codec=codec, short_side=short_side)
     return Record(file.id, file.labels, encoded).to_bytes()
-  except StorageError:
-    raise
   except DataError as error:
     return Skipped(file.id, str(error))
+  except (HdcError, OSError):
+    raise
   except Exception as error:  # one strange file must not end a run of days
     return Skipped(file.id, f"{file.path}: {error!r}")
 

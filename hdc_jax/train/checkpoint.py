@@ -196,7 +196,7 @@ def find(reference: epath.PathLike) -> tuple[epath.Path, int]:
     workdir, wanted = path.parent.parent, int(path.name)
   else:
     workdir, wanted = path, None
-  if not (workdir / "checkpoints").is_dir():
+  if not files.is_dir(workdir / "checkpoints"):
     raise DataError(f"config.checkpoint: {path} is not the directory of a run")
   with Checkpoints(workdir) as checkpoints:
     steps = checkpoints.steps

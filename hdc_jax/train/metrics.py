@@ -157,9 +157,9 @@ def read_metrics(workdir: epath.PathLike) -> list[dict[str, float]]:
   A line cut short by a crash is left out.
   """
   path = epath.Path(workdir) / METRICS
-  if not path.exists():
+  if not files.exists(path):
     return []
-  lines = path.read_text().splitlines(keepends=True)
+  lines = files.read_text(path).splitlines(keepends=True)
   return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
@@ -202,4 +202,4 @@ def _write_json(workdir: epath.PathLike, name: str, value: Any) -> None:
 def read_result(workdir: epath.PathLike) -> dict[str, Any]:
   """The result.json of a run, empty if there is none."""
   path = epath.Path(workdir) / RESULT
-  return json.loads(path.read_text()) if path.exists() else {}
+  return json.loads(files.read_text(path)) if files.exists(path) else {}

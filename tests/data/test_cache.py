@@ -3,14 +3,16 @@
 import collections
 import concurrent.futures
 import errno
+import os
 import shutil
+import time
 
 import numpy as np
 import pytest
 
 from hdc_jax.data import cache, sources
 from hdc_jax.data.codec import Window
-from hdc_jax.errors import DataError
+from hdc_jax.errors import DataError, StorageError
 from tests.bucket import Bucket
 
 DATA = "gs://b/data"
@@ -132,8 +134,25 @@ def test_a_bucket_that_fails_is_an_error_in_one_line(
     raise RuntimeError("503\nlater")
 
   monkeypatch.setattr(Bucket, "get_file", fail)
-  with pytest.raises(DataError, match=r"shard.*: the storage failed: 503$"):
+  with pytest.raises(StorageError, match=r"shard.*: the storage failed: 503$"):
     sources.open(DATA, cache=tmp_path)
+  monkeypatch.setenv(Bucket.FAILS, "index.json")
+  for reading in (sources.open, sources.read_index):
+    with pytest.raises(StorageError, match=r"index\.json: the storage failed"):
+      reading(DATA)
+
+
+def test_copies_that_a_killed_process_began_are_removed(remote, tmp_path):
+  copy = tmp_path / sources.read_index(DATA).fingerprint
+  copy.mkdir()
+  stale, recent = copy / ".shard-0.ab.tmp", copy / ".shard-0.cd.tmp"
+  for path, age in ((stale, 2), (recent, 0.5)):
+    path.touch()
+    hours_ago = time.time() - 3600 * age
+    os.utime(path, (hours_ago, hours_ago))
+  sources.open(DATA, cache=tmp_path)
+  assert recent.exists()
+  assert not stale.exists()
 
 
 def no_room(*_, **__):
@@ -156,6 +175,9 @@ def test_a_full_disk_is_an_error_in_one_line(
   )
   with pytest.raises(DataError, match=error):
     sources.open(DATA, cache=tmp_path)
+  if when == "before":
+    with pytest.raises(DataError, match=error):
+      cache.check_space(DATA, sources.read_index(DATA), tmp_path)
 
 
 def test_originals_in_a_bucket(write_video, buckets, tmp_path):

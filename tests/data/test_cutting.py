@@ -94,7 +94,7 @@ def test_only_bad_videos(source):
 )
 def test_clips_must_fit(source, changes, message):
   config = small.config()
-  cutting.check_clips(source, config.data, config.model.size)
+  cutting.check_clips(source.index.short_side, config.data, config.model.size)
   config = small.config(**changes)
   with pytest.raises(ConfigError, match=message):
-    cutting.check_clips(source, config.data, config.model.size)
+    cutting.check_clips(source.index.short_side, config.data, config.model.size)

@@ -1,6 +1,7 @@
 """Videos by number, prepared and not."""
 
 import concurrent.futures
+import errno
 import pickle
 
 import numpy as np
@@ -9,7 +10,7 @@ from etils import epath
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hdc_jax.data import shards, sources
+from hdc_jax.data import records, shards, sources
 from hdc_jax.data.codec import Window
 from hdc_jax.data.datasets.base import find_videos
 from hdc_jax.data.datasets.folder import label_by_folder
@@ -226,12 +227,29 @@ def test_what_is_no_dataset_is_an_error(tmp_path):
     sources.open(tmp_path)
 
 
-def test_an_interrupted_prepare_is_no_folder_of_videos(write_video, tmp_path):
+@pytest.mark.parametrize(
+  "left", ["shard-00000-of-00002.array_record", ".shard-0.tmp", ".unfinished"]
+)
+def test_an_interrupted_prepare_is_no_folder_of_videos(
+  write_video, tmp_path, left
+):
   """Even though the synthetic dataset keeps its files beside the shards."""
   write_video(tmp_path / "videos" / "0.mp4", frames=2)
-  (tmp_path / "shard-00000-of-00002.array_record").write_bytes(b"")
+  (tmp_path / left).write_bytes(b"")
   with pytest.raises(DataError, match=r"no index\.json.*interrupted"):
     sources.open(tmp_path)
+
+
+def test_a_directory_that_may_not_be_read_is_an_error_of_data(
+  prepared, monkeypatch
+):
+  def refuse(*_):
+    raise PermissionError(errno.EACCES, "Permission denied", "index.json")
+
+  monkeypatch.setattr(records.files, "read_text", refuse)
+  for reading in (sources.open, sources.read_index):
+    with pytest.raises(DataError, match=r"denied: 'index\.json'"):
+      reading(prepared)
 
 
 def test_splits_are_checked(prepared):

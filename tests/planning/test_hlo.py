@@ -65,6 +65,18 @@ def test_a_collective_in_several_instructions_is_one():
   ]
 
 
+def test_a_gather_by_a_sum_is_one_though_an_operand_was_moved():
+  text = (HERE / "chain.hlo").read_text()
+  moved = text.replace(
+    "%multiply_dynamic-update-slice_fusion.1)", "%copy-done.1)"
+  )
+  assert moved != text
+  want = costs.exchanges(executed("chain.hlo"))
+  assert costs.exchanges(hlo.parse(moved).executed()) == want
+  assert (want[0]["kind"], want[0]["opcode"]) == ("all-gather", "all-reduce")
+  assert (want[3]["kind"], want[3]["opcode"]) == ("all-gather", "all-gather")
+
+
 def test_what_has_no_estimate():
   line = (
     "  %select-and-scatter.1 = bf16[48,16,56,56,64]{4,0,3,2,1} "

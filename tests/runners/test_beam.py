@@ -112,6 +112,18 @@ def test_sidecars_of_an_earlier_request_do_not_count(
   assert contents(tmp_path) == contents(local)
 
 
+def test_options_that_beam_refuses_are_one_line(
+  folder, local, tmp_path, capsys
+):
+  """And a dataset that is there stays."""
+  before = (local / "index.json").read_bytes()
+  assert run(folder, local, "--codec=raw", "--runner=DataflowRunner") == 2
+  error = capsys.readouterr().err.splitlines()[-1]
+  assert error.startswith("error: --runner=DataflowRunner: ")
+  assert "project" in error
+  assert (local / "index.json").read_bytes() == before
+
+
 def fail(*_):
   raise RuntimeError("no luck\ntoday")
 

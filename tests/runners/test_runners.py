@@ -1,5 +1,6 @@
 """Which runners there are, what they need, and where they write."""
 
+import errno
 import shutil
 import sys
 
@@ -7,7 +8,9 @@ import pytest
 
 from hdc_jax import prepare, runners
 from hdc_jax.data import sources
-from hdc_jax.errors import ConfigError
+from hdc_jax.data.datasets import VideoFile
+from hdc_jax.errors import ConfigError, DataError, StorageError
+from hdc_jax.runners import videos
 from tests import layouts
 from tests.bucket import Bucket
 from tests.runners.comparing import contents
@@ -104,7 +107,8 @@ def test_a_bucket_that_fails_leaves_no_video_out(
   remote = type(made)(source, str(made.splits))
   # Processes read this, however they were started.
   monkeypatch.setenv(Bucket.FAILS, "v_Basketball_g02_c01.avi")
-  assert prepare.main(arguments(remote, tmp_path / "out")) == 3
+  code = prepare.main(arguments(remote, tmp_path / "out"))
+  assert code == StorageError.exit_code
   error = capsys.readouterr().err.splitlines()[-1]
   assert error.endswith("v_Basketball_g02_c01.avi: the storage failed: 503")
   assert not (tmp_path / "out" / "index.json").exists()
@@ -112,6 +116,27 @@ def test_a_bucket_that_fails_leaves_no_video_out(
   assert prepare.main(arguments(remote, tmp_path / "out")) == 0
   (skipped,) = sources.open(tmp_path / "out").index.skipped
   assert "g01_c01" in skipped["id"]
+
+
+@pytest.mark.parametrize("error", [ConfigError, StorageError, OSError])
+def test_what_is_not_the_videos_fault_leaves_none_out(monkeypatch, error):
+  def fail(*_, **__):
+    raise error(errno.ENOSPC, "No space left on device")
+
+  monkeypatch.setattr(videos.codec_lib, "encode", fail)
+  file = VideoFile("a.mp4", "a", {}, ("train",))
+  with pytest.raises(error, match="No space left on device"):
+    videos.prepare_video(file, "h264", 128)
+
+
+@pytest.mark.parametrize("error", [DataError, RuntimeError, MemoryError])
+def test_what_is_leaves_it_out(monkeypatch, error):
+  def fail(*_, **__):
+    raise error("strange")
+
+  monkeypatch.setattr(videos.codec_lib, "encode", fail)
+  file = VideoFile("a.mp4", "a", {}, ("train",))
+  assert "strange" in videos.prepare_video(file, "h264", 128).reason
 
 
 def test_a_place_that_is_none_is_one_line(buckets, tmp_path, capsys):

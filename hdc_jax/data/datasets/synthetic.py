@@ -3,7 +3,7 @@
 import os
 
 from hdc_jax import files
-from hdc_jax.data import synthetic
+from hdc_jax.data import records, synthetic
 from hdc_jax.data.datasets.base import Dataset, Listing, Request, VideoFile
 from hdc_jax.progress import Progress
 from hdc_jax.workers import Workers
@@ -46,6 +46,8 @@ def list_videos(request: Request) -> Listing:
     if size is None
   ]
   if missing:
+    if not request.source and not files.exists(_index(request)):
+      records.mark_unfinished(request.output)
     with (
       Workers(_generate, request.workers) as workers,
       Progress(len(missing), "videos", "generating") as progress,
@@ -55,6 +57,10 @@ def list_videos(request: Request) -> Listing:
   return Listing(
     videos, {"motion": synthetic.MOTIONS, "scene": synthetic.SCENES}
   )
+
+
+def _index(request: Request) -> str:
+  return os.path.join(request.output, records.INDEX)
 
 
 def _generate(seed: int, number: int, path: str) -> None:
