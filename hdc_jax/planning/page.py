@@ -1,11 +1,13 @@
 """A plan as a page of text."""
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hdc_jax import rows
 from hdc_jax.slices import Slice
 
+_WIDTH = 80
 _GIB = 1 << 30
 _MIB = 1 << 20
 
@@ -21,7 +23,7 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
     f"{record['method']} step of {record['model']}, {record['dtype']}: "
     f"{count} views of {'×'.join(map(str, shape))} of each video"
   )
-  yield f"These are {record['estimates']}."
+  yield from textwrap.wrap(f"These are {record['estimates']}.", _WIDTH)
   for row in record["rows"]:
     yield ""
     hosts = f"{row['hosts']} host" + "s" * (row["hosts"] > 1)
@@ -30,7 +32,13 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
       f"{row['batch_per_chip']} videos a chip, {row['batch_size']:,} a step"
     )
     for name, text in _facts(row, record):
-      yield f"  {name:<11}{text}"
+      yield from textwrap.wrap(
+        f"  {name:<11}{text}",
+        _WIDTH,
+        subsequent_indent=" " * 13,
+        break_long_words=False,
+        break_on_hyphens=False,
+      )
   fitting = [row for row in record["rows"] if row["fits"]]
   if len(fitting) > 1:
     yield ""
@@ -84,10 +92,10 @@ def _estimates(
   )
   yield (
     "exchange",
-    f"{exchanges or 'nothing'} MiB a chip: at least "
+    f"{exchanges or 'nothing'} MiB a chip, of which keys "
+    f"{row['key_bytes'] / _MIB:.2f} (reckoned): at least "
     f"{row['collective_seconds'] * 1e3:.2f} ms at the links' rate, besides",
   )
-  yield "", f"of which keys {row['key_bytes'] / _MIB:.2f} (reckoned)"
   yield (
     "feeding",
     f"{row['cores_per_host']} cores a host, like one here that cuts "
