@@ -6,6 +6,7 @@ import json
 import jax
 import jax.numpy as jnp
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from hdc_jax import command, plan, prepare
 from hdc_jax.data import cutting, sampling
@@ -300,6 +301,35 @@ def test_a_sum_takes_twice_what_a_gather_takes():
     {"opcode": "all-gather", "kind": "all-gather", "bytes": 100},
   ]
   assert estimate.sent_bytes(exchanges) == 2 * 5 + 2 * 30 + 100
+
+
+@needs_libtpu
+def test_programs_stay_out_of_jaxs_cache(tmp_path):
+  """It would fail to load them."""
+  settings = {
+    "jax_compilation_cache_dir": str(tmp_path),
+    "jax_persistent_cache_min_compile_time_secs": 0.0,
+  }
+  before = {name: getattr(jax.config, name) for name in settings}
+  jax.config.update("jax_platforms", "cpu")
+  shape = jax.ShapeDtypeStruct((8,), jnp.float32)
+  device = compiling.devices(SLICE)[0]
+  elsewhere = jax.sharding.SingleDeviceSharding(device)
+  try:
+    for name, value in settings.items():
+      jax.config.update(name, value)
+    # It is decided by the first program whether there is a cache at all.
+    compilation_cache.reset_cache()
+    jax.jit(lambda x: x + 1).lower(shape).compile()
+    kept = set(tmp_path.iterdir())
+    assert kept
+    with compiling.not_kept_by_jax():
+      jax.jit(jnp.sin).lower(shape.update(sharding=elsewhere)).compile()
+    assert set(tmp_path.iterdir()) == kept
+  finally:
+    for name, value in before.items():
+      jax.config.update(name, value)
+    compilation_cache.reset_cache()
 
 
 @needs_libtpu

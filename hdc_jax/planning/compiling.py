@@ -147,7 +147,7 @@ class Step:
     _log.info("compiling for %s: this takes minutes", self.name)
     start = time.perf_counter()
     try:
-      with _not_kept_by_jax():
+      with not_kept_by_jax():
         compiled = self.lowered.compile()
     except jax.errors.JaxRuntimeError as error:
       said = out_of_memory(str(error))
@@ -162,7 +162,7 @@ class Step:
 
 
 @contextlib.contextmanager
-def _not_kept_by_jax() -> Iterator[None]:
+def not_kept_by_jax() -> Iterator[None]:
   """JAX's cache would keep a program that it cannot load without the slice."""
   name = "jax_persistent_cache_min_compile_time_secs"
   before = getattr(jax.config, name)
