@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Sequence
 
+from hdc_jax import command
 from hdc_jax.errors import ConfigError
 from hdc_jax.slices import GENERATIONS, Slice
 
@@ -19,6 +20,19 @@ _CODE = r"https://[\w./~-]+@[0-9a-f]{40}|gs://[\w./-]+\.tar\.gz"
 _VARIABLE = r"[A-Za-z_]\w*"
 # Manifests, commands and logs show the environment to everyone.
 _SECRET = r"(?i).*(TOKEN|SECRET|PASSWORD|CREDENTIAL|API_?KEY)"
+# Of a task, the sections of its config whose batches split over the chips.
+_BATCHES = {
+  "pretrain": ("data",),
+  "finetune": ("data", "test"),
+  "linear": ("test",),
+  "retrieve": ("test",),
+  "embed": ("test",),
+}
+_BATCH_FLAGS = (
+  "--config.task",
+  "--config.data.batch_size",
+  "--config.test.batch_size",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,12 +122,21 @@ def _check_args(args: Sequence[str], where: Slice) -> None:
       "--workdir must be on gs://, for the run to go on where another slice "
       "has stopped"
     )
-  batch = _last(args, "--config.data.batch_size")
-  if batch and (not batch.isdecimal() or int(batch) % where.chips):
-    raise ConfigError(
-      f"--config.data.batch_size={batch}: {where.topology} has {where.chips} "
-      "chips; give each the same number of videos"
-    )
+  _check_batches(args, where)
+
+
+def _check_batches(args: Sequence[str], where: Slice) -> None:
+  """Reads the config as the hosts will, as far as its batches go."""
+  given = ((flag, _last(args, flag)) for flag in _BATCH_FLAGS)
+  fields = [f"{flag}={value}" for flag, value in given if value]
+  config = command.read_config(_last(args, "--config"), fields)
+  for name in _BATCHES.get(config.task, ()):
+    size = config[name].batch_size
+    if size < 1 or size % where.chips:
+      raise ConfigError(
+        f"--config.{name}.batch_size={size}: {where.topology} has "
+        f"{where.chips} chips; take a multiple of that"
+      )
 
 
 def make_parser(

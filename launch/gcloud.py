@@ -12,6 +12,11 @@ HOST = pathlib.Path(__file__).with_name("host.sh")
 
 _TPUS = ("gcloud", "compute", "tpus")
 _CAPACITY = {"on-demand": (), "spot": ("--spot",), "reserved": ("--reserved",)}
+# A host that is gone does not say so: ssh has to ask, and not for ever.
+_SSH = (
+  "--ssh-flag=-oConnectTimeout=30",
+  "--ssh-flag=-oServerAliveInterval=30",
+)
 # Printed by every host at its end: gcloud itself passes on only one of the
 # codes, and not the one that tells most.
 ENDED = "launch: this host ended with"
@@ -41,13 +46,15 @@ class Commands:
     return (*_TPUS, "tpu-vm", verb, *flags, "--worker=all", *self._where)
 
   def _ssh(self, command: str) -> tuple[str, ...]:
-    # A host that is gone does not say so: ssh has to ask.
-    alive = "--ssh-flag=-oServerAliveInterval=30"
-    return self._node("ssh", self.run.name, alive, f"--command={command}")
+    return self._node("ssh", self.run.name, *_SSH, f"--command={command}")
 
   def describe(self) -> tuple[str, ...]:
     """Prints the state of the slice."""
     return self._queue("describe", "--format=value(state.state)")
+
+  def explain(self) -> tuple[str, ...]:
+    """Prints why it is in that state."""
+    return self._queue("describe", "--format=yaml(state)")
 
   def create(self) -> tuple[str, ...]:
     """Queues for the slice."""

@@ -22,10 +22,15 @@ _EXAMPLES = r"""example:
     --zone=us-west4-a \
     --code=https://github.com/me/hdc-jax.git@0123…full…commit --apply -- \
     --config=configs/r3d18.py --config.data.path=gs://my-bucket/k400 \
-    --workdir=gs://my-bucket/runs/k400-hdc
+    --config.data.batch_size=4096 --workdir=gs://my-bucket/runs/k400-hdc
 
-  kubectl logs --follow job/k400-hdc-slice-0
+  Of the hosts, the first says how it goes:
+  kubectl logs --follow --tail=-1 -l \
+    jobset.sigs.k8s.io/jobset-name=k400-hdc,batch.kubernetes.io/job-completion-index=0
   kubectl delete jobset,configmap k400-hdc
+
+Exit codes 2, 3 and 4 of any host end it. After 5, 6, 8 and all others, and lost
+nodes, it starts again on all hosts, --retries times.
 """
 
 _CONTAINER = "run"
@@ -135,10 +140,17 @@ def _pod(run: Run, image: str, reservation: str) -> dict[str, Any]:
         "command": ["bash", f"/launch/{HOST.name}", "setup", "run"],
         "env": [{"name": n, "value": v} for n, v in env.items()],
         "resources": {"limits": {"google.com/tpu": run.slice.chips_per_host}},
-        "volumeMounts": [{"name": "launch", "mountPath": "/launch"}],
+        "volumeMounts": [
+          {"name": "launch", "mountPath": "/launch"},
+          {"name": "shm", "mountPath": "/dev/shm"},
+        ],
       }
     ],
-    "volumes": [{"name": "launch", "configMap": {"name": run.name}}],
+    "volumes": [
+      {"name": "launch", "configMap": {"name": run.name}},
+      # For a copy of the dataset; without it, 64 MiB.
+      {"name": "shm", "emptyDir": {"medium": "Memory"}},
+    ],
   }
 
 

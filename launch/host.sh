@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prepares one host of a TPU slice, and runs a command there.
 #
-#   bash host.sh setup        installs the code of HDC_CODE
+#   bash host.sh setup        installs the code of HDC_CODE; 1 if that fails
 #   bash host.sh run          becomes the command in HDC_WORDS
 #   bash host.sh setup run    both
 #
@@ -26,7 +26,19 @@ fetch() {
   esac
 }
 
+# By default it holds half of the memory, which can be less than a dataset. A
+# container without sudo has it from its manifest.
+grow_shm() {
+  if command -v sudo > /dev/null; then
+    sudo --non-interactive mount -o remount,size=90% /dev/shm || true
+  fi
+}
+
 setup() {
+  # What tools end with could be taken for an exit code of the run: git's and
+  # uv's 2 for that of a wrong config.
+  trap 'exit 1' EXIT
+  grow_shm
   rm -rf "$home/code" "$home/uv" "$home/venv"
   mkdir -p "$home/code"
   cd "$home/code"
@@ -36,6 +48,7 @@ setup() {
   "$home/uv/bin/uv" venv --quiet --python=3.12 "$home/venv"
   "$home/uv/bin/uv" pip install --quiet --python="$home/venv/bin/python" \
     ".[tpu]"
+  trap - EXIT
 }
 
 run() {

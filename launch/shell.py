@@ -1,14 +1,17 @@
 """Runs commands, or shows what would be run."""
 
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from hdc_jax.errors import ConfigError
+
+_LONGEST_PAUSE = 300.0
 
 
 class Shell(Protocol):
@@ -17,8 +20,8 @@ class Shell(Protocol):
   def ask(self, argv: Sequence[str]) -> tuple[int, str]:
     """The exit code of a command, and what it prints, or complains about."""
 
-  def follow(self, argv: Sequence[str]) -> tuple[int, list[str]]:
-    """The exit code of a long one, and the last lines of those it prints."""
+  def follow(self, argv: Sequence[str], find: str) -> tuple[int, list[str]]:
+    """The exit code of a long one, and what a regex finds in its lines."""
 
   def sleep(self, seconds: float) -> None:
     """Waits."""
@@ -40,9 +43,9 @@ class Processes:
     text = done.stderr if done.returncode else done.stdout
     return done.returncode, text.strip()
 
-  def follow(self, argv: Sequence[str]) -> tuple[int, list[str]]:
+  def follow(self, argv: Sequence[str], find: str) -> tuple[int, list[str]]:
     """See `Shell`."""
-    lines = []
+    found = []
     with subprocess.Popen(
       argv,
       stdin=subprocess.DEVNULL,
@@ -54,11 +57,11 @@ class Processes:
         for line in process.stdout or ():
           sys.stdout.write(line)
           sys.stdout.flush()
-          lines = [*lines[-999:], line.strip()]
+          found += re.findall(find, line)
       except BaseException:
         process.terminate()
         raise
-    return process.returncode, lines
+    return process.returncode, found
 
   def sleep(self, seconds: float) -> None:
     """See `Shell`."""
@@ -81,13 +84,20 @@ class Rehearsal:
     print(show(argv))
     return self._answers.pop(0)
 
-  def follow(self, argv: Sequence[str]) -> tuple[int, list[str]]:
+  def follow(self, argv: Sequence[str], find: str) -> tuple[int, list[str]]:
     """See `Shell`."""
     print(show(argv))
     return 0, []
 
   def sleep(self, seconds: float) -> None:
     """See `Shell`."""
+
+
+def pauses(first: float) -> Iterator[float]:
+  """Seconds to wait between tries: ever longer, up to five minutes."""
+  while True:
+    yield first
+    first = min(2 * first, _LONGEST_PAUSE)
 
 
 def show(argv: Sequence[str]) -> str:

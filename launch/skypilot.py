@@ -18,11 +18,13 @@ _EXAMPLES = r"""example:
     --zone=us-west4-a \
     --code=https://github.com/me/hdc-jax.git@0123…full…commit -- \
     --config=configs/r3d18.py --config.data.path=gs://my-bucket/k400 \
+    --config.data.batch_size=4096 \
     --workdir=gs://my-bucket/runs/k400-hdc > k400-hdc.yaml
 
   sky jobs launch k400-hdc.yaml
 
-SkyPilot has no limit for recoveries, so --retries has no effect.
+It goes on after exit codes 5, 6, 8 and a lost slice. SkyPilot has no limit for
+that, so --retries has no effect.
 """
 
 _CAPACITY = {"on-demand": False, "spot": True}

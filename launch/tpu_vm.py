@@ -3,33 +3,31 @@
 Queues for the slice, installs the code on every host, runs the command there
 and prints what it prints. When the slice is lost, it queues for another one,
 and the run goes on from its --workdir. At the end, or on Ctrl-C, the slice is
-deleted. Keep it running: in tmux, on a machine that stays up.
+deleted, however long that takes; Ctrl-C while it waits to try again gives up.
+Keep it running: in tmux, on a machine that stays up.
 """
 
 import enum
 import logging
-import re
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from hdc_jax.errors import ConfigError
-from launch import description, outcomes
+from launch import description, outcomes, signals
 from launch.gcloud import ENDED, Commands
-from launch.shell import Processes, Rehearsal, Shell, require, show
+from launch.shell import Processes, Rehearsal, Shell, pauses, require, show
 
 _EXAMPLES = r"""example:
   python -m launch.tpu_vm --name=k400-hdc --slice=v5e:16x16 --capacity=spot \
     --zone=us-west4-a --project=my-project \
     --code=https://github.com/me/hdc-jax.git@0123…full…commit -- \
     --config=configs/r3d18.py --config.data.path=gs://my-bucket/k400 \
-    --workdir=gs://my-bucket/runs/k400-hdc
+    --config.data.batch_size=4096 --workdir=gs://my-bucket/runs/k400-hdc
 
   With --dry_run it prints the commands instead, for a run without trouble.
 
-The exit code is that of the run, see hdc_jax/errors.py; 130 after Ctrl-C. 5
-and a lost slice are tried again; 1, 2, 3 and 4 are not.
+The exit code is that of the run, see hdc_jax/errors.py; 130 after Ctrl-C. After
+5, 6, 8 and a lost slice it is tried again; after 1, 2, 3 and 4 it is not.
 """
 
 _WAITING = ("CREATING", "ACCEPTED", "WAITING_FOR_RESOURCES", "PROVISIONING")
@@ -38,8 +36,6 @@ _FAILED = "FAILED"
 # Of our own: no such resource, and no answer.
 _GONE = "NOT_FOUND"
 _UNKNOWN = "UNKNOWN"
-
-_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _log = logging.getLogger("launch")
 
@@ -52,6 +48,7 @@ class Step(enum.Enum):
   SETUP = enum.auto()
   RUN = enum.auto()
   DELETE = enum.auto()
+  PAUSE = enum.auto()
   DONE = enum.auto()
 
 
@@ -73,15 +70,19 @@ class Launcher:
     self._shell = shell
     self._poll_seconds = poll_seconds
     self._code = 0
-    self._again = False
+    # After deletion.
+    self._next = Step.DONE
     # Whether code and command have ever been started.
     self._has_run = False
+    # Between slices that fail before they run, one after another.
+    self._pauses = pauses(poll_seconds)
     self._steps = {
       Step.CREATE: self._create,
       Step.WAIT: self._wait,
       Step.SETUP: self._setup,
       Step.RUN: self._run,
       Step.DELETE: self._delete,
+      Step.PAUSE: self._pause,
     }
 
   def launch(self) -> int:
@@ -114,7 +115,6 @@ class Launcher:
     return self._code
 
   def _create(self) -> Step:
-    self._again = False
     code, text = self._shell.ask(self._commands.create())
     return self._stumble(f"cannot queue: {text}") if code else Step.WAIT
 
@@ -122,7 +122,8 @@ class Launcher:
     seen = ""
     while (state := self._state()) != _READY:
       if state == _FAILED:
-        return self._stumble("Cloud TPU could not provide the slice")
+        _, why = self._shell.ask(self._commands.explain())
+        return self._stumble(f"Cloud TPU could not provide the slice:\n{why}")
       if state not in (*_WAITING, _UNKNOWN):
         return self._retry(f"the slice is {state}")
       if state != seen:
@@ -134,7 +135,7 @@ class Launcher:
 
   def _setup(self) -> Step:
     for argv in (self._commands.copy(), self._commands.setup()):
-      code, _ = self._shell.follow(argv)
+      code, _ = self._shell.follow(argv, ENDED)
       if code and self._lost(code):
         return self._retry("lost the slice while setting it up")
       if code:
@@ -143,33 +144,44 @@ class Launcher:
 
   def _run(self) -> Step:
     self._has_run = True
-    code, lines = self._shell.follow(self._commands.start())
-    said = re.findall(rf"{ENDED} (\d+)", "\n".join(lines))
+    self._pauses = pauses(self._poll_seconds)
+    code, said = self._shell.follow(self._commands.start(), rf"{ENDED} (\d+)")
     code = code and outcomes.telling([int(word) for word in said], code)
     if code == 0:
       return self._end(0, "the run is done")
     if code in outcomes.FINAL:
       return self._end(code, "the run failed, see above")
     if code in outcomes.AGAIN:
-      return self._retry("the run was stopped, or hung")
-    if self._lost(code):
-      return self._retry("lost the slice")
+      return self._retry("the run was stopped, hung, or lost its bucket")
+    # gcloud passes on the first code: it can be that of a host that lost
+    # another, which itself says nothing.
+    if len(said) < self._commands.run.slice.hosts or self._lost(code):
+      return self._retry("lost the slice, or one of its hosts")
     return self._end(code, "the run failed, see above")
 
   def _delete(self) -> Step:
-    with _uninterrupted():
-      for _ in range(3):
+    for pause in pauses(self._poll_seconds):
+      with signals.ignored():
         code, text = self._shell.ask(self._commands.delete())
-        if code == 0 or _GONE in text:
-          return Step.CREATE if self._again else Step.DONE
-        self._shell.sleep(self._poll_seconds)
+        gone = code == 0 or _GONE in text or self._state() == _GONE
+      if gone:
+        return self._next
+      try:
+        _log.warning("not deleted, again in %.0f s: %s", pause, text)
+        self._shell.sleep(pause)
+      except KeyboardInterrupt:
+        break
     _log.error(
-      "NOT DELETED, and it may cost money: %s\n%s",
-      text,
-      show(self._commands.delete()),
+      "NOT DELETED, and it may cost money:\n%s", show(self._commands.delete())
     )
-    self._code = self._code or 1
+    self._code = self._code or outcomes.INTERRUPTED
     return Step.DONE
+
+  def _pause(self) -> Step:
+    pause = next(self._pauses)
+    _log.info("queueing again in %.0f s", pause)
+    self._shell.sleep(pause)
+    return Step.CREATE
 
   def _state(self) -> str:
     code, text = self._shell.ask(self._commands.describe())
@@ -183,35 +195,26 @@ class Launcher:
   def _lost(self, code: int) -> bool:
     return code == outcomes.UNREACHABLE or self._state() != _READY
 
-  def _retry(self, why: str) -> Step:
+  def _retry(self, why: str, then: Step = Step.CREATE) -> Step:
     """On to another slice, if there may be one."""
     if not self._retries:
       return self._end(outcomes.AGAIN[0], f"{why}, once too often")
     _log.info("%s; on to another one, %d more", why, self._retries)
     self._retries -= 1
-    self._again = True
+    self._next = then
     return Step.DELETE
 
   def _stumble(self, why: str) -> Step:
     """After what went well before it is bad luck, otherwise an error."""
-    return self._retry(why) if self._has_run else self._end(1, why)
+    if self._has_run:
+      return self._retry(why, then=Step.PAUSE)
+    return self._end(1, why)
 
   def _end(self, code: int, why: str) -> Step:
     _log.info("%s", why)
     self._code = code
-    self._again = False
+    self._next = Step.DONE
     return Step.DELETE
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-  """Ctrl-C is ignored, by the commands that are run as well."""
-  before = [signal.signal(kind, signal.SIG_IGN) for kind in _STOPS]
-  try:
-    yield
-  finally:
-    for kind, handler in zip(_STOPS, before, strict=True):
-      signal.signal(kind, handler)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -239,8 +242,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       return Launcher(commands, shell, flags.poll_seconds).launch()
     require("gcloud")
     logging.basicConfig(format="launch: %(message)s", level=logging.INFO)
-    for kind in _STOPS:
-      signal.signal(kind, signal.default_int_handler)
+    signals.interrupt()
     return Launcher(commands, Processes(), flags.poll_seconds).launch()
   except ConfigError as error:
     print(f"error: {error}", file=sys.stderr)

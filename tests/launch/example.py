@@ -2,8 +2,14 @@
 
 import pathlib
 
+import pytest
+
 from launch import description
 
+# ml_collections reads config files by it.
+READS_CONFIGS = pytest.mark.filterwarnings(
+  "ignore:the load_module:DeprecationWarning"
+)
 ROOT = pathlib.Path(__file__).parents[2]
 GOLDEN = pathlib.Path(__file__).with_name("golden")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -10,7 +10,15 @@ import os
 import sys
 import time
 
-KINDS = ("describe", "create", "delete", "scp", "host.sh setup", "host.sh run")
+KINDS = (
+  "yaml(state)",
+  "describe",
+  "create",
+  "delete",
+  "scp",
+  "host.sh setup",
+  "host.sh run",
+)
 
 
 def main(words):

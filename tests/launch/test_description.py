@@ -1,14 +1,20 @@
 """A description says what is wrong with it before it costs anything."""
 
+import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 
 from hdc_jax.errors import ConfigError
-from launch import gke, skypilot, tpu_vm
+from launch import gke, outcomes, skypilot, tpu_vm
 from tests.launch import example
 
+pytestmark = example.READS_CONFIGS
+
+R3D18 = "--config=configs/r3d18.py"
+WORKDIR = ("--workdir=gs://bucket/runs/first",)
 BAD = {
   "name": ({"name": "K400"}, "--name=K400: lower-case"),
   "long name": ({"name": "k" * 41}, "--name="),
@@ -37,6 +43,26 @@ BAD = {
     {"args": (*example.ARGS, "--config.data.batch_size=all")},
     "batch_size=all",
   ),
+  "nothing": (
+    {"args": (*example.ARGS, "--config.data.batch_size=0")},
+    "batch_size=0",
+  ),
+  "the recipe's batch": (
+    {"slice": "v5e:16x16"},
+    "--config.data.batch_size=128: 16x16 has 256 chips",
+  ),
+  "a protocol's batch": (
+    {"slice": "v5e:8x8", "args": (*example.ARGS, "--config.task=finetune")},
+    "--config.test.batch_size=32: 8x8 has 64 chips",
+  ),
+  "of an evaluation": (
+    {"slice": "v5e:8x8", "args": (*WORKDIR, f"{R3D18}:task=retrieve")},
+    "--config.test.batch_size=32: 8x8 has 64 chips",
+  ),
+  "no such config": (
+    {"args": (*WORKDIR, "--config=configs/r4d18.py")},
+    "cannot read configs/r4d18.py",
+  ),
 }
 
 
@@ -58,6 +84,13 @@ def test_good_descriptions():
   assert example.run(code="gs://bucket/hdc.tar.gz").code
 
 
+@pytest.mark.parametrize(
+  "config", [f"{R3D18}:task=preview", "--config=configs/tables.py:table=1"]
+)
+def test_what_has_no_batch_to_split(config):
+  assert example.run(slice="v5e:16x16", args=(config, *WORKDIR))
+
+
 @pytest.mark.parametrize("launcher", [tpu_vm, gke, skypilot])
 def test_errors_are_one_line(launcher, capsys):
   project = ["--project=p"] if launcher is tpu_vm else []
@@ -75,6 +108,32 @@ def test_help_teaches(launcher, capsys):
   assert f"python -m {name} --name=k400-hdc --slice=v5e:16x16" in text
   assert "--config=configs/r3d18.py" in text
   assert "--capacity" in text
+  assert ", ".join(map(str, outcomes.AGAIN)) in text
+  assert len(list(examples(text))) == 1
+
+
+def test_the_pages_know_what_is_tried_again():
+  readme = (example.ROOT / "launch" / "README.md").read_text()
+  pods = (example.ROOT / "docs" / "pods.md").read_text()
+  for code in outcomes.AGAIN:
+    assert f"{code}: " in readme
+    assert re.search(rf"^\| {code} \|.*launchers resume", pods, re.MULTILINE)
+
+
+def test_examples_of_the_pages_would_start():
+  pods = (example.ROOT / "docs" / "pods.md").read_text()
+  assert len(list(examples(pods))) == 2
+
+
+def examples(text):
+  """The runs that a text has commands for, but those with words left out."""
+  for where, args in re.findall(
+    r"python -m launch\.[^…\n]*--slice=(\S+).*? -- (.*?[^\\])\n",
+    text,
+    re.DOTALL,
+  ):
+    words = shlex.split(args.partition(" > ")[0].replace("\\\n", ""))
+    yield example.run(slice=where, args=tuple(words))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +149,7 @@ def test_what_is_not_installed(launcher, flag, tool, capsys, monkeypatch):
 def test_launchers_import_nothing_heavy():
   code = (
     "import sys; import launch.tpu_vm, launch.gke, launch.skypilot;"
-    "print({'jax', 'flax', 'ml_collections', 'numpy'} & set(sys.modules))"
+    "print({'jax', 'flax', 'numpy'} & set(sys.modules))"
   )
   done = subprocess.run(
     [sys.executable, "-c", code],

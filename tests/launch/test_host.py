@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from launch.gcloud import ENDED, HOST, Commands
 from tests.launch import example
 
-# Anything but NUL, which no argument can have, with what shells trip over.
+pytestmark = example.READS_CONFIGS
+
+# Anything but NUL, which no argument can have, with what shells trip over, and
+# but the flags that launchers read: hypothesis finds them in the code.
 WORDS = st.text(
   st.characters(exclude_characters="\0", exclude_categories=["Cs"])
   | st.sampled_from("'\"\\ \n\t$`*?~!#;&|<>(){}[]=%"),
   max_size=30,
-)
+).filter(lambda word: not word.startswith(("--config", "--workdir")))
 PYTHON = """#!/bin/bash
 printf '%s\\0' "$VALUE" "$@" > "$HOME/seen"
 exit "${CODE:-0}"
@@ -28,6 +31,7 @@ NOTE = '#!/bin/bash\necho "${0##*/}" "$@" >> "$HOME/calls"\n'
 TOOLS = {
   "git": NOTE,
   "uv": NOTE,
+  "sudo": NOTE,
   "gcloud": NOTE + 'tar -cz -C "$HOME" host.sh\n',
   "python3": NOTE + 'install -D "$HOME/bin/uv" "$HOME/hdc/uv/bin/uv"\n',
 }
@@ -149,11 +153,52 @@ def test_setup_installs_the_code(home, code, fetched):
   ]
 
 
-def test_setup_stops_at_what_fails(home):
-  executable(home / "bin" / "git", "#!/bin/bash\nexit 7\n")
+@pytest.mark.parametrize(
+  ("tool", "reached"), [("git", ["sudo"]), ("python3", ["sudo", "git"])]
+)
+def test_setup_stops_at_what_fails(home, tool, reached):
+  executable(home / "bin" / tool, "#!/bin/bash\nexit 7\n")
   setup = command_of(Commands(example.run(), "project").setup())
-  assert on_host(home, setup).returncode == 7
-  assert not (home / "calls").exists()
+  assert on_host(home, setup).returncode == 1
+  calls = (home / "calls").read_text().splitlines()
+  assert list(dict.fromkeys(call.split()[0] for call in calls)) == reached
+
+
+@pytest.mark.parametrize(("tool", "code"), [("git", 1), ("hdc/code", 2)])
+def test_a_setup_that_fails_is_not_taken_for_a_run_that_does(home, tool, code):
+  """On GKE they share an exit code, and a run's 2 is final."""
+  executable(home / "bin" / tool, "#!/bin/bash\nexit 2\n")
+  uv = "#!/bin/bash\nmkdir -p ~/hdc/venv/bin; cp ~/python ~/hdc/venv/bin\n"
+  executable(home / "bin" / "uv", uv)
+  executable(home / "python", PYTHON)
+  run = example.run("--env=CODE=2")
+  done = on_host(
+    home,
+    "bash host.sh setup run",
+    HDC_CODE=run.code,
+    HDC_WORDS=run.encoded_words,
+  )
+  assert done.returncode == code, done.stderr
+  assert (home / "seen").exists() == (code == 2)
+
+
+def test_shm_grows_where_it_can(home):
+  setup = command_of(Commands(example.run(), "project").setup())
+  assert on_host(home, setup).returncode == 0
+  calls = (home / "calls").read_text().splitlines()
+  grow = "sudo --non-interactive mount -o remount,size=90% /dev/shm"
+  assert calls[0] == grow
+  executable(home / "bin" / "sudo", "#!/bin/bash\nexit 1\n")
+  assert on_host(home, setup).returncode == 0
+
+
+def test_a_host_without_sudo(home):
+  (home / "bin" / "sudo").unlink()
+  for tool in ("bash", "sh", "rm", "mkdir", "install"):
+    (home / "bin" / tool).symlink_to(shutil.which(tool))
+  setup = command_of(Commands(example.run(), "project").setup())
+  done = on_host(home, setup, PATH=str(home / "bin"))
+  assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_shellcheck():

@@ -12,6 +12,8 @@ from launch import gke, skypilot
 from launch.gcloud import HOST
 from tests.launch import example
 
+pytestmark = example.READS_CONFIGS
+
 SCHEMA = yaml.safe_load(
   pathlib.Path(__file__).with_name("jobset_schema.yaml").read_text()
 )

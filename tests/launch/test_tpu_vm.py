@@ -17,6 +17,9 @@ from launch.gcloud import ENDED, Commands
 from launch.shell import Processes
 from tests.launch import example
 
+pytestmark = example.READS_CONFIGS
+
+WHY = "yaml(state)"
 ABSENT = {"code": 1, "err": "ERROR: (gcloud) NOT_FOUND: no such resource"}
 SETUP, RUN = "host.sh setup", "host.sh run"
 UP = ["create", "scp", SETUP, RUN]
@@ -29,6 +32,20 @@ def states(*names):
 
 def codes(*values):
   return [{"code": value} for value in values]
+
+
+def ended(*hosts, between=""):
+  """What gcloud does when the hosts end so; a lost one (255) says nothing."""
+  said = (f"{ENDED} {code}\n" for code in hosts if code != 255)
+  return {
+    "code": next((code for code in hosts if code), 0),
+    "out": between.join(said),
+  }
+
+
+def runs(*values):
+  """Of four hosts that end with the same codes."""
+  return [ended(*[value] * 4) for value in values]
 
 
 @pytest.fixture
@@ -57,12 +74,24 @@ def calls():
 
 def changes():
   """Those that change something."""
-  return [kind for kind in calls() if kind != "describe"]
+  return [kind for kind in calls() if kind not in ("describe", WHY)]
 
 
-def launch(**changes):
+def launch(poll_seconds=0, **changes):
   commands = Commands(example.run(**changes), "project")
-  return tpu_vm.Launcher(commands, Processes(), 0).launch()
+  return tpu_vm.Launcher(commands, Processes(), poll_seconds).launch()
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+  """Seconds it sleeps, without sleeping, and the last change before."""
+  slept = []
+  monkeypatch.setattr(
+    Processes,
+    "sleep",
+    lambda _, seconds: slept.append((seconds, changes()[-1])),
+  )
+  return slept
 
 
 def test_waits_runs_and_deletes(gcloud):
@@ -74,30 +103,46 @@ def test_waits_runs_and_deletes(gcloud):
 
 @pytest.mark.parametrize("code", [1, 2, 3, 4, 134])
 def test_failures_end_with_their_code(gcloud, code):
-  gcloud(**{RUN: codes(code)})
+  gcloud(**{RUN: runs(code)})
   assert launch() == code
   assert changes() == [*UP, "delete"]
 
 
 def test_a_preempted_run_goes_on_from_a_new_slice(gcloud):
-  gcloud(**{RUN: codes(5, 6, 0)})
+  gcloud(**{RUN: runs(5, 6, 8, 0)})
   assert launch() == 0
-  assert changes() == [*UP, "delete"] * 3
+  assert changes() == [*UP, "delete"] * 4
 
 
 @pytest.mark.parametrize("code", [1, 134])
 def test_a_lost_slice_is_replaced(gcloud, code):
   gcloud(
-    describe=states("ACTIVE", "SUSPENDED", "ACTIVE"), **{RUN: codes(code, 0)}
+    describe=states("ACTIVE", "SUSPENDED", "ACTIVE"), **{RUN: runs(code, 0)}
   )
   assert launch() == 0
   assert changes() == [*UP, "delete"] * 2
 
 
-def test_unreachable_hosts_are_lost_whatever_the_state(gcloud):
-  gcloud(**{RUN: codes(255, 0)})
+@pytest.mark.parametrize(
+  "hosts", [(255, 134, 134, 134), (134, 134, 134, 255), (0, 1, 255, 0)]
+)
+def test_unreachable_hosts_are_lost_whatever_the_state(gcloud, hosts):
+  """The code of gcloud can be that of a host that is there."""
+  gcloud(**{RUN: [ended(*hosts), *runs(0)]})
   assert launch() == 0
   assert changes() == [*UP, "delete"] * 2
+
+
+def test_hosts_that_cannot_be_set_up_are_lost(gcloud):
+  gcloud(**{SETUP: codes(255, 0)})
+  assert launch() == 0
+  assert changes() == ["create", "scp", SETUP, "delete", *UP, "delete"]
+
+
+def test_what_hosts_end_with_is_found_in_much_output(gcloud):
+  chatter = "E0101 a line of a stack trace\n" * 2000
+  gcloud(**{RUN: [ended(1, 1, 1, 1, between=chatter)]})
+  assert launch() == 1
 
 
 @pytest.mark.parametrize("state", ["SUSPENDING", "SUSPENDED", "DELETING"])
@@ -107,17 +152,33 @@ def test_lost_before_it_was_there(gcloud, state):
   assert changes() == ["create", "delete", *UP, "delete"]
 
 
-def test_failed_at_first_is_an_error(gcloud):
-  gcloud(describe=states("PROVISIONING", "FAILED"))
+def test_failed_at_first_is_an_error(gcloud, caplog):
+  caplog.set_level("INFO")
+  gcloud(
+    describe=states("PROVISIONING", "FAILED"),
+    **{WHY: [{"out": "failedData:\n  error: IN_USE_ADDRESSES"}]},
+  )
   assert launch() == 1
   assert changes() == ["create", "delete"]
+  assert calls().index(WHY) < calls().index("delete")
+  assert "error: IN_USE_ADDRESSES" in caplog.text
 
 
 @pytest.mark.parametrize("retries", [0, 2])
 def test_failed_later_is_bad_luck_a_few_times(gcloud, retries):
-  gcloud(describe=states("ACTIVE", "FAILED"), **{RUN: codes(5)})
+  gcloud(describe=states("ACTIVE", "FAILED"), **{RUN: runs(5)})
   assert launch(retries=retries) == 5
   assert changes() == [*UP, "delete", *["create", "delete"] * retries]
+
+
+def test_slices_that_fail_are_queued_again_ever_later(gcloud, pauses):
+  gcloud(
+    create=codes(0, 1, 1, 0, 0, 1, 0),
+    **{SETUP: codes(0, 1, 0), RUN: runs(5, 5, 0)},
+  )
+  assert launch(poll_seconds=30) == 0
+  # Twice in the queue and once at the setup, then the run; once in the queue.
+  assert pauses == [(seconds, "delete") for seconds in (30, 60, 120, 30)]
 
 
 def test_setup_that_fails_is_an_error_at_first(gcloud):
@@ -127,7 +188,7 @@ def test_setup_that_fails_is_an_error_at_first(gcloud):
 
 
 def test_setup_that_fails_later_is_bad_luck(gcloud):
-  gcloud(**{SETUP: codes(0, 1, 0), RUN: codes(5, 0)})
+  gcloud(**{SETUP: codes(0, 1, 0), RUN: runs(5, 0)})
   assert launch() == 0
   assert changes().count(SETUP) == 3
 
@@ -135,18 +196,18 @@ def test_setup_that_fails_later_is_bad_luck(gcloud):
 @pytest.mark.parametrize(
   ("hosts", "code"),
   [
-    ((134, 3, 134), 3),
-    ((1, 5, 134), 5),
-    ((6, 134), 5),
-    ((5, 4, 5), 4),
-    ((134, 1), 134),
+    ((134, 3, 134, 134), 3),
+    ((134, 3, 134, 255), 3),
+    ((1, 5, 134, 134), 5),
+    ((6, 134, 134, 134), 5),
+    ((5, 4, 5, 5), 4),
+    ((134, 1, 1, 1), 134),
   ],
 )
 def test_the_host_that_knows_decides(gcloud, hosts, code):
   """What gcloud ends with is the code of the first."""
   # Their lines can run into each other.
-  said = "loss 0.1 ".join(f"{ENDED} {code}\n" for code in hosts)
-  gcloud(**{RUN: [{"code": hosts[0], "out": said}]})
+  gcloud(**{RUN: [ended(*hosts, between="loss 0.1 ")]})
   assert launch(retries=0) == code
 
 
@@ -168,15 +229,36 @@ def test_what_was_there_before_is_left_alone(gcloud, answer, state):
   assert changes() == []
 
 
-def test_deletion_is_tried_again(gcloud):
-  gcloud(delete=codes(1, 1, 0))
+def test_deletion_is_tried_until_it_is_done(gcloud, pauses, caplog):
+  busy = {"code": 1, "err": "it is PROVISIONING"}
+  gcloud(delete=[*[busy] * 6, {}, {}], **{RUN: runs(5, 0)})
+  assert launch(poll_seconds=30) == 0
+  assert changes() == [*UP, *["delete"] * 7, *UP, "delete"]
+  assert [s for s, _ in pauses] == [30, 60, 120, 240, 300, 300]
+  assert caplog.text.count("it is PROVISIONING") == 6
+
+
+@pytest.mark.parametrize("where", ["delete", "describe"])
+def test_what_is_gone_needs_no_deletion(gcloud, where):
+  gcloud(
+    **{"delete": codes(1), "describe": states("ACTIVE", "DELETING")}
+    | {where: [ABSENT, {"out": "ACTIVE"}, ABSENT]}
+  )
   assert launch() == 0
-  assert changes() == [*UP, *["delete"] * 3]
+  assert changes() == [*UP, "delete"]
 
 
-def test_what_cannot_be_deleted_is_not_forgotten(gcloud, caplog):
-  gcloud(delete=codes(1))
-  assert launch() == 1
+@pytest.mark.parametrize(("run", "code"), [(0, 130), (5, 130), (3, 3)])
+def test_what_is_not_deleted_is_not_forgotten(
+  gcloud, caplog, monkeypatch, run, code
+):
+  def interrupted(*_):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(Processes, "sleep", interrupted)
+  gcloud(delete=codes(1), **{RUN: runs(run)})
+  assert launch() == code
+  assert changes() == [*UP, "delete"]
   assert "NOT DELETED" in caplog.text
   assert "queued-resources delete k400-hdc" in caplog.text
 
@@ -185,6 +267,38 @@ def wait_for(kind):
   deadline = time.monotonic() + 30
   while kind not in calls() and time.monotonic() < deadline:
     time.sleep(0.01)
+
+
+def started():
+  return subprocess.Popen(
+    [
+      *(sys.executable, "-m", "launch.tpu_vm"),
+      *example.argv("--project=p", "--poll_seconds=60"),
+    ],
+    cwd=example.ROOT,
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE,
+    text=True,
+    start_new_session=True,
+  )
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_again_ends_the_waiting(gcloud, kind):
+  gcloud(**{RUN: [{"seconds": 60}], "delete": codes(1)})
+  process = started()
+  try:
+    wait_for(RUN)
+    process.send_signal(kind)
+    assert any("not deleted, again in 60 s" in line for line in process.stderr)
+    time.sleep(0.2)
+    process.send_signal(kind)
+    _, stderr = process.communicate(timeout=30)
+  finally:
+    process.kill()
+  assert process.returncode == 130, stderr
+  assert "NOT DELETED" in stderr
+  assert changes() == [*UP, "delete"]
 
 
 @pytest.mark.parametrize(
@@ -199,17 +313,7 @@ def wait_for(kind):
 def test_ctrl_c_deletes(gcloud, kind, when):
   """Once, even if it is pressed again; gcloud gets it as well."""
   gcloud(**{when: [{"seconds": 60}], "delete": [{"seconds": 0.2}]})
-  process = subprocess.Popen(
-    [
-      *(sys.executable, "-m", "launch.tpu_vm"),
-      *example.argv("--project=p", "--poll_seconds=0.01"),
-    ],
-    cwd=example.ROOT,
-    stdout=subprocess.DEVNULL,
-    stderr=subprocess.PIPE,
-    text=True,
-    start_new_session=True,
-  )
+  process = started()
   try:
     wait_for(when)
     process.send_signal(kind)
