@@ -164,13 +164,17 @@ def test_setup_stops_at_what_fails(home, tool, reached):
   assert list(dict.fromkeys(call.split()[0] for call in calls)) == reached
 
 
-@pytest.mark.parametrize(("tool", "code"), [("git", 1), ("hdc/code", 2)])
-def test_a_setup_that_fails_is_not_taken_for_a_run_that_does(home, tool, code):
+@pytest.mark.parametrize(
+  ("broken", "code"), [("git", 1), ("uv", 1), ("nothing", 2)]
+)
+def test_a_setup_that_fails_is_not_taken_for_a_run_that_does(
+  home, broken, code
+):
   """On GKE they share an exit code, and a run's 2 is final."""
-  executable(home / "bin" / tool, "#!/bin/bash\nexit 2\n")
   uv = "#!/bin/bash\nmkdir -p ~/hdc/venv/bin; cp ~/python ~/hdc/venv/bin\n"
   executable(home / "bin" / "uv", uv)
   executable(home / "python", PYTHON)
+  executable(home / "bin" / broken, "#!/bin/bash\nexit 2\n")
   run = example.run("--env=CODE=2")
   done = on_host(
     home,
