@@ -237,7 +237,7 @@ class Tasks(dict):
 def tasks(tmp_path, monkeypatch):
   made = Tasks(tmp_path)
   monkeypatch.setattr(tables, "TASKS", made)
-  monkeypatch.setattr(tables.sources, "open", lambda path, **_: None)
+  monkeypatch.setattr(tables.sources, "read_index", lambda path: None)
   return made
 
 
