@@ -59,7 +59,7 @@ class TooLargeError(HdcError):
   exit_code = 7
 
 
-class StorageError(HdcError, OSError):
+class StorageError(HdcError):
   """A bucket failed, for a reason that may pass; the file may be fine."""
 
   exit_code = 8

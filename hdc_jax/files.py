@@ -156,7 +156,7 @@ def read(path: epath.PathLike) -> bytes:
   """All of a file.
 
   Raises:
-    OSError: If it cannot be read.
+    OSError, StorageError: If it cannot be read.
   """
   with _answering(path):
     return epath.Path(path).read_bytes()
@@ -166,7 +166,7 @@ def read_text(path: epath.PathLike) -> str:
   """A text file, UTF-8, with or without a mark; other bytes as `os.fsdecode`.
 
   Raises:
-    OSError: If it cannot be read.
+    OSError, StorageError: If it cannot be read.
   """
   return read(path).decode("utf-8-sig", "surrogateescape")
 

@@ -148,8 +148,6 @@ def _check_workdir(workdir: str, names: Sequence[str]) -> None:
   with _agreeing(names):
     try:
       files.write(own, b"")
-    except HdcError:
-      raise
     except OSError as error:
       raise ConfigError(
         f"--workdir={workdir} cannot be written to: {error}"

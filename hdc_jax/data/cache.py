@@ -17,7 +17,7 @@ from etils import epath
 from hdc_jax import files
 from hdc_jax.data import records
 from hdc_jax.data.records import Index, Shard
-from hdc_jax.errors import DataError, HdcError
+from hdc_jax.errors import DataError
 from hdc_jax.progress import Progress
 
 DEFAULT = "~/.cache/hdc_jax"
@@ -46,12 +46,11 @@ def local_copy(
   """
   if not files.is_remote(directory):
     return directory
-  copy = _copy_of(index, cache)
-  missing = _missing(index, copy)
+  copy, missing = _compare(index, cache)
   if missing:
     index.check_shards(directory)
-    check_space(directory, index, cache)
     with _naming(cache, directory, missing):
+      _make_room(copy, missing)
       _copy_all(directory, missing, copy, len(index.shards) - len(missing))
   return copy
 
@@ -64,26 +63,27 @@ def check_space(
   Raises:
     DataError: if the disk has too little space, or cannot be written to.
   """
-  if not files.is_remote(directory):
-    return
-  copy = _copy_of(index, cache)
-  missing = _missing(index, copy)
-  with _naming(cache, directory, missing):
-    copy.mkdir(parents=True, exist_ok=True)
-    _remove_stale(copy)
-    if shutil.disk_usage(copy).free < _bytes(missing):
-      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+  if files.is_remote(directory):
+    copy, missing = _compare(index, cache)
+    with _naming(cache, directory, missing):
+      _make_room(copy, missing)
 
 
-def _copy_of(index: Index, cache: epath.PathLike) -> epath.Path:
-  return epath.Path(cache).expanduser() / index.fingerprint
-
-
-def _missing(index: Index, copy: epath.Path) -> list[Shard]:
+def _compare(
+  index: Index, cache: epath.PathLike
+) -> tuple[epath.Path, list[Shard]]:
+  """Where the copy of a dataset is to be, and what it lacks."""
+  copy = epath.Path(cache).expanduser() / index.fingerprint
   paths = [os.fspath(copy / shard.name) for shard in index.shards]
-  sizes = files.sizes(paths)
-  shards = zip(index.shards, sizes, strict=True)
-  return [shard for shard, size in shards if size != shard.bytes]
+  shards = zip(index.shards, files.sizes(paths), strict=True)
+  return copy, [shard for shard, size in shards if size != shard.bytes]
+
+
+def _make_room(copy: epath.Path, missing: Sequence[Shard]) -> None:
+  copy.mkdir(parents=True, exist_ok=True)
+  _remove_stale(copy)
+  if shutil.disk_usage(copy).free < _bytes(missing):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _bytes(shards: Sequence[Shard]) -> int:
@@ -97,7 +97,7 @@ def _naming(
   """Names the field where a disk fails; buckets name themselves."""
   try:
     yield
-  except (HdcError, FileNotFoundError):
+  except FileNotFoundError:
     raise
   except OSError as error:
     raise DataError(

@@ -20,7 +20,7 @@ from hdc_jax.data.datasets.base import VideoFile, find_videos
 from hdc_jax.data.datasets.folder import label_by_folder
 from hdc_jax.data.originals import Original
 from hdc_jax.data.records import Index, Record, Segments
-from hdc_jax.errors import DataError, HdcError, StorageError
+from hdc_jax.errors import DataError, StorageError
 
 
 class Video(Protocol):
@@ -130,8 +130,6 @@ def _originals(path: epath.PathLike, short_side: int) -> "_Originals | None":
 def _as_data_errors() -> Iterator[None]:
   try:
     yield
-  except HdcError:
-    raise
   except OSError as error:
     raise DataError(str(error)) from error
 

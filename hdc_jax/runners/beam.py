@@ -20,7 +20,7 @@ from etils import epath
 from hdc_jax import files
 from hdc_jax.data import shards
 from hdc_jax.data.shards import Plan
-from hdc_jax.errors import ConfigError, DataError
+from hdc_jax.errors import ConfigError, DataError, StorageError
 from hdc_jax.progress import Progress
 from hdc_jax.runners import videos
 from hdc_jax.runners.job import Job
@@ -153,7 +153,7 @@ def _watching(
   ended = threading.Event()
 
   def look() -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, StorageError):
       for name in awaited.keys() & set(files.names(directory)):
         progress.update(awaited.pop(name))
 

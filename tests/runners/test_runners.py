@@ -118,6 +118,19 @@ def test_a_bucket_that_fails_leaves_no_video_out(
   assert "g01_c01" in skipped["id"]
 
 
+def test_a_list_that_a_bucket_fails_to_give_can_be_tried_again(
+  made, buckets, tmp_path, monkeypatch, capsys
+):
+  remote = type(made)(
+    *(f"gs://b/{path.relative_to(tmp_path)}" for path in made)
+  )
+  monkeypatch.setenv(Bucket.FAILS, "classInd.txt")
+  code = prepare.main(arguments(remote, tmp_path / "out"))
+  assert code == StorageError.exit_code
+  error = capsys.readouterr().err.splitlines()[-1]
+  assert error.endswith("classInd.txt: the storage failed: 503")
+
+
 @pytest.mark.parametrize("error", [ConfigError, StorageError, OSError])
 def test_what_is_not_the_videos_fault_leaves_none_out(monkeypatch, error):
   def fail(*_, **__):

@@ -46,7 +46,8 @@ def list_videos(request: Request) -> Listing:
     if size is None
   ]
   if missing:
-    if not request.source and not files.exists(_index(request)):
+    index = os.path.join(request.output, records.INDEX)
+    if not request.source and not files.exists(index):
       records.mark_unfinished(request.output)
     with (
       Workers(_generate, request.workers) as workers,
@@ -57,10 +58,6 @@ def list_videos(request: Request) -> Listing:
   return Listing(
     videos, {"motion": synthetic.MOTIONS, "scene": synthetic.SCENES}
   )
-
-
-def _index(request: Request) -> str:
-  return os.path.join(request.output, records.INDEX)
 
 
 def _generate(seed: int, number: int, path: str) -> None:
