@@ -17,12 +17,15 @@ import ml_collections
 import numpy as np
 
 from benchmarks import measure
-from hdc_jax import command, prepare
-from hdc_jax.data import evaluation, sources
-from hdc_jax.data.looks import fixed_looks
+from hdc_jax.config import flags
+from hdc_jax.data import sources
+from hdc_jax.data.clips import evaluation
+from hdc_jax.data.clips.test_clips import fixed_looks
+from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import HdcError
 from hdc_jax.evaluate import features
-from hdc_jax.train import classifier, sharding
+from hdc_jax.methods import supervised
+from hdc_jax.prepare import command as prepare
 
 _EXAMPLES = """\
 examples:
@@ -48,25 +51,25 @@ def measure_test(
   Returns:
     What --json writes.
   """
-  mesh = sharding.make_mesh()
+  mesh = mesh_lib.make_mesh()
   batch_size = config.test.batch_size
-  sharding.check_batch_size("config.test.batch_size", batch_size, mesh)
+  mesh_lib.check_batch_size("config.test.batch_size", batch_size, mesh)
   source = sources.open(config.data.path, config.data.canvas, config.data.cache)
   numbers = source.index.split(config.test.split)[:videos]
   looks = fixed_looks(config, source)
-  network = classifier.make_network(config, _CLASSES)
+  network = supervised.make_network(config, _CLASSES)
   shape = (batch_size, looks.frames, looks.size, looks.size, 3)
-  compute = classifier.make_scores(network)
-  variables = sharding.run_once(
+  compute = supervised.make_scores(network)
+  variables = mesh_lib.run_once(
     lambda: network.init(jax.random.key(0), np.zeros((1, 1, *shape[1:]))), mesh
   )
   encode = features.make_encoder(
     compute, features.centre_view(looks.size), mesh
   )
-  forward = sharding.jit(compute, mesh)
+  forward = mesh_lib.jit(compute, mesh)
   ready = jax.device_put(
     np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32),
-    sharding.batched(mesh),
+    mesh_lib.batched(mesh),
   )
   clips = sum(
     len(video["rows"])
@@ -154,7 +157,7 @@ def _generate(directory: str, videos: int, short_side: int) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-  parser = command.make_parser(
+  parser = flags.make_parser(
     "python -m benchmarks.bench_eval", __doc__, _EXAMPLES
   )
   parser.add_argument(
@@ -171,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   """Runs the command line; returns the exit code, see `hdc_jax.errors`."""
   options, rest = _parser().parse_known_args(argv)
   try:
-    config = command.read_config(options.config, rest)
+    config = flags.read_config(options.config, rest)
     with tempfile.TemporaryDirectory() as directory:
       if not config.data.path:
         _generate(directory, options.videos, config.data.canvas)

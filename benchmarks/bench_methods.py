@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks import measure
-from hdc_jax import command, pretrain, retrieve
-from hdc_jax import config as config_lib
-from hdc_jax.errors import HdcError
+from hdc_jax.config import flags
+from hdc_jax.errors import HdcError, require
 from hdc_jax.evaluate import statistics
-from hdc_jax.rows import CONFIDENCE, format_rows
+from hdc_jax.runs.rows import CONFIDENCE, format_rows
+from hdc_jax.runtime import logs
+from hdc_jax.tasks import pretrain, retrieve
 
 _EXAMPLES = """\
 examples:
@@ -63,7 +64,7 @@ def run_row(
   """
   method, changes = ROWS[row]
   configs = {
-    task: command.read_config(f"{file}:method={method},task={task}", fields)
+    task: flags.read_config(f"{file}:method={method},task={task}", fields)
     for task in ("pretrain", "retrieve")
   }
   configs["pretrain"].update_from_flattened_dict(dict(changes))
@@ -110,7 +111,7 @@ def summarise(
 
 
 def _parser() -> argparse.ArgumentParser:
-  parser = command.make_parser(
+  parser = flags.make_parser(
     "python -m benchmarks.bench_methods", __doc__, _EXAMPLES
   )
   add = parser.add_argument
@@ -124,10 +125,10 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
   """Runs the command line; returns the exit code, see `hdc_jax.errors`."""
   options, rest = _parser().parse_known_args(argv)
-  command.set_up_logging(debug=False)
+  logs.set_up(debug=False)
   root = pathlib.Path(options.workdir)
   try:
-    config_lib.require("--seeds", len(options.seeds) > 1, "name several")
+    require("--seeds", len(options.seeds) > 1, "name several")
     found = {
       row: [
         run_row(row, options.config, rest, seed, root / f"{row}-seed{seed}")

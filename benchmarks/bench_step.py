@@ -18,9 +18,11 @@ import ml_collections
 import numpy as np
 
 from benchmarks import measure
-from hdc_jax import command
+from hdc_jax.config import flags
+from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import HdcError
-from hdc_jax.train import cost, sharding, trainer
+from hdc_jax.train import flops as flops_lib
+from hdc_jax.train import training
 
 _EXAMPLES = """\
 examples:
@@ -56,9 +58,9 @@ class Step:
     return stats.get("peak_bytes_in_use", planned)
 
 
-def compile_step(made: trainer.Trainer, step: Callable, batch: Any) -> Step:
+def compile_step(made: training.Trainer, step: Callable, batch: Any) -> Step:
   """Compiles a jitted step for its first state and a batch."""
-  state, batch = made.init_state(), sharding.to_devices(made.mesh, batch)
+  state, batch = made.init_state(), mesh_lib.to_devices(made.mesh, batch)
   return Step(step.lower(state, batch).compile(), state, batch)
 
 
@@ -90,10 +92,10 @@ def measure_step(
     What --json writes: `rows` has the step and, if there are peers, the step on
     ready-made views and every peer. `ratio` is that of the latter two.
   """
-  mesh = sharding.make_mesh()
+  mesh = mesh_lib.make_mesh()
   batch_size = config.data.batch_size
-  sharding.check_batch_size("--batch", batch_size, mesh)
-  made = trainer.make_trainer(config, mesh)
+  mesh_lib.check_batch_size("--batch", batch_size, mesh)
+  made = training.make_trainer(config, mesh)
   count, *shape = made.views_shape
   views = np.random.default_rng(0).uniform(-1, 1, (batch_size, count, *shape))
   views = views.astype(np.float32)
@@ -103,13 +105,13 @@ def measure_step(
   if peers:
     from benchmarks import torch_peer
 
-    update = sharding.jit(made.update, mesh, donate=True)
+    update = mesh_lib.jit(made.update, mesh, donate=True)
     runs["on ready views"] = compile_step(made, update, {"views": views}).run
     for peer in peers:
       compiled = peer == "torch compiled"
       runs[peer] = torch_peer.make_step(config, views, compiled=compiled)
   times = measure.alternate(runs, repeats)
-  flops = cost.count_flops(
+  flops = flops_lib.count_flops(
     made.update, jax.eval_shape(made.init), {"views": views}
   )
   rows = [
@@ -165,7 +167,7 @@ def format_record(record: dict[str, Any]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-  parser = command.make_parser(
+  parser = flags.make_parser(
     "python -m benchmarks.bench_step", __doc__, _EXAMPLES
   )
   parser.add_argument(
@@ -191,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   if options.compile:
     peers = ["torch", "torch compiled"]
   try:
-    config = command.read_config(options.config, rest)
+    config = flags.read_config(options.config, rest)
     if options.batch:
       config.data.batch_size = options.batch
     record = measure_step(config, options.steps, peers)

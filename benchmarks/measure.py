@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from hdc_jax.planning import feeding
+from hdc_jax.plan import feeding
 
 
 @dataclasses.dataclass(frozen=True)

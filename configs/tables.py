@@ -27,6 +27,7 @@ from collections.abc import Callable
 import ml_collections
 
 from hdc_jax import config as config_lib
+from hdc_jax.errors import choose
 
 _FOLDER = pathlib.Path(__file__).parent
 
@@ -55,7 +56,7 @@ def _load(name: str) -> Callable[[str], ml_collections.ConfigDict]:
   """`get_config` of a file beside this one, whatever the working directory."""
   others = {path.stem: path for path in sorted(_FOLDER.glob("*.py"))}
   del others[pathlib.Path(__file__).stem]
-  path = config_lib.choose("config argument base", name, others)
+  path = choose("config argument base", name, others)
   spec = importlib.util.spec_from_file_location(name, path)
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)

@@ -10,6 +10,7 @@ Arguments, after a colon:
 import ml_collections
 
 from hdc_jax import config as config_lib
+from hdc_jax.errors import choose
 
 # What so small a network learns from in few steps, of so few videos: all with
 # HDC's norm and rate, CVRL of views that are less distorted, and DSM with
@@ -41,7 +42,7 @@ _STEPS = {"pretrain": 500, "finetune": 200}
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """The config; `arg` holds arguments as in `task=retrieve`."""
   args = config_lib.parse_arg(arg, task="pretrain", method="hdc")
-  recipe = config_lib.choose("method.name", args["method"], _RECIPES)
+  recipe = choose("method.name", args["method"], _RECIPES)
   config = config_lib.default(**args, changes=recipe)
 
   config.data.batch_size = 32

@@ -16,6 +16,10 @@ code whether to try again.
 |    8 | `StorageError`   | a bucket failed, which may pass       | yes        |
 """
 
+import difflib
+from collections.abc import Collection
+from typing import Any
+
 
 class HdcError(Exception):
   """Base of the errors that are reported in one line, without a traceback."""
@@ -63,3 +67,25 @@ class StorageError(HdcError):
   """A bucket failed, for a reason that may pass; the file may be fine."""
 
   exit_code = 8
+
+
+def choose(field: str, name: Any, choices: Collection[Any]) -> Any:
+  """The choice called `name`: its value in a mapping, else itself.
+
+  Raises:
+    ConfigError: If it is none of the choices, listing them.
+  """
+  if name in choices:
+    indexed = hasattr(choices, "keys")
+    return choices[name] if indexed else name
+  near = difflib.get_close_matches(str(name), map(str, choices), n=1)
+  hint = f"; did you mean {near[0]!r}?" if near else ""
+  raise ConfigError(
+    f"{field}: {name!r} is not one of {', '.join(map(str, choices))}{hint}"
+  )
+
+
+def require(field: str, value: Any, remedy: str) -> None:
+  """Raises `ConfigError` if the value of `field` is empty or zero."""
+  if not value:
+    raise ConfigError(f"{field} is not set: {remedy}")

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 
 import jax
 
-from hdc_jax import (
-  command,
+from hdc_jax.config import flags
+from hdc_jax.distributed import processes
+from hdc_jax.errors import HdcError, choose, require
+from hdc_jax.runtime import files, logs
+from hdc_jax.tasks import (
   dry_run,
   embed,
-  files,
   finetune,
   linear,
   preflight,
@@ -21,9 +23,6 @@ from hdc_jax import (
   retrieve,
   tables,
 )
-from hdc_jax import config as config_lib
-from hdc_jax.errors import HdcError
-from hdc_jax.train import hosts
 
 TASKS = {
   "pretrain": pretrain.run,
@@ -66,7 +65,7 @@ _log = logging.getLogger("hdc_jax.main")
 
 
 def _parser() -> argparse.ArgumentParser:
-  parser = command.make_parser("python -m hdc_jax.main", __doc__, _EXAMPLES)
+  parser = flags.make_parser("python -m hdc_jax.main", __doc__, _EXAMPLES)
   parser.add_argument(
     "--workdir",
     metavar="DIR",
@@ -126,35 +125,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     The exit code, see `errors`.
   """
   options, rest = _parser().parse_known_args(argv)
-  command.set_up_logging(options.debug)
+  logs.set_up(options.debug)
   try:
     _run(options, rest)
   except HdcError as error:
     _log.debug("where it was raised:", exc_info=True)
     print(f"error: {error}", file=sys.stderr)
-    if not hosts.part(failed=True):
+    if not processes.part(failed=True):
       os._exit(error.exit_code)
     return error.exit_code
-  hosts.part(failed=False)
+  processes.part(failed=False)
   return 0
 
 
 def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
   """Does what the command line asks for."""
-  config = command.read_config(options.config, rest)
-  task = config_lib.choose("config.task", config.task, TASKS)
+  config = flags.read_config(options.config, rest)
+  task = choose("config.task", config.task, TASKS)
   if options.dry_run:
     print(dry_run.describe(config, options.workdir))
     return
-  config_lib.require(
-    "--workdir", options.workdir, "name a directory for the run"
-  )
+  require("--workdir", options.workdir, "name a directory for the run")
   files.check(options.workdir)
-  hosts.join(
-    hosts.Cluster(options.coordinator, options.processes, options.process)
+  processes.join(
+    processes.Cluster(options.coordinator, options.processes, options.process)
   )
   if jax.process_index():
-    command.be_quiet(jax.process_index(), options.debug)
+    logs.be_quiet(jax.process_index(), options.debug)
   if options.preflight or jax.process_count() > 1:
     print(preflight.check(config, options.workdir))
   if not options.preflight:

@@ -8,9 +8,9 @@ import re
 import sys
 from collections.abc import Sequence
 
-from hdc_jax import command
+from hdc_jax.config import flags
 from hdc_jax.errors import ConfigError
-from hdc_jax.slices import GENERATIONS, Slice
+from hdc_jax.runtime.slices import GENERATIONS, Slice
 
 CAPACITIES = ("on-demand", "spot", "reserved")
 
@@ -129,7 +129,7 @@ def _check_batches(args: Sequence[str], where: Slice) -> None:
   """Reads the config as the hosts will, as far as its batches go."""
   given = ((flag, _last(args, flag)) for flag in _BATCH_FLAGS)
   fields = [f"{flag}={value}" for flag, value in given if value]
-  config = command.read_config(_last(args, "--config"), fields)
+  config = flags.read_config(_last(args, "--config"), fields)
   for name in _BATCHES.get(config.task, ()):
     size = config[name].batch_size
     if size < 1 or size % where.chips:

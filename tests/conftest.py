@@ -34,8 +34,9 @@ install_import_hook(
 )
 
 # The import hook comes first.
-from hdc_jax import prepare  # noqa: E402
-from hdc_jax.train import sharding, trainer  # noqa: E402
+from hdc_jax.distributed import mesh as mesh_lib  # noqa: E402
+from hdc_jax.prepare import command as prepare  # noqa: E402
+from hdc_jax.train import training  # noqa: E402
 from tests import bucket, layouts, small  # noqa: E402
 
 
@@ -170,7 +171,7 @@ def ucf101(tmp_path_factory):
 def pretrained_run(tmp_path_factory):
   """Directory of a run of `small.tiny`, with weights as of a trained one."""
   workdir, config = tmp_path_factory.mktemp("pretrained"), small.tiny()
-  made = trainer.make_trainer(config, sharding.make_mesh(1))
+  made = training.make_trainer(config, mesh_lib.make_mesh(1))
   small.save_run(workdir, made, config)
   return str(workdir)
 
@@ -178,7 +179,7 @@ def pretrained_run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def one_device():
   """Runs use one device: a mesh of eight is tested with the step."""
-  mesh = sharding.make_mesh(1)
+  mesh = mesh_lib.make_mesh(1)
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(sharding, "make_mesh", lambda: mesh)
+    patch.setattr(mesh_lib, "make_mesh", lambda: mesh)
     yield mesh

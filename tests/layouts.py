@@ -11,7 +11,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from hdc_jax import prepare as prepare_lib
+from hdc_jax.prepare import command as prepare_lib
 
 FOLDS = (1, 2, 3)
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from hdc_jax import config as config_lib
+from hdc_jax.config import identity
+from hdc_jax.distributed import mesh
 from hdc_jax.errors import ConfigError
-from hdc_jax.train import sharding, trainer
+from hdc_jax.train import training
 from tests import small
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
@@ -29,8 +31,8 @@ def test_a_step_at_reduced_size(path):
   config = load(path)
   config.data.update(batch_size=2, frames=8, canvas=40)
   config.model.update(width=2, size=36)
-  made = trainer.make_trainer(config, sharding.make_mesh(1))
-  batch = sharding.to_devices(made.mesh, small.clips(0, batch=2))
+  made = training.make_trainer(config, mesh.make_mesh(1))
+  batch = mesh.to_devices(made.mesh, small.clips(0, batch=2))
   state, metrics = made.train_step(made.init_state(), batch)
   assert int(state.step) == 1
   assert np.isfinite(jax.device_get(metrics["loss"]))
@@ -42,14 +44,14 @@ def test_a_step_at_reduced_size(path):
 def test_fields_and_arguments(path):
   config = load(path, "task=retrieve")
   assert config.task == "retrieve"
-  names = config_lib.flatten(config_lib.default()).keys()
-  assert config_lib.flatten(config).keys() == names
+  names = identity.flatten(config_lib.default()).keys()
+  assert identity.flatten(config).keys() == names
 
 
 def test_the_papers_recipe():
   """RECIPES: HDC on Kinetics-400 with 3D-ResNet18."""
   (path,) = (p for p in CONFIGS if p.stem == "r3d18")
-  got = config_lib.flatten(load(path))
+  got = identity.flatten(load(path))
   want = {
     "data.batch_size": 128,
     "data.frames": 16,
@@ -88,14 +90,14 @@ def test_parse_arg():
 def test_from_json_gives_tuples_again():
   config = config_lib.default()
   saved = config.to_dict() | {"method": {"weights": [1.0, 2.0]}}
-  assert config_lib.from_json(saved).method.weights == (1.0, 2.0)
-  assert config_lib.from_json(config.to_dict()) == config
+  assert identity.from_json(saved).method.weights == (1.0, 2.0)
+  assert identity.from_json(config.to_dict()) == config
 
 
 def test_check_same_names_the_field():
   config, other = config_lib.default(), config_lib.default()
   other.train.steps = 7
-  config_lib.check_same(config, other, config_lib.DECISIVE, "run")
+  identity.check_same(config, other, identity.DECISIVE, "run")
   other.augment.jitter.hue = 0.5
   with pytest.raises(ConfigError, match=r"config\.augment\.jitter\.hue is 0.1"):
-    config_lib.check_same(config, other, config_lib.DECISIVE, "run")
+    identity.check_same(config, other, identity.DECISIVE, "run")

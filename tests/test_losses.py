@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hdc_jax import losses
-from hdc_jax.train import sharding
+from hdc_jax.distributed import mesh
 
 
 def unit(rng, *shape):
@@ -178,7 +178,7 @@ def test_devices_do_not_change_the_result(name):
   embeddings = triples(np.random.default_rng(0), 16, 2, 8)[:count]
   results = []
   for devices in (1, 8):
-    batched = sharding.batched(sharding.make_mesh(devices))
+    batched = mesh.batched(mesh.make_mesh(devices))
     f = functools.partial(objective, **{parameter: 0.3})
     f = jax.value_and_grad(f, tuple(range(count)), has_aux=True)
     sharded = jax.device_put(tuple(map(np.float32, embeddings)), batched)

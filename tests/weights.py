@@ -8,7 +8,7 @@ import numpy as np
 
 from hdc_jax import config as config_lib
 from hdc_jax import models
-from hdc_jax.interop import published
+from hdc_jax.convert import layouts
 
 
 def config(name, norm="batch", width=4, **options):
@@ -61,5 +61,5 @@ def plausible(shapes, seed=0):
 
 def layout_of(name, backbone):
   """The layout of a repository for a backbone."""
-  (found,) = [n for n in published.of(backbone) if n.name == name]
+  (found,) = [n for n in layouts.of(backbone) if n.name == name]
   return found

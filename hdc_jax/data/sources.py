@@ -12,15 +12,16 @@ from typing import Any, Protocol
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 from etils import epath
 
-from hdc_jax import files as files_lib
-from hdc_jax.data import cache as cache_lib
-from hdc_jax.data import codec, records
-from hdc_jax.data.codec import Frames, Window
 from hdc_jax.data.datasets.base import VideoFile, find_videos
 from hdc_jax.data.datasets.folder import label_by_folder
-from hdc_jax.data.originals import Original
-from hdc_jax.data.records import Index, Record, Segments
+from hdc_jax.data.store import cache as cache_lib
+from hdc_jax.data.store import records
+from hdc_jax.data.store.records import Index, Record, Segments
+from hdc_jax.data.video import codec
+from hdc_jax.data.video.codec import Frames, Window
+from hdc_jax.data.video.originals import Original
 from hdc_jax.errors import DataError, StorageError
+from hdc_jax.runtime import files as files_lib
 
 
 class Video(Protocol):

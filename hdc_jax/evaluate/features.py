@@ -16,16 +16,17 @@ import ml_collections
 import numpy as np
 from jax.sharding import Mesh
 
-from hdc_jax import config as config_lib
 from hdc_jax import models
 from hdc_jax.augment import geometry, views
-from hdc_jax.data import cutting, evaluation, sources
-from hdc_jax.data.looks import Looks
-from hdc_jax.data.parts import Part
-from hdc_jax.errors import DataError
+from hdc_jax.data import sources
+from hdc_jax.data.clips import cutting, evaluation
+from hdc_jax.data.clips.test_clips import Looks
+from hdc_jax.data.labels.segments import Part
+from hdc_jax.distributed import mesh as mesh_lib
+from hdc_jax.distributed import processes
+from hdc_jax.errors import DataError, choose
 from hdc_jax.models import heads
-from hdc_jax.progress import Progress
-from hdc_jax.train import hosts, sharding
+from hdc_jax.runtime.progress import Progress
 
 # From weights and clips [B, T, S, S, 3] to arrays [B, …] by name.
 Compute = Callable[[Any, jax.Array], dict[str, jax.Array]]
@@ -82,7 +83,7 @@ def pool(endpoint: jax.Array, how: str) -> jax.Array:
     "max": lambda: jnp.max(x, axis=(1, 2, 3)),
     "cells": lambda: heads.cell_pool(x),
   }
-  return config_lib.choose("config.features.pool", how, pools)()
+  return choose("config.features.pool", how, pools)()
 
 
 def make_describe(
@@ -99,9 +100,7 @@ def make_describe(
 
   def describe(variables: Any, clips: jax.Array) -> jax.Array:
     endpoints = backbone.apply(variables, clips)
-    endpoint = config_lib.choose(
-      "config.features.endpoint", options.endpoint, endpoints
-    )
+    endpoint = choose("config.features.endpoint", options.endpoint, endpoints)
     return pool(endpoint, options.pool)
 
   return describe
@@ -133,7 +132,7 @@ def make_encoder(
     clips = jax.vmap(look)(batch["rows"], batch["y"], batch["uv"])
     return {"rows": batch["rows"]} | compute(weights, clips)
 
-  return sharding.jit(encode, mesh)
+  return mesh_lib.jit(encode, mesh)
 
 
 def centre_view(size: int) -> views.View:
@@ -172,7 +171,7 @@ def extract(
     ConfigError: If the batch does not split over the devices.
     DataError: If a video cannot be decoded, or an output is not finite.
   """
-  sharding.check_batch_size(
+  mesh_lib.check_batch_size(
     "config.test.batch_size", config.test.batch_size, mesh
   )
   local = numbers[jax.process_index() :: jax.process_count()]
@@ -191,7 +190,7 @@ def extract(
   collected = _Collected(average)
   pending = None
   for batch in _lockstep(clips(), config, looks):
-    outputs = encode(weights, sharding.to_devices(mesh, batch))
+    outputs = encode(weights, mesh_lib.to_devices(mesh, batch))
     # Fetched one batch late, so that the device never waits for the host.
     if pending is not None and not collected.add(jax.device_get(pending)):
       break
@@ -276,7 +275,7 @@ def _share(ids: dict[int, str]) -> dict[int, str]:
   """The ids of all processes, by record number."""
   return {
     int(number): name
-    for told in hosts.exchange(ids)
+    for told in processes.exchange(ids)
     for number, name in told.items()
   }
 

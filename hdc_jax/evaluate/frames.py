@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from hdc_jax.augment import colour
-from hdc_jax.data import codec, sources
+from hdc_jax.data import sources
+from hdc_jax.data.video import codec
 
 
 def read_rgb(

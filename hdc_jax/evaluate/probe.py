@@ -16,11 +16,12 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from hdc_jax.data import subsets
+from hdc_jax.data.labels import subsets
+from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.evaluate import vectors
-from hdc_jax.progress import Progress
-from hdc_jax.train import optimizer, sharding
+from hdc_jax.runtime.progress import Progress
+from hdc_jax.train import optimizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +161,7 @@ def _make_step(
     updates, opt_state = tx.update(grads, opt_state, probes)
     return optax.apply_updates(probes, updates), opt_state
 
-  return tx, sharding.jit(step, mesh, donate=True)
+  return tx, mesh_lib.jit(step, mesh, donate=True)
 
 
 def _batches(
@@ -194,7 +195,7 @@ def _batches(
     weights[: len(chosen)] = 1.0
     chosen = np.resize(chosen, padded)
     taken = tuple(index[chosen] for index in rows)
-    yield sharding.spread(
+    yield mesh_lib.spread(
       mesh,
       {
         "features": features[taken],
@@ -240,7 +241,7 @@ def train(
   steps_per_epoch = -(-len(positions) // recipe.batch_size)
   tx, step = _make_step(recipe, steps_per_epoch, mesh)
   probes = Probes(jnp.zeros((rates, dim, classes)), jnp.zeros((rates, classes)))
-  state = jax.device_put((probes, tx.init(probes)), sharding.replicated(mesh))
+  state = jax.device_put((probes, tx.init(probes)), mesh_lib.replicated(mesh))
   with Progress(recipe.epochs, "epochs", progress_label) as progress:
     for epoch in range(recipe.epochs):
       rng = np.random.default_rng((seed, epoch))
@@ -262,7 +263,7 @@ def _make_hits(mesh: Mesh) -> Callable[[Probes, Batch], jax.Array]:
     right = jnp.argmax(mean, axis=-1) == batch["labels"][:, None]
     return batch["weights"] @ right
 
-  return sharding.jit(hits, mesh)
+  return mesh_lib.jit(hits, mesh)
 
 
 def sweep(

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.evaluate import vectors
-from hdc_jax.train import sharding
 
 # Below every cosine, and above the -inf of what is no result at all.
 _OWN_VIDEO = -2.0
@@ -76,7 +76,7 @@ def _jit_merge(mesh: Mesh) -> Callable:
   It is mapped over the devices, as the compiler would gather the similarities
   of all of them for `top_k`.
   """
-  split, everywhere = sharding.batched(mesh), sharding.replicated(mesh)
+  split, everywhere = mesh_lib.batched(mesh), mesh_lib.replicated(mesh)
   return jax.jit(
     jax.shard_map(
       _merge,
@@ -87,7 +87,7 @@ def _jit_merge(mesh: Mesh) -> Callable:
     in_shardings=(split, split, *[everywhere] * 3),
     out_shardings=split,
     donate_argnums=0,
-    compiler_options=sharding.compiler_options(mesh),
+    compiler_options=mesh_lib.compiler_options(mesh),
   )
 
 
@@ -141,16 +141,16 @@ def nearest(
 
   starts = range(0, count, query_block)
   nothing = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.int32)
-  best = [sharding.spread(mesh, nothing) for _ in starts]
+  best = [mesh_lib.spread(mesh, nothing) for _ in starts]
   last = best[0]
   # The gallery is the outer loop, so that it goes to the device only once.
   for first in range(0, size, gallery_block):
     against = jax.device_put(
       _block(gallery, gallery_videos, first, gallery_block),
-      sharding.replicated(mesh),
+      mesh_lib.replicated(mesh),
     )
     for i, start in enumerate(starts):
-      sought = sharding.spread(
+      sought = mesh_lib.spread(
         mesh, _block(queries, query_videos, start, query_block)
       )
       # These blocks are on their way while the device merges the last ones; to
@@ -161,7 +161,7 @@ def nearest(
       )
   similarities, indices = (
     np.concatenate(blocks)[:count]
-    for blocks in zip(*sharding.gather(best), strict=True)
+    for blocks in zip(*mesh_lib.gather(best), strict=True)
   )
   similarities[similarities == _OWN_VIDEO] = -np.inf
   return Neighbours(indices, similarities)

@@ -6,10 +6,12 @@ from typing import Any
 import ml_collections
 from jax.sharding import Mesh
 
-from hdc_jax import config as config_lib
+from hdc_jax.config import identity
 from hdc_jax.data import sources
-from hdc_jax.data.looks import FixedLooks, fixed_looks
-from hdc_jax.train import pretrained, sharding
+from hdc_jax.data.clips.test_clips import FixedLooks, fixed_looks
+from hdc_jax.distributed import mesh as mesh_lib
+from hdc_jax.errors import require
+from hdc_jax.train import pretrained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,16 +47,14 @@ def set_up(
   Raises:
     ConfigError, DataError: If config, data or checkpoint are wrong.
   """
-  config_lib.require(
-    "config.data.path", config.data.path, "name a prepared dataset"
-  )
-  config_lib.require(
+  require("config.data.path", config.data.path, "name a prepared dataset")
+  require(
     "config.checkpoint",
     config.checkpoint or from_scratch,
     "name the directory of a run",
   )
-  mesh = sharding.make_mesh()
-  sharding.check_batch_size(
+  mesh = mesh_lib.make_mesh()
+  mesh_lib.check_batch_size(
     "config.test.batch_size", config.test.batch_size, mesh
   )
   source = sources.open(config.data.path, config.data.canvas, config.data.cache)
@@ -65,7 +65,7 @@ def set_up(
   stamp = {
     "task": task,
     "checkpoint": loaded.name if loaded else "",
-    "config_fingerprint": config_lib.fingerprint(config),
+    "config_fingerprint": identity.fingerprint(config),
     "data_fingerprint": source.index.fingerprint,
   }
   return Setup(mesh, source, looks, loaded, stamp)

@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from hdc_jax import config as config_lib
+from hdc_jax.errors import choose
 from hdc_jax.methods import cvrl, dsm, hdc
 from hdc_jax.methods.base import Method
 
@@ -19,5 +19,5 @@ def make_method(config: ml_collections.ConfigDict) -> Method:
   Raises:
     ConfigError: If its name is unknown; the message lists the valid ones.
   """
-  make = config_lib.choose("method.name", config.method.name, METHODS)
+  make = choose("method.name", config.method.name, METHODS)
   return make(config)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hdc_jax.augment import views as views_lib
-from hdc_jax.data import sampling
+from hdc_jax.data.clips import sampling
 from hdc_jax.models import heads
 
 # (anchors, positives[, negatives]) [B, N, D] → (loss, accuracy); see `losses`.

@@ -13,7 +13,7 @@ import ml_collections
 
 from hdc_jax import losses
 from hdc_jax.augment import blur, colour, geometry, views
-from hdc_jax.data import sampling
+from hdc_jax.data.clips import sampling
 from hdc_jax.methods import base
 from hdc_jax.models import heads
 

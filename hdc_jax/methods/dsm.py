@@ -13,10 +13,10 @@ import functools
 
 import ml_collections
 
-from hdc_jax import config as config_lib
 from hdc_jax import losses
 from hdc_jax.augment import colour, flow, geometry, views, warp
-from hdc_jax.data import sampling
+from hdc_jax.data.clips import sampling
+from hdc_jax.errors import choose
 from hdc_jax.methods import base
 from hdc_jax.models import heads
 
@@ -37,9 +37,7 @@ def make_views(
 ) -> tuple[views.View, ...]:
   """The views q, p and n."""
   augment, size = config.augment, config.model.size
-  clip, breaking = config_lib.choose(
-    "method.negative", config.method.negative, NEGATIVES
-  )
+  clip, breaking = choose("method.negative", config.method.negative, NEGATIVES)
 
   def view(name: str, clip: int, *breaking: views.Transform) -> views.View:
     transforms = (
@@ -70,9 +68,7 @@ def make_method(config: ml_collections.ConfigDict) -> base.Method:
   query, positive, negative = (
     base.Embedding(view.name, heads.LAST, "space_time", head) for view in made
   )
-  objective = config_lib.choose(
-    "method.objective", method.objective, OBJECTIVES
-  )(method)
+  objective = choose("method.objective", method.objective, OBJECTIVES)(method)
   term = base.Term("dsm", query, positive, objective, negative=negative)
   shifted = max(view.clip for view in made)
   starts = sampling.ShiftedStarts() if shifted else sampling.IndependentStarts()

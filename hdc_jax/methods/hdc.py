@@ -17,11 +17,10 @@ import functools
 
 import ml_collections
 
-from hdc_jax import config as config_lib
 from hdc_jax import losses
 from hdc_jax.augment import colour, geometry, views
-from hdc_jax.data import sampling
-from hdc_jax.errors import ConfigError
+from hdc_jax.data.clips import sampling
+from hdc_jax.errors import ConfigError, choose
 from hdc_jax.methods import base
 
 # contrast → (the anchor's counterpart, what is pooled)
@@ -55,7 +54,7 @@ def make_terms(method: ml_collections.ConfigDict) -> tuple[base.Term, ...]:
     ConfigError: If contrasts are unknown or weights do not match blocks.
   """
   for contrast in method.contrasts:
-    config_lib.choose("method.contrasts", contrast, CONTRASTS)
+    choose("method.contrasts", contrast, CONTRASTS)
   if not method.contrasts or not method.blocks:
     raise ConfigError("method.contrasts and method.blocks must not be empty")
   if len(method.weights) != len(method.blocks):

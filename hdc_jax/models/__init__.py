@@ -8,8 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import ml_collections
 
-from hdc_jax import config as config_lib
-from hdc_jax.errors import ConfigError
+from hdc_jax.errors import ConfigError, choose
 from hdc_jax.models import c3d, norm, r2plus1d, r3d
 
 
@@ -53,7 +52,6 @@ def make_backbone(config: ml_collections.ConfigDict) -> nn.Module:
     ConfigError: If a name is unknown (the message lists the valid ones), or an
       option is set that the backbone does not have.
   """
-  choose = config_lib.choose
   backbone = choose("model.name", config.name, BACKBONES)
   choose("model.shortcut", config.shortcut, ("", "A", "B"))
   choose("model.norm", config.norm, norm.NORMS)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from hdc_jax.errors import ConfigError
-from hdc_jax.models import lowering
+from hdc_jax.models import cpu_lowering
 
 # Makes a convolution from features, kernel size and strides, of `name=...`.
 Convolution = Callable[..., nn.Module]
@@ -22,8 +22,8 @@ Convolution = Callable[..., nn.Module]
 def conv_xla(
   x: jax.Array,
   kernel: jax.Array,
-  strides: lowering.Triple,
-  padding: lowering.Triple,
+  strides: cpu_lowering.Triple,
+  padding: cpu_lowering.Triple,
 ) -> jax.Array:
   """The convolution as XLA's own operation."""
   return jax.lax.conv_general_dilated(
@@ -37,9 +37,9 @@ def conv_xla(
 
 def pool_xla(
   x: jax.Array,
-  window: lowering.Triple,
-  strides: lowering.Triple,
-  padding: lowering.Triple,
+  window: cpu_lowering.Triple,
+  strides: cpu_lowering.Triple,
+  padding: cpu_lowering.Triple,
 ) -> jax.Array:
   """The max pool as XLA's own operation."""
   return nn.max_pool(x, window, strides, [(p, p) for p in padding])
@@ -86,8 +86,8 @@ def by_platform(
 def conv3d(
   x: jax.Array,
   kernel: jax.Array,
-  strides: lowering.Triple,
-  padding: lowering.Triple,
+  strides: cpu_lowering.Triple,
+  padding: cpu_lowering.Triple,
 ) -> jax.Array:
   """3D convolution, lowered as suits the platform it is compiled for.
 
@@ -102,9 +102,9 @@ def conv3d(
   """
   shape = {"strides": strides, "padding": padding}
   return by_platform(
-    functools.partial(lowering.conv, **shape),
+    functools.partial(cpu_lowering.conv, **shape),
     functools.partial(conv_xla, **shape),
-    functools.partial(lowering.conv_gradients, **shape),
+    functools.partial(cpu_lowering.conv_gradients, **shape),
   )(x, kernel)
 
 
@@ -135,7 +135,7 @@ def max_pool(
       )
   shape = {"window": window, "strides": strides, "padding": padding}
   return by_platform(
-    functools.partial(lowering.max_pool, **shape),
+    functools.partial(cpu_lowering.max_pool, **shape),
     functools.partial(pool_xla, **shape),
   )(x)
 

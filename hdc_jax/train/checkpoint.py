@@ -9,9 +9,9 @@ import ml_collections
 import orbax.checkpoint as ocp
 from etils import epath
 
-from hdc_jax import config as config_lib
-from hdc_jax import files
+from hdc_jax.config import identity
 from hdc_jax.errors import ConfigError, DataError
+from hdc_jax.runtime import files
 
 STATE, DATA, CONFIG = "state", "data", "config"
 BACKBONE = "backbone"  # in each collection of variables
@@ -108,7 +108,7 @@ class Checkpoints:
         f"{self._path / str(step)} has no config that can be read: {error}; "
         "delete it to go on from an older one"
       ) from error
-    return config_lib.from_json(restored[CONFIG])
+    return identity.from_json(restored[CONFIG])
 
   def restore(self, step: int, abstract_state: Any) -> Restored:
     """Restores a step.

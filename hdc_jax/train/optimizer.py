@@ -6,8 +6,7 @@ import jax
 import ml_collections
 import optax
 
-from hdc_jax import config as config_lib
-from hdc_jax.errors import ConfigError
+from hdc_jax.errors import ConfigError, choose
 
 
 def inverse_time(lr: float, decay: float) -> optax.Schedule:
@@ -103,7 +102,6 @@ def make_optimizer(
     ConfigError: If a name is unknown, or the warm-up is as long as the run.
   """
   optim, steps = config.optim, config.train.steps
-  choose = config_lib.choose
   schedule = choose("optim.schedule", optim.schedule, SCHEDULES)
   make = choose("optim.name", optim.name, OPTIMIZERS)
   if optim.schedule == "cosine" and optim.warmup >= steps:

@@ -10,9 +10,10 @@ import ml_collections
 from etils import epath
 from jax.sharding import Mesh
 
-from hdc_jax import config as config_lib
 from hdc_jax import models
-from hdc_jax.train import checkpoint, sharding
+from hdc_jax.config import identity
+from hdc_jax.distributed import mesh as mesh_lib
+from hdc_jax.train import checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,15 +58,15 @@ def load(
   with checkpoint.Checkpoints(run) as saved:
     config = saved.config(step)
     if wanted is not None:
-      config_lib.check_same(wanted, config, config_lib.ARCHITECTURE, str(run))
+      identity.check_same(wanted, config, identity.ARCHITECTURE, str(run))
     shapes = jax.eval_shape(functools.partial(_init, config))
-    variables = saved.restore_backbone(step, sharding.abstract(shapes, mesh))
+    variables = saved.restore_backbone(step, mesh_lib.abstract(shapes, mesh))
   return Pretrained(run, step, config, variables)
 
 
 def initial(config: ml_collections.ConfigDict, mesh: Mesh) -> dict[str, Any]:
   """The variables of a backbone before any training, replicated."""
-  return sharding.run_once(functools.partial(_init, config), mesh)
+  return mesh_lib.run_once(functools.partial(_init, config), mesh)
 
 
 def _init(config: ml_collections.ConfigDict) -> dict[str, Any]:

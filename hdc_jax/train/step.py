@@ -11,7 +11,7 @@ import optax
 from jax.sharding import Mesh
 
 from hdc_jax.augment import views as views_lib
-from hdc_jax.train import sharding
+from hdc_jax.distributed import mesh as mesh_lib
 
 
 @flax.struct.dataclass
@@ -136,4 +136,4 @@ def make_train_step(
       state, batch | {"views": views_lib.make_views(views, key, batch)}
     )
 
-  return sharding.jit(train_step, mesh, donate=True)
+  return mesh_lib.jit(train_step, mesh, donate=True)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks import bench_methods
-from hdc_jax import pretrain, retrieve
+from hdc_jax.tasks import pretrain, retrieve
 
 # ml_collections reads config files by it.
 pytestmark = pytest.mark.filterwarnings(

@@ -10,12 +10,14 @@ from etils import epath
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hdc_jax.data import records, shards, sources
-from hdc_jax.data.codec import Window
+from hdc_jax.data import sources
 from hdc_jax.data.datasets.base import find_videos
 from hdc_jax.data.datasets.folder import label_by_folder
+from hdc_jax.data.store import records
+from hdc_jax.data.video.codec import Window
 from hdc_jax.errors import ConfigError, DataError
-from hdc_jax.runners import videos
+from hdc_jax.prepare import shards
+from hdc_jax.prepare.runners import videos
 
 SHORT_SIDE = 64
 

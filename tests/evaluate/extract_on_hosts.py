@@ -11,12 +11,12 @@ def main():
   path, output = hosts.join(sys.argv[1:])
   import jax
 
+  from hdc_jax.distributed import mesh as mesh_lib
   from hdc_jax.evaluate import probe, search
-  from hdc_jax.train import sharding
   from tests.evaluate import extracting
 
   outputs = extracting.extract(path)
-  mesh = sharding.make_mesh()
+  mesh = mesh_lib.make_mesh()
   found = search.nearest(
     *[outputs.values["features"]] * 2,
     *[outputs.videos] * 2,

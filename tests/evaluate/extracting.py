@@ -2,9 +2,10 @@
 
 from hdc_jax import models
 from hdc_jax.data import sources
-from hdc_jax.data.looks import fixed_looks
+from hdc_jax.data.clips.test_clips import fixed_looks
+from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.evaluate import features
-from hdc_jax.train import pretrained, sharding
+from hdc_jax.train import pretrained
 from tests import small
 
 
@@ -16,7 +17,7 @@ def extract(path):
   config = small.config(
     test__batch_size=4, test__clips=0, data__frames=4, model__width=2
   )
-  source, mesh = sources.open(path), sharding.make_mesh()
+  source, mesh = sources.open(path), mesh_lib.make_mesh()
   backbone = models.make_backbone(config.model)
 
   def compute(variables, clips):

@@ -7,11 +7,13 @@ import pytest
 
 from hdc_jax import models
 from hdc_jax.data import sources
-from hdc_jax.data.looks import RandomLooks, fixed_looks
-from hdc_jax.data.parts import parts_of
+from hdc_jax.data.clips.test_clips import RandomLooks, fixed_looks
+from hdc_jax.data.labels.segments import parts_of
+from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.evaluate import features
-from hdc_jax.train import classifier, pretrained, sharding
+from hdc_jax.methods import supervised
+from hdc_jax.train import pretrained
 from tests import small
 
 CONFIG = small.config()
@@ -61,12 +63,12 @@ def source(prepared):
 @pytest.fixture(scope="module")
 def weights():
   """Of the small backbone, on the host."""
-  return jax.device_get(pretrained.initial(CONFIG, sharding.make_mesh()))
+  return jax.device_get(pretrained.initial(CONFIG, mesh_lib.make_mesh()))
 
 
 def extract(source, weights, batch_size=8, devices=8, view=None, **options):
   """Average features of the test videos by scene."""
-  mesh = sharding.make_mesh(devices)
+  mesh = mesh_lib.make_mesh(devices)
   backbone = models.make_backbone(CONFIG.model)
   config = small.config(test__batch_size=batch_size)
 
@@ -124,7 +126,7 @@ def test_features_are_means_over_clips(source, weights, extracted):
 
 def test_what_is_random_in_a_view_does_not_depend_on_the_batch(source, weights):
   looks = RandomLooks(8, 1, 40, clips=2, seed=0)
-  view = classifier.training_view(CONFIG)
+  view = supervised.training_view(CONFIG)
   found = [
     extract(
       source, weights, batch_size, devices, view, looks=looks, average=False

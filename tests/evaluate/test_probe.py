@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from sklearn import datasets, linear_model
 
-from hdc_jax.data import subsets
+from hdc_jax.data.labels import subsets
+from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.evaluate import probe
-from hdc_jax.train import sharding
 
 
 def unit(features):
@@ -34,7 +34,7 @@ def test_is_sgd_in_numpy():
   """Order, last partly filled batch, warm-up, cosine, momentum and L2."""
   recipe = probe.Recipe((0.5, 3.0), 4, 1, 8, momentum=0.8, l2=0.02)
   features, labels = problem(count=21, views=3)
-  found = probe.train(features, labels, 3, recipe, sharding.make_mesh(2), 5)
+  found = probe.train(features, labels, 3, recipe, mesh_lib.make_mesh(2), 5)
 
   for r, peak in enumerate(recipe.rates):
     kernel, bias = np.zeros((6, 3)), np.zeros(3)
@@ -65,7 +65,7 @@ def test_every_rate_as_if_alone():
 
   def trained(rates):
     recipe = probe.Recipe(rates, 3, 1, 8, l2=1e-3)
-    return probe.train(features, labels, 3, recipe, sharding.make_mesh(1), 0)
+    return probe.train(features, labels, 3, recipe, mesh_lib.make_mesh(1), 0)
 
   together = trained(rates)
   for r, rate in enumerate(rates):
@@ -85,7 +85,7 @@ def test_devices_do_not_change_the_probes(batch_size):
   recipe = probe.Recipe((2.0,), 3, 0, batch_size)
 
   def trained(devices, seed=0):
-    mesh = sharding.make_mesh(devices)
+    mesh = mesh_lib.make_mesh(devices)
     return probe.train(features, labels, 3, recipe, mesh, seed).kernel
 
   one = trained(1)
@@ -130,7 +130,7 @@ def test_is_as_good_as_logistic_regression(digits, l2, rate, epochs):
   train, train_labels, test, test_labels = digits
   recipe = probe.Recipe((rate,), epochs, 5, 200, l2=l2)
   probes = probe.train(
-    train[:, None], train_labels, 10, recipe, sharding.make_mesh(1), 0
+    train[:, None], train_labels, 10, recipe, mesh_lib.make_mesh(1), 0
   )
   found = np.asarray(probe.scores(probes, test))[:, 0]
   reference = linear_model.LogisticRegression(
@@ -153,7 +153,7 @@ def test_every_view_is_shown():
   features[:, np.arange(3), np.arange(3)] = 1.0
   labels = np.arange(40) % 2
   recipe = probe.Recipe((1.0,), 1, 0, 40)
-  probes = probe.train(features, labels, 2, recipe, sharding.make_mesh(1), 0)
+  probes = probe.train(features, labels, 2, recipe, mesh_lib.make_mesh(1), 0)
   # One step from zero, where the errors are ±1/2, along the axes shown.
   rng = np.random.default_rng((0, 0))
   order = rng.permutation(40)
@@ -176,7 +176,7 @@ def test_sweep_holds_out_what_it_measures():
   features, labels = one_hot()
   recipe = probe.Recipe((1.0, 30.0), 40, 0, 8)
   swept = probe.sweep(
-    features, labels, 2, recipe, sharding.make_mesh(2), 0, held_out=0.5
+    features, labels, 2, recipe, mesh_lib.make_mesh(2), 0, held_out=0.5
   )
   np.testing.assert_array_equal(swept.accuracies, [50.0, 50.0])
   assert swept.accuracies.dtype == np.float32
@@ -188,7 +188,7 @@ def test_sweep_is_of_held_out_videos():
   """Against the accuracy of probes trained on the rest, view by view."""
   features, labels = problem(count=60, views=3)
   recipe = probe.Recipe((0.01, 30.0, 1.0), 5, 1, 16)
-  mesh = sharding.make_mesh(8)
+  mesh = mesh_lib.make_mesh(8)
   swept = probe.sweep(features, labels, 3, recipe, mesh, 3, held_out=0.3)
   rest, held = subsets.held_out(labels, 0.3, np.random.default_rng(3))
   probes = probe.train(features[rest], labels[rest], 3, recipe, mesh, 3)
@@ -209,7 +209,7 @@ def test_ties_go_to_the_smaller_rate(rates, best):
   features[:, :, :3] += 100 * np.eye(3)[labels][:, None]  # all are right
   recipe = probe.Recipe(rates, 20, 0, 8)
   swept = probe.sweep(
-    features, labels, 3, recipe, sharding.make_mesh(1), 0, held_out=0.2
+    features, labels, 3, recipe, mesh_lib.make_mesh(1), 0, held_out=0.2
   )
   assert set(swept.accuracies) == {100.0}
   assert swept.best == best
@@ -219,7 +219,7 @@ def test_ties_go_to_the_smaller_rate(rates, best):
 def test_a_single_rate_holds_nothing_out(held_out):
   features, labels = problem()
   recipe = probe.Recipe((1.0,), 2, 0, 8)
-  mesh = sharding.make_mesh(1)
+  mesh = mesh_lib.make_mesh(1)
   swept = probe.sweep(features, labels, 3, recipe, mesh, 0, held_out)
   assert np.isnan(swept.accuracies).tolist() == [True]
   assert swept.best == 0
@@ -227,7 +227,7 @@ def test_a_single_rate_holds_nothing_out(held_out):
 
 def test_bad_input():
   features, labels = problem()
-  mesh = sharding.make_mesh(1)
+  mesh = mesh_lib.make_mesh(1)
   recipe = probe.Recipe((1.0, 2.0), 2, 0, 8)
   with pytest.raises(ConfigError, match=r"linear\.held_out=0\.0 .* 2 rates"):
     probe.sweep(features, labels, 3, recipe, mesh, 0, held_out=0.0)

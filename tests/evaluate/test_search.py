@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import DataError
 from hdc_jax.evaluate import search
-from hdc_jax.train import sharding
 
 
 def brute_force(queries, gallery, query_videos, gallery_videos, k):
@@ -51,7 +51,7 @@ def test_nearest_is_brute_force(devices, query_block, gallery_block):
       *arrays,
       *videos,
       k,
-      sharding.make_mesh(devices),
+      mesh_lib.make_mesh(devices),
       query_block,
       gallery_block,
     )
@@ -64,7 +64,7 @@ def test_a_split_searches_itself():
   rows = rng.standard_normal((9, 4)).astype(np.float32)
   videos = np.array([0, 0, 0, 1, 2, 3, 3, 4, 5])
   found = search.nearest(
-    rows, rows, videos, videos, 50, sharding.make_mesh(2), 4, 2
+    rows, rows, videos, videos, 50, mesh_lib.make_mesh(2), 4, 2
   )
   assert found.indices.shape == (9, 9)  # k is clipped to the gallery
   assert np.sort(found.indices).tolist() == [list(range(9))] * 9
@@ -95,7 +95,7 @@ def test_ties_go_to_the_lower_index(data):
     gallery,
     *videos,
     k,
-    sharding.make_mesh(2),
+    mesh_lib.make_mesh(2),
     query_block,
     gallery_block,
   )
@@ -110,7 +110,7 @@ def random_pair(count, size, dim=16):
 
 
 def test_compiled_once_whatever_the_sizes():
-  mesh = sharding.make_mesh(2)
+  mesh = mesh_lib.make_mesh(2)
   search._jit_merge.cache_clear()
   for count, size in ((9, 64), (40, 301)):
     search.nearest(*random_pair(count, size), 3, mesh, 8, 32)
@@ -119,7 +119,7 @@ def test_compiled_once_whatever_the_sizes():
 
 def test_memory_is_bounded_by_blocks(monkeypatch):
   """The device never holds more than two blocks of each, and the results."""
-  mesh, dim, k, query_block, gallery_block = sharding.make_mesh(1), 64, 2, 8, 16
+  mesh, dim, k, query_block, gallery_block = mesh_lib.make_mesh(1), 64, 2, 8, 16
   held = []
   merge = search._jit_merge(mesh)
   before = jax.live_arrays()  # of other tests; kept, so that ids are unique
@@ -144,7 +144,7 @@ def test_memory_is_bounded_by_blocks(monkeypatch):
 def lower(devices):
   """The merge of 512 gallery vectors into the results of 64 queries."""
   queries, gallery, query_videos, gallery_videos = random_pair(64, 512)
-  return search._jit_merge(sharding.make_mesh(devices)).lower(
+  return search._jit_merge(mesh_lib.make_mesh(devices)).lower(
     (np.zeros((64, 4), np.float32), np.zeros((64, 4), np.int32)),
     {"vectors": queries, "videos": np.int32(query_videos)},
     {"vectors": gallery, "videos": np.int32(gallery_videos)},
@@ -173,7 +173,7 @@ def test_vectors_that_are_not_finite(name):
   rows[2, 1], rows[4, 0] = np.nan, np.inf
   message = rf"2 of the {len(rows)} {name} vectors .* row 2"
   with pytest.raises(DataError, match=message):
-    search.nearest(queries, gallery, *videos, 2, sharding.make_mesh(1))
+    search.nearest(queries, gallery, *videos, 2, mesh_lib.make_mesh(1))
 
 
 @pytest.mark.parametrize("k", [1, 3, 7, 100])

@@ -14,8 +14,10 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from hdc_jax import convert, models
-from hdc_jax.interop import encoders, published
+from hdc_jax import models
+from hdc_jax.convert import command as convert
+from hdc_jax.convert import layouts
+from hdc_jax.interop import encoders
 from tests import weights
 
 WIDTH = 8
@@ -67,7 +69,7 @@ def channels_first(x):
 
 def make_encoder(name, norm, options, variables, width=WIDTH):
   encoder = encoders.ENCODERS[name](width=width, norm=norm, **options)
-  arrays = published.to_torch(variables, published.of(name)[0])
+  arrays = layouts.to_torch(variables, layouts.of(name)[0])
   encoder.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
   return encoder.eval()
 
@@ -164,7 +166,7 @@ def test_gradients(name, norm, options, monkeypatch):
     )
 
   params, x = grad_fn(variables["params"], clips())
-  ours = published.to_torch({"params": params}, published.of(name)[0])
+  ours = layouts.to_torch({"params": params}, layouts.of(name)[0])
   ours["clips"] = channels_first(x)
 
   # Some are zero but for rounding: of biases that a later norm takes away.
@@ -223,8 +225,8 @@ def test_biases_of_c3d(norm):
       value.normal_()
   arrays = {k: v.numpy() for k, v in encoder.state_dict().items()}
   like = weights.template("c3d", norm, WIDTH)
-  (layout,) = published.of("c3d")
-  variables = published.from_torch(arrays, like, layout, norm)
+  (layout,) = layouts.of("c3d")
+  variables = layouts.from_torch(arrays, like, layout, norm)
   ours = our_endpoints(weights.config("c3d", norm, WIDTH), variables, clips())
   theirs = their_endpoints(encoder, clips())
   assert max(errors(ours, theirs).values()) < 1e-4

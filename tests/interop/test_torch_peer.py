@@ -8,7 +8,7 @@ import torch
 
 from benchmarks import torch_peer
 from hdc_jax import methods, models
-from hdc_jax.interop import published
+from hdc_jax.convert import layouts
 from hdc_jax.methods import base
 from tests import small
 
@@ -35,8 +35,8 @@ def test_loss_and_gradient_norm(backbone):
   clips = torch.from_numpy(np.moveaxis(views, -1, 2).copy())
   with torch.no_grad():
     peer(clips[:1])
-  arrays = published.to_torch(
-    {"params": params["backbone"]}, published.of(backbone)[0]
+  arrays = layouts.to_torch(
+    {"params": params["backbone"]}, layouts.of(backbone)[0]
   )
   state = {f"encoder.{name}": array for name, array in arrays.items()}
   for name in {e.head.name for e in method.embeddings}:

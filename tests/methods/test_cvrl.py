@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hdc_jax import methods
-from hdc_jax.data import sampling
+from hdc_jax.data.clips import sampling
 from tests import small
 from tests.methods import embedding
 

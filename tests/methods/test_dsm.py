@@ -9,9 +9,10 @@ import pytest
 
 from hdc_jax import methods, models
 from hdc_jax.augment import flow, warp
-from hdc_jax.data import sampling
+from hdc_jax.data.clips import sampling
+from hdc_jax.distributed import mesh
 from hdc_jax.errors import ConfigError
-from hdc_jax.train import sharding, trainer
+from hdc_jax.train import training
 from tests import small
 from tests.methods import embedding
 
@@ -102,7 +103,7 @@ def stepped():
   backbone = embedding.Recorded(VIDEOS, views=3)
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(models, "make_backbone", lambda _: backbone)
-    made = trainer.make_trainer(config, sharding.make_mesh(1))
+    made = training.make_trainer(config, mesh.make_mesh(1))
   views = embedding.number_views(VIDEOS, 3)
   states, losses = [made.init()], []
   update = jax.jit(made.update)

@@ -6,21 +6,23 @@ import jax
 import numpy as np
 import pytest
 
+from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError, DataError
-from hdc_jax.train import checkpoint, classifier, pretrained, sharding, trainer
+from hdc_jax.methods import supervised
+from hdc_jax.train import checkpoint, pretrained, training
 from tests import small
 
 # With running means: they are part of a backbone too.
 CONFIG = small.tiny(model__norm="batch")
 MAKERS = {
-  "pretrain": trainer.make_trainer,
-  "finetune": lambda config, mesh: classifier.make_trainer(config, mesh, 3),
+  "pretrain": training.make_trainer,
+  "finetune": lambda config, mesh: supervised.make_trainer(config, mesh, 3),
 }
 
 
 @pytest.fixture(scope="module")
 def mesh():
-  return sharding.make_mesh(2)
+  return mesh_lib.make_mesh(2)
 
 
 @pytest.fixture(scope="module", params=MAKERS)
@@ -51,7 +53,7 @@ def test_the_backbone_is_what_was_saved(saved, mesh, reference):
 def test_a_head_may_have_running_means_alone(mesh, tmp_path):
   """CVRL's has, and then instance norm leaves the backbone none."""
   config = small.tiny(**small.METHODS["cvrl"] | {"model__norm": "instance"})
-  state = small.save_run(tmp_path, trainer.make_trainer(config, mesh), config)
+  state = small.save_run(tmp_path, training.make_trainer(config, mesh), config)
   assert state.batch_stats and not state.backbone()["batch_stats"]
   found = pretrained.load(str(tmp_path), mesh, config)
   assert found.variables["batch_stats"] == {}

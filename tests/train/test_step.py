@@ -8,8 +8,9 @@ import numpy as np
 import optax
 import pytest
 
+from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError
-from hdc_jax.train import sharding, trainer
+from hdc_jax.train import training
 from tests import small
 
 STEPS = 3
@@ -20,7 +21,7 @@ def made():
   """Trainers on 1 and 8 devices."""
   config = small.config()
   return {
-    n: trainer.make_trainer(config, sharding.make_mesh(n)) for n in (1, 8)
+    n: training.make_trainer(config, mesh_lib.make_mesh(n)) for n in (1, 8)
   }
 
 
@@ -31,7 +32,7 @@ def advanced(made):
   for devices, run in made.items():
     state, history = run.init_state(), []
     for step in range(STEPS):
-      batch = sharding.to_devices(run.mesh, small.clips(step))
+      batch = mesh_lib.to_devices(run.mesh, small.clips(step))
       state, metrics = run.train_step(state, batch)
       history.append(jax.device_get((state.params, metrics)))
     runs[devices] = history
@@ -51,7 +52,7 @@ def test_devices_do_not_change_the_gradients(made):
   """Of the first step, from what it adds to the momentum's trace."""
   traces = []
   for run in made.values():
-    batch = sharding.to_devices(run.mesh, small.clips(0))
+    batch = mesh_lib.to_devices(run.mesh, small.clips(0))
     state, _ = run.train_step(run.init_state(), batch)
     traces.append(jax.device_get(optax.tree.get(state.opt_state, "trace")))
   for one, eight in zip(*map(jax.tree.leaves, traces), strict=True):
@@ -85,7 +86,7 @@ def test_negatives_are_global(advanced):
 def test_only_embeddings_are_gathered(made):
   """What crosses devices forward is [B, N, D], never activations."""
   run = made[8]
-  batch = sharding.to_devices(run.mesh, small.clips(0))
+  batch = mesh_lib.to_devices(run.mesh, small.clips(0))
   text = run.train_step.lower(run.init_state(), batch).compile().as_text()
   config = small.config()
   kinds = "all-gather|all-to-all|collective-permute|reduce-scatter"
@@ -104,10 +105,10 @@ def test_only_embeddings_are_gathered(made):
 def test_augmentations_depend_on_the_step(made):
   """Same weights and clips at another step: another loss."""
   run = made[1]
-  batch = sharding.to_devices(run.mesh, small.clips(0))
+  batch = mesh_lib.to_devices(run.mesh, small.clips(0))
   losses = []
   for step in (0, 0, 1):
-    number = jax.device_put(np.int32(step), sharding.replicated(run.mesh))
+    number = jax.device_put(np.int32(step), mesh_lib.replicated(run.mesh))
     state = run.init_state().replace(step=number)
     losses.append(float(run.train_step(state, batch)[1]["loss"]))
   assert losses[0] == losses[1] != losses[2]
@@ -123,8 +124,8 @@ def test_no_recompilation(advanced, made):
   ("batch_size", "near"), [(9, "8 or 16"), (3, "8"), (0, "8")]
 )
 def test_uneven_batch_is_refused(batch_size, near):
-  mesh = sharding.make_mesh(8)
-  sharding.check_batch_size("data.batch_size", 16, mesh)
+  mesh = mesh_lib.make_mesh(8)
+  mesh_lib.check_batch_size("data.batch_size", 16, mesh)
   message = f"data.batch_size={batch_size} does not.* 8 devices: use {near}$"
   with pytest.raises(ConfigError, match=message):
-    sharding.check_batch_size("data.batch_size", batch_size, mesh)
+    mesh_lib.check_batch_size("data.batch_size", batch_size, mesh)

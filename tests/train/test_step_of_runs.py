@@ -6,7 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from hdc_jax.train import sharding, trainer
+from hdc_jax.distributed import mesh
+from hdc_jax.train import training
 from tests import small
 
 RUNS = small.BACKBONES | small.METHODS
@@ -18,10 +19,10 @@ def stepped(request):
   config = small.config(**RUNS[request.param])
   states = []
   for devices in (1, 8):
-    made = trainer.make_trainer(config, sharding.make_mesh(devices))
+    made = training.make_trainer(config, mesh.make_mesh(devices))
     state = made.init_state()
     first = jax.device_get(state)
-    batch = sharding.to_devices(made.mesh, small.clips(0))
+    batch = mesh.to_devices(made.mesh, small.clips(0))
     state, metrics = made.train_step(state, batch)
     states.append(jax.device_get((state, metrics)))
   return first, *states

@@ -4,9 +4,9 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 
-from hdc_jax import files
-from hdc_jax.data.records import Segments
+from hdc_jax.data.store.records import Segments
 from hdc_jax.errors import ConfigError, DataError
+from hdc_jax.runtime import files
 
 EXTENSIONS = frozenset({
   ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov",

@@ -11,7 +11,6 @@ https://serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database
 import re
 from collections.abc import Iterator
 
-from hdc_jax import files
 from hdc_jax.data.datasets import lists
 from hdc_jax.data.datasets.base import (
   Dataset,
@@ -21,6 +20,7 @@ from hdc_jax.data.datasets.base import (
 )
 from hdc_jax.data.datasets.lists import Line
 from hdc_jax.errors import DataError
+from hdc_jax.runtime import files
 
 LAYOUT = """\
 --source  folder of the classes, each from its .rar in hmdb51_org.rar:

@@ -18,7 +18,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from hdc_jax import files
 from hdc_jax.data.datasets import lists
 from hdc_jax.data.datasets.base import (
   Dataset,
@@ -28,6 +27,7 @@ from hdc_jax.data.datasets.base import (
 )
 from hdc_jax.data.datasets.lists import Line
 from hdc_jax.errors import DataError
+from hdc_jax.runtime import files
 
 LAYOUT = """\
 --source  folder of the clips, in whatever sub-folders, called by YouTube's

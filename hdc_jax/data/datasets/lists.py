@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from hdc_jax import files as files_lib
 from hdc_jax.data.datasets.base import Listing, VideoFile, readable
 from hdc_jax.errors import DataError
+from hdc_jax.runtime import files as files_lib
 
 _SHOWN = 3  # of many offenders, in an error
 

@@ -2,11 +2,12 @@
 
 import os
 
-from hdc_jax import files
-from hdc_jax.data import records, synthetic
 from hdc_jax.data.datasets.base import Dataset, Listing, Request, VideoFile
-from hdc_jax.progress import Progress
-from hdc_jax.workers import Workers
+from hdc_jax.data.store import records
+from hdc_jax.data.synthetic import videos as synthetic
+from hdc_jax.runtime import files
+from hdc_jax.runtime.progress import Progress
+from hdc_jax.runtime.workers import Workers
 
 LAYOUT = """\
 Nothing: --videos of them are generated, labelled by motion and by scene.

@@ -4,12 +4,13 @@ import os
 
 import pytest
 
-from hdc_jax import prepare
-from hdc_jax.data import evaluation, sources
+from hdc_jax.data import sources
+from hdc_jax.data.clips import evaluation
+from hdc_jax.data.clips.test_clips import FixedLooks
 from hdc_jax.data.datasets import DATASETS, Request, ucf101
-from hdc_jax.data.looks import FixedLooks
-from hdc_jax.data.parts import Part
+from hdc_jax.data.labels.segments import Part
 from hdc_jax.errors import DataError
+from hdc_jax.prepare import command as prepare
 from tests import layouts, small
 from tests.layouts import edit, remove
 

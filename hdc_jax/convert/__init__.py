@@ -1,0 +1,1 @@
+"""Encoders to and from PyTorch: python -m hdc_jax.convert."""

@@ -1,0 +1,1 @@
+"""Clips cut from videos, for training and for tests."""

@@ -1,0 +1,170 @@
+"""Batches of clips, whose order is a pure function of the step, by Grain.
+
+The global batch `s` holds the videos at positions `s·B … s·B + B - 1` of an
+endless reshuffled sequence, and a clip's randomness depends on the seed and its
+position there. Neither depends on the number of hosts, worker processes or
+restarts, so the state of the data is the number of steps taken.
+"""
+
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import grain
+import ml_collections
+import numpy as np
+from absl import flags
+
+from hdc_jax.data import sources
+from hdc_jax.data.clips import cutting, sampling
+from hdc_jax.errors import DataError
+
+_log = logging.getLogger(__name__)
+
+# Bytes of decoded batches that a host may hold ready.
+_READ_AHEAD_BYTES = 2 << 30
+
+
+def training_batches(
+  source: sources.Source,
+  config: ml_collections.ConfigDict,
+  *,
+  numbers: np.ndarray,
+  starts: sampling.Starts,
+  label: str = "",
+  first_step: int = 0,
+  process_index: int = 0,
+  process_count: int = 1,
+) -> Iterator[cutting.Batch]:
+  """This process's part of every global batch, from `first_step` on, endless.
+
+  Args:
+    source: Of videos.
+    config: The whole config; `data` and `seed` are used.
+    numbers: Of the videos to use.
+    starts: Of the clips of each.
+    label: To tell the class of each clip by, if any.
+    first_step: How many global batches were already used.
+    process_index: Which contiguous part of the batch.
+    process_count: How many parts.
+
+  Returns:
+    Batches as in `cutting.CutClips.random_map`, with a leading axis of
+    `batch_size / process_count`.
+  """
+  data = config.data
+  cut = cutting.make_cut(
+    source, data, numbers=numbers, starts=starts, label=label
+  )
+  dataset = (
+    grain.MapDataset.source(numbers)
+    .seed(config.seed)
+    .shuffle()
+    .repeat()
+    .random_map(cut)
+    # Consecutive local batches make up a global one, so that each process
+    # takes a contiguous part and the global batch is the same for any number.
+    .batch(data.batch_size // process_count)
+  )
+  first = first_step * process_count + process_index
+  dataset = dataset[first::process_count]
+  shapes = cutting.batch_shapes(data, starts, source.index.short_side)
+  batch_bytes = (
+    sum(math.prod(shape) * dtype.itemsize for shape, dtype in shapes.values())
+    // process_count
+  )
+  return iter(read_ahead(dataset, batch_bytes, data.threads, data.workers))
+
+
+class Feed:
+  """Iterates over clips, timing the wait for them and watching their health."""
+
+  def __init__(self, batches: Iterator[cutting.Batch], max_bad: float) -> None:
+    """Wraps the batches of `training_batches`.
+
+    Args:
+      batches: Whose ids are logged at debug level.
+      max_bad: The part of videos that may fail to decode.
+    """
+    self._batches = batches
+    self._max_bad = max_bad
+    self._bad = self._seen = 0
+    self._waited = 0.0
+
+  def __iter__(self) -> "Feed":
+    return self
+
+  def __next__(self) -> cutting.Batch:
+    """The next batch, without what is not for the device.
+
+    Raises:
+      DataError: If too many videos could not be decoded so far.
+    """
+    start = time.perf_counter()
+    batch = next(self._batches)
+    self._waited += time.perf_counter() - start
+    _log.debug("batch of %s", ", ".join(batch["id"].tolist()))
+    self._seen += len(batch["bad"])
+    self._bad += int(batch["bad"].sum())
+    if self._bad > max(1, self._max_bad * self._seen):
+      raise DataError(
+        f"{self._bad} of {self._seen} videos could not be decoded, more than "
+        f"config.data.max_bad={self._max_bad:g}: see the warnings above"
+      )
+    return {k: v for k, v in batch.items() if k not in ("id", "bad")}
+
+  def take_wait(self) -> float:
+    """Seconds waited for batches since this was last asked."""
+    waited, self._waited = self._waited, 0.0
+    return waited
+
+
+def read_ahead(
+  dataset: grain.MapDataset, element_bytes: int, threads: int, workers: int
+) -> grain.IterDataset:
+  """Reads a dataset by threads and, if wanted, worker processes.
+
+  Decoding releases Python's lock, so threads are enough unless cutting clips
+  keeps one interpreter busy. How much is read ahead is bounded in bytes.
+
+  Args:
+    dataset: What to read.
+    element_bytes: Decoded size of one element.
+    threads: At most this many per process.
+    workers: Additional processes; 0 reads in this one.
+  """
+  ahead = _READ_AHEAD_BYTES // (element_bytes * max(1, workers))
+  threads = int(np.clip(ahead, 1, min(threads, 4 * (os.cpu_count() or 1))))
+  options = grain.ReadOptions(
+    num_threads=threads, prefetch_buffer_size=int(np.clip(ahead, 1, threads))
+  )
+  dataset = dataset.to_iter_dataset(options)
+  if workers:
+    if not flags.FLAGS.is_parsed():  # Grain's workers ask for some
+      flags.FLAGS.mark_as_parsed()
+    dataset = dataset.mp_prefetch(
+      grain.MultiprocessingOptions(num_workers=workers)
+    )
+  return dataset
+
+
+def data_state(source: sources.Source, step: int) -> dict[str, Any]:
+  """What a checkpoint remembers of the data: JSON, small, host-independent."""
+  return {"step": step, "fingerprint": source.index.fingerprint}
+
+
+def check_data_state(source: sources.Source, state: dict[str, Any]) -> None:
+  """Checks that a run can go on with this dataset.
+
+  Raises:
+    DataError: If it was begun with another.
+  """
+  if state["fingerprint"] != source.index.fingerprint:
+    raise DataError(
+      "config.data.path holds another dataset than the run began with "
+      f"(fingerprint {source.index.fingerprint}, was {state['fingerprint']}): "
+      "use that one, or another --workdir"
+    )

@@ -1,0 +1,1 @@
+"""Splits, labelled segments and subsets of a dataset."""

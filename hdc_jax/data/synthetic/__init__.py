@@ -1,0 +1,1 @@
+"""Generated videos whose motion and scene are independent."""

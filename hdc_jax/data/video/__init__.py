@@ -1,0 +1,1 @@
+"""Video files and packets: decoding, encoding, normal form."""

@@ -1,0 +1,1 @@
+"""What a run takes on a TPU slice: python -m hdc_jax.plan."""

@@ -1,0 +1,212 @@
+"""Plans a pretraining on a TPU slice, on a machine without TPUs.
+
+Compiles the very train step of a config for the slice, with the compiler for
+TPU (libtpu), and tells what that says: the memory of a chip, the time of a
+step, videos per second, what the chips exchange and the costliest modules. And
+how many cores a host needs to feed its chips, at the rate that one core here
+cuts clips. Nothing is run on a TPU: all times are the compiler's estimates.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import ml_collections
+from etils import epath
+
+from hdc_jax import methods
+from hdc_jax.config import flags
+from hdc_jax.data import sources
+from hdc_jax.data.clips import cutting
+from hdc_jax.errors import ConfigError, HdcError, TooLargeError, require
+from hdc_jax.plan import compiling, feeding, page, slice_plan
+from hdc_jax.runtime import files, logs
+from hdc_jax.runtime.slices import GENERATIONS, Slice
+
+_EXAMPLES = r"""examples:
+  What the paper's recipe takes on 256 chips, with 16 videos each:
+    python -m hdc_jax.plan --config=configs/r3d18.py --topology=v5e:16x16 \
+      --batch_per_chip=16
+
+  How it scales, and as JSON for scripts:
+    python -m hdc_jax.plan --config=configs/r3d18.py --batch_per_chip=16 \
+      --topology=v5e:4x4,v5e:8x8,v5e:16x16 --json=plan.json
+
+  The largest batch that fits a chip of v4 (several compilations):
+    python -m hdc_jax.plan --config=configs/r3d50.py --topology=v4:4x4x4 --fit
+
+A compilation takes minutes; what it says is kept in --cache, so that the same
+step is not compiled again. Any field of the config can be set on the command
+line: --config.model.dtype=float32. The exit code is 7 if a step does not fit
+the memory of a chip; the others are listed in hdc_jax/errors.py.
+"""
+
+_log = logging.getLogger("hdc_jax.plan")
+
+_CACHE = os.path.join("~", ".cache", "hdc_jax", "plan")
+
+# Videos per chip where the config's batch does not split over the chips.
+_PER_CHIP = 16
+
+# How long to measure the cutting of clips.
+_SECONDS = 1.5
+
+
+def plan(
+  config: ml_collections.ConfigDict,
+  topologies: Sequence[str],
+  per_chip: int,
+  cache: str,
+  fit: bool = False,
+) -> dict[str, Any]:
+  """Plans the pretraining that a config describes.
+
+  Args:
+    config: Of task `pretrain`.
+    topologies: Slices, such as 'v5e:16x16'.
+    per_chip: Videos per chip.
+    cache: Directory that keeps what the compiler said.
+    fit: Whether to look for the largest batch per chip.
+
+  Returns:
+    What --json writes: `rows` has a row per slice.
+
+  Raises:
+    ConfigError: If a slice or a field is wrong, or libtpu is not installed.
+  """
+  if config.task != "pretrain":
+    raise ConfigError(f"config.task={config.task}: only pretrain is planned")
+  compiling.use_cpu()
+  data, method = config.data, methods.make_method(config)
+  short_side = _short_side(data)
+  cutting.check_clips(short_side, data, config.model.size)
+  rate = feeding.clips_per_second(data, method.starts, short_side, _SECONDS)
+  planned = slice_plan.Planned(
+    config, short_side, method.starts.clips, rate, cache
+  )
+  rows = [planned.row(name, per_chip) for name in topologies]
+  if fit:
+    rows = [row | planned.largest(row["name"], row) for row in rows]
+  return {
+    "estimates": slice_plan.LABEL,
+    "rows": rows,
+    "clips_per_second_per_core": rate,
+    "model": config.model.name,
+    "method": config.method.name,
+    "dtype": config.model.dtype,
+    "clips_per_video": len(method.views),
+    "clip": [data.frames, config.model.size, config.model.size],
+    "device": rows[0]["device"],
+    "host": feeding.processor(),
+    "versions": compiling.versions(),
+  }
+
+
+def _short_side(data: ml_collections.ConfigDict) -> int:
+  """Of the dataset's frames, or of those that a dataset is likely to have."""
+  if not data.path:
+    return feeding.likely_short_side(data.canvas)
+  index = sources.read_index(data.path)
+  if index.codec != "h264":
+    raise ConfigError(
+      f"config.data.path={data.path}: its codec is {index.codec}, and feeding "
+      "is planned for h264: prepare it so, or leave the path unset"
+    )
+  return index.short_side
+
+
+def _per_chip(config: ml_collections.ConfigDict, where: Slice) -> int:
+  """The config's videos per chip; if they do not split, says so."""
+  count, rest = divmod(config.data.batch_size, where.chips)
+  if count and not rest:
+    return count
+  print(
+    f"config.data.batch_size={config.data.batch_size} does not split over "
+    f"{where.chips} chips; planned with --batch_per_chip={_PER_CHIP}, which is "
+    f"--config.data.batch_size={_PER_CHIP * where.chips}",
+    file=sys.stderr,
+  )
+  return _PER_CHIP
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = flags.make_parser("python -m hdc_jax.plan", __doc__, _EXAMPLES)
+  parser.add_argument(
+    "--topology",
+    metavar="SLICE,…",
+    default="",
+    help="slices, such as v5e:16x16 or v4:4x4x4, of "
+    f"{', '.join(GENERATIONS)}; several make a table",
+  )
+  parser.add_argument(
+    "--batch_per_chip",
+    metavar="N",
+    type=int,
+    help="videos per chip, of every slice; by default config.data.batch_size "
+    f"over the chips of the first, or {_PER_CHIP} if that does not split",
+  )
+  parser.add_argument(
+    "--fit",
+    action="store_true",
+    help="look for the largest number of videos per chip that fits, by "
+    "bisection: up to ten more compilations per slice",
+  )
+  parser.add_argument("--json", metavar="FILE", help="gets all of it, as JSON")
+  parser.add_argument(
+    "--cache",
+    metavar="DIR",
+    default=_CACHE,
+    help="keeps what the compiler said; by default %(default)s",
+  )
+  parser.add_argument("--debug", action="store_true", help="show tracebacks")
+  return parser
+
+
+def _run(options: argparse.Namespace, fields: Sequence[str]) -> None:
+  config = flags.read_config(options.config, fields)
+  require("--topology", options.topology, "name a slice: v5e:16x16")
+  names = options.topology.split(",")
+  slices = [Slice.parse(name, "--topology") for name in names]
+  per_chip = options.batch_per_chip
+  if per_chip is None:
+    per_chip = _per_chip(config, slices[0])
+  if per_chip < 1:
+    raise ConfigError(f"--batch_per_chip={per_chip} must be at least 1")
+  cache = os.path.expanduser(options.cache)
+  # What cannot be written is to be found out before minutes of compiling.
+  for path in filter(None, (cache, options.json)):
+    files.check(path)
+  epath.Path(cache).mkdir(parents=True, exist_ok=True)
+  record = plan(config, names, per_chip, cache, options.fit)
+  print(page.format_record(record))
+  if options.json:
+    files.write_json(options.json, record)
+  for row in record["rows"]:
+    if not row["fits"]:
+      raise TooLargeError(
+        f"{row['name']}: {per_chip} videos do not fit the memory of a chip: "
+        f"lower --batch_per_chip, or look for the largest by --fit"
+      )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Runs the command line.
+
+  Args:
+    argv: Arguments, by default those of the process.
+
+  Returns:
+    The exit code, see `errors`.
+  """
+  options, fields = _parser().parse_known_args(argv)
+  logs.set_up(options.debug)
+  try:
+    _run(options, fields)
+  except (HdcError, OSError) as error:  # OSError: --json, --cache
+    _log.debug("where it was raised:", exc_info=True)
+    print(f"error: {error}", file=sys.stderr)
+    return getattr(error, "exit_code", ConfigError.exit_code)
+  return 0

@@ -1,0 +1,207 @@
+"""Compiles a train step for a TPU slice that is not there.
+
+libtpu, from PyPI, has the compiler; the shapes of a slice's devices are all it
+needs. Nothing is run.
+"""
+
+import contextlib
+import gzip
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import logging
+import math
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import ml_collections
+from etils import epath
+from jax.experimental import topologies
+
+from hdc_jax.data.clips import cutting
+from hdc_jax.distributed import mesh as mesh_lib
+from hdc_jax.errors import ConfigError
+from hdc_jax.plan import hlo, module_costs
+from hdc_jax.runtime import files
+from hdc_jax.runtime.slices import Slice
+from hdc_jax.train import training as trainer_lib
+
+_log = logging.getLogger(__name__)
+
+_VERSIONED = ("jax", "jaxlib", "libtpu")
+
+# libtpu expects a TPU machine around it, and would ask for its metadata; or
+# wait for another process that uses a TPU.
+_ENVIRONMENT = {
+  "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+  "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+  "TPU_LOG_DIR": "disabled",
+  "TPU_SKIP_MDS_QUERY": "1",
+  "TPU_WORKER_HOSTNAMES": "localhost",
+  "TPU_WORKER_ID": "0",
+}
+
+
+def use_cpu() -> None:
+  """Has JAX run on this machine's CPU; to be called before it runs at all.
+
+  Raises:
+    ConfigError: If libtpu is not installed.
+  """
+  if not importlib.util.find_spec("libtpu"):
+    raise ConfigError(
+      "the compiler for TPU is not installed: pip install 'hdc-jax[tpu]'"
+    )
+  os.environ.update(_ENVIRONMENT)
+  jax.config.update("jax_platforms", "cpu")
+
+
+def versions() -> dict[str, str]:
+  """Of what the compiler's estimates depend on."""
+  return {name: importlib.metadata.version(name) for name in _VERSIONED}
+
+
+def devices(name: str) -> Sequence[Any]:
+  """The devices of a slice, to compile for: one per chip, in its order.
+
+  Args:
+    name: Such as 'v5e:16x16'.
+  """
+  where = Slice.parse(name)
+  options: dict[str, Any] = {}
+  if where.generation.cores > 1:
+    options["chip_config_name"] = "megacore"
+  if where.hosts == 1:
+    sides = [int(side) for side in where.topology.split("x")]
+    options["chips_per_host_bounds"] = (*sides, 1)[:3]
+  found = topologies.get_topology_desc(
+    platform="tpu", topology_name=name, **options
+  ).devices
+  assert len(found) == where.chips, f"{name}: {len(found)} devices"
+  return found
+
+
+class Step:
+  """The train step of a config, for one slice."""
+
+  def __init__(
+    self, config: ml_collections.ConfigDict, name: str, short_side: int
+  ) -> None:
+    """Traces and lowers the step.
+
+    Args:
+      config: Of the run, with the global batch size.
+      name: Of the slice.
+      short_side: Of the source's frames, in pixels.
+    """
+    found = devices(name)
+    mesh = mesh_lib.make_mesh(found)
+    mesh_lib.check_batch_size(
+      "config.data.batch_size", config.data.batch_size, mesh
+    )
+    made = trainer_lib.make_trainer(config, mesh)
+    shapes = cutting.batch_shapes(config.data, made.starts, short_side)
+    self.name = name
+    self.device = f"{len(found)} × {found[0].device_kind}"
+    options = mesh_lib.compiler_options(mesh)
+    self.options = (options,) if options else ()
+    self.lowered = made.train_step.lower(
+      mesh_lib.abstract(jax.eval_shape(made.init), mesh),
+      mesh_lib.abstract_batch(shapes, mesh),
+    )
+
+  def facts(self, cache: epath.PathLike) -> dict[str, Any]:
+    """What the compiler says of the step.
+
+    Args:
+      cache: Directory that keeps what it says, and its HLO, by a hash of the
+        program, the slice and the compiler's version.
+
+    Returns:
+      Values for JSON: 'device', 'compile_seconds' and 'cached'. If the step
+      does not fit a chip, 'out_of_memory' with the compiler's words. Else
+      'hbm_bytes' of a chip: 'argument', 'output' (what is not written into
+      arguments), 'temporary', 'code' and their 'total'; 'estimated_cycles' of a
+      step; and 'operations', 'uncounted' and 'collectives', see `costs`.
+    """
+    flags = os.environ.get("LIBTPU_INIT_ARGS", "")
+    text = self.lowered.as_text()
+    key = [self.name, versions(), text, *self.options, *filter(None, [flags])]
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
+    path = epath.Path(cache) / f"{digest}.json"
+    cached = files.exists(path)
+    if not cached:
+      self._compile(path)
+    facts = json.loads(files.read(path))
+    facts |= {"cached": cached, "device": self.device}
+    if "out_of_memory" not in facts:
+      facts |= _costs(gzip.decompress(files.read(_hlo_path(path))).decode())
+    return facts
+
+  def _compile(self, path: epath.Path) -> None:
+    _log.info("compiling for %s: this takes minutes", self.name)
+    start = time.perf_counter()
+    try:
+      with not_kept_by_jax():
+        compiled = self.lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+      said = out_of_memory(str(error))
+      if not said:
+        raise
+      facts: dict[str, Any] = {"out_of_memory": said}
+    else:
+      facts = {"hbm_bytes": _memory(compiled)}
+      files.write(_hlo_path(path), gzip.compress(compiled.as_text().encode()))
+    facts["compile_seconds"] = round(time.perf_counter() - start, 1)
+    files.write_json(path, facts)
+
+
+@contextlib.contextmanager
+def not_kept_by_jax() -> Iterator[None]:
+  """JAX's cache would keep a program that it cannot load without the slice."""
+  name = "jax_persistent_cache_min_compile_time_secs"
+  before = getattr(jax.config, name)
+  jax.config.update(name, math.inf)
+  try:
+    yield
+  finally:
+    jax.config.update(name, before)
+
+
+def _hlo_path(path: epath.Path) -> epath.Path:
+  return path.with_suffix(".hlo.gz")
+
+
+def _memory(compiled: Any) -> dict[str, int]:
+  memory = compiled.memory_analysis()
+  hbm = {
+    "argument": memory.argument_size_in_bytes,
+    "output": memory.output_size_in_bytes - memory.alias_size_in_bytes,
+    "temporary": memory.temp_size_in_bytes,
+    "code": memory.generated_code_size_in_bytes,
+  }
+  return hbm | {"total": sum(hbm.values())}
+
+
+def _costs(text: str) -> dict[str, Any]:
+  executed = list(hlo.parse(text).executed())
+  return {
+    "estimated_cycles": hlo.total_cycles(executed),
+    "operations": module_costs.by_module(executed),
+    "uncounted": module_costs.uncounted(executed),
+    "collectives": module_costs.exchanges(executed),
+  }
+
+
+def out_of_memory(message: str) -> str:
+  """The line of an error that tells of too little memory of the chip, if any.
+
+  There are other memories: a program that overflows those is a bug.
+  """
+  found = re.search(r"RESOURCE_EXHAUSTED: (.*\bhbm\b.*)", message, re.I)
+  return found[1].strip() if found else ""

@@ -1,0 +1,192 @@
+"""What follows from the compiler's estimates for one slice."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+from etils import epath
+
+from hdc_jax.distributed import mesh
+from hdc_jax.plan import compiling
+from hdc_jax.runtime.slices import Slice
+from hdc_jax.tasks import costs
+from hdc_jax.train import training
+
+LABEL = (
+  "the TPU compiler's estimates; nothing was run on a TPU, and exchanges "
+  "between chips are not in the cycles"
+)
+
+_SHOWN = 10  # modules
+
+
+@dataclasses.dataclass(frozen=True)
+class Planned:
+  """What is planned.
+
+  Attributes:
+    config: Of the run; its batch size is not used.
+    short_side: Of the source's frames, in pixels.
+    clips_per_video: That a host cuts out of each.
+    clips_per_second_per_core: Which a core of a host cuts.
+    cache: See `compiling.Step.facts`.
+  """
+
+  config: ml_collections.ConfigDict
+  short_side: int
+  clips_per_video: int
+  clips_per_second_per_core: float
+  cache: epath.PathLike
+
+  def row(self, name: str, per_chip: int) -> dict[str, Any]:
+    """Compiles for a slice.
+
+    Args:
+      name: Of the slice, such as 'v5e:16x16'.
+      per_chip: Videos per chip.
+
+    Returns:
+      A row of the JSON. It ends with 'out_of_memory' if the step does not fit.
+    """
+    where = Slice.parse(name)
+    config = self._config(where, per_chip)
+    facts = self._facts(name, per_chip)
+    row = {
+      "name": name,
+      "device": facts["device"],
+      "hosts": where.hosts,
+      "batch_size": config.data.batch_size,
+      "batch_per_chip": per_chip,
+      "compile_seconds": facts["compile_seconds"],
+      "cached": facts["cached"],
+      "fits": "out_of_memory" not in facts,
+    }
+    if not row["fits"]:
+      return row | {"out_of_memory": facts["out_of_memory"]}
+    return row | self._speed(config, where, facts)
+
+  def _config(self, where: Slice, per_chip: int) -> ml_collections.ConfigDict:
+    config = self.config.copy_and_resolve_references()
+    config.data.batch_size = per_chip * where.chips
+    return config
+
+  def _facts(self, name: str, per_chip: int) -> dict[str, Any]:
+    config = self._config(Slice.parse(name), per_chip)
+    step = compiling.Step(config, name, self.short_side)
+    return step.facts(self.cache)
+
+  def _speed(
+    self,
+    config: ml_collections.ConfigDict,
+    where: Slice,
+    facts: Mapping[str, Any],
+  ) -> dict[str, Any]:
+    chip, batch_size = where.generation, config.data.batch_size
+    cost = costs.pretraining(config, {})
+    seconds = facts["estimated_cycles"] / chip.clock_hz
+    collective_bytes: dict[str, int] = {}
+    for exchange in facts["collectives"]:
+      kind = exchange["kind"]
+      collective_bytes[kind] = collective_bytes.get(kind, 0) + exchange["bytes"]
+    videos = batch_size / seconds
+    clips = cost.clips / cost.steps / seconds
+    flops = cost.flops / cost.steps / where.chips
+    cut = videos / where.hosts * self.clips_per_video
+    return {
+      "hbm_bytes": facts["hbm_bytes"] | {"limit": chip.hbm_bytes},
+      "estimated_cycles": facts["estimated_cycles"],
+      "estimated_step_seconds": seconds,
+      "videos_per_second": videos,
+      "videos_per_second_per_chip": videos / where.chips,
+      "clips_per_second": clips,
+      "flops_per_chip": flops,
+      "estimated_utilisation": flops / seconds / chip.peak_flops,
+      "collective_bytes": collective_bytes,
+      "key_bytes": batch_size * self._key_bytes(config),
+      "collective_seconds": sent_bytes(facts["collectives"])
+      / chip.link_bytes_per_second,
+      "cores_per_host": math.ceil(cut / self.clips_per_second_per_core),
+      "operations": facts["operations"][:_SHOWN],
+      "uncounted": facts["uncounted"],
+      "collectives": facts["collectives"],
+    }
+
+  def _key_bytes(self, config: ml_collections.ConfigDict) -> int:
+    """Of the keys of one video, which each chip is to have of all videos."""
+    made = training.make_trainer(config, mesh.make_mesh(1))
+    method = made.network.method
+
+    def embed(views: jax.Array) -> Any:
+      network, key = made.network, jax.random.key(0)
+      return network.init_with_output(key, views, wanted=method.keys)[0]
+
+    views = jax.ShapeDtypeStruct((1, *made.views_shape), jnp.float32)
+    keys = jax.tree.leaves(jax.eval_shape(embed, views))
+    return sum(x.size * x.dtype.itemsize for x in keys)
+
+  def largest(self, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Looks for the largest number of videos per chip that fits.
+
+    Args:
+      name: Of the slice.
+      row: Of it, with some number.
+
+    Returns:
+      'largest_batch_per_chip', 0 if nothing fits, and
+      'too_large_batch_per_chip', which does not fit; between them may lie a
+      sixteenth.
+    """
+    known = {row["batch_per_chip"]: row["fits"]}
+
+    def fits(per_chip: int) -> bool:
+      if per_chip not in known:
+        facts = self._facts(name, per_chip)
+        known[per_chip] = "out_of_memory" not in facts
+      return known[per_chip]
+
+    used = row.get("hbm_bytes", {"total": 1, "limit": 1})
+    guess = row["batch_per_chip"] * used["limit"] // used["total"]
+    fitting, failing = bisect(fits, row["batch_per_chip"], guess)
+    return {
+      "largest_batch_per_chip": fitting,
+      "too_large_batch_per_chip": failing,
+    }
+
+
+def sent_bytes(collectives: Sequence[Mapping[str, Any]]) -> int:
+  """What a chip sends: an all-reduce is a scatter and a gather."""
+  return sum(
+    exchange["bytes"] * (2 if exchange["opcode"] == "all-reduce" else 1)
+    for exchange in collectives
+  )
+
+
+def bisect(
+  fits: Callable[[int], bool], start: int, guess: int
+) -> tuple[int, int]:
+  """Finds where a number becomes too large, to a sixteenth.
+
+  Args:
+    fits: Whether a number is small enough; is slow.
+    start: A number to begin with.
+    guess: About the largest that fits, if `start` does.
+
+  Returns:
+    One that fits, 0 if none does, and one that does not.
+  """
+  fitting, failing = 0, start
+  if fits(start):
+    fitting, failing = start, max(start + 1, guess)
+    while fits(failing):
+      fitting, failing = failing, failing + max(1, failing // 4)
+  while failing - fitting > max(1, fitting // 16):
+    middle = (fitting + failing) // 2
+    if fits(middle):
+      fitting = middle
+    else:
+      failing = middle
+  return fitting, failing

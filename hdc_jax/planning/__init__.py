@@ -1,1 +1,0 @@
-"""What a train step takes on a TPU slice, as the TPU compiler estimates it."""

@@ -1,0 +1,1 @@
+"""From video files to a dataset: python -m hdc_jax.prepare."""

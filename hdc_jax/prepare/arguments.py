@@ -1,0 +1,167 @@
+"""The command line of `hdc_jax.prepare`, and what --help teaches."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from hdc_jax.data.datasets import DATASETS, layouts
+from hdc_jax.data.video import codec as codec_lib
+from hdc_jax.prepare import runners, shards
+
+_DESCRIPTION = (
+  "Prepares videos for training: original files in, ArrayRecord shards out."
+)
+
+_HELP = """\
+Every video is decoded once, turned upright, scaled to --short_side and stored
+as H.264 from which a training clip of 16 frames can be cut in about 2 ms.
+
+Interrupted or killed, it goes on at the first shard that is not finished when
+run again. Run again on a complete dataset, it does nothing; if some of the
+files have changed, it makes only the shards they are in. Videos that cannot be
+used are left out and named at the end and in index.json.
+
+examples:
+  # eight motions in front of eight scenes, generated: something to try
+  python -m hdc_jax.prepare --dataset=synthetic --output=runs/demo/data
+
+  # your own videos; sub-folders, if there are any, are the classes
+  python -m hdc_jax.prepare --dataset=folder --source=~/videos --output=data
+
+  # a published dataset, all its splits at once
+  python -m hdc_jax.prepare --dataset=ucf101 --source=~/UCF-101 \\
+    --splits=~/ucfTrainTestlist --output=data
+
+  # twice the resolution, all cores, few large shards
+  python -m hdc_jax.prepare --dataset=folder --source=~/videos --output=data \\
+    --short_side=256 --shards=16
+
+  # from bucket to bucket (gs://, s3://); hdc-jax[gcs] or hdc-jax[s3] is needed
+  python -m hdc_jax.prepare --dataset=folder --source=gs://BUCKET/videos \\
+    --output=gs://BUCKET/data
+
+  # Apache Beam (hdc-jax[beam]) instead of the local processes, here on this
+  # machine; what follows -- is Beam's own
+  python -m hdc_jax.prepare --dataset=folder --source=~/videos --output=data \\
+    --runner=DirectRunner -- --direct_num_workers=8 \\
+    --direct_running_mode=multi_processing
+
+  # on Dataflow, with an image that hdc-jax[beam,gcs] is installed in
+  python -m hdc_jax.prepare --dataset=kinetics400 \\
+    --source=gs://BUCKET/k400 --splits=gs://BUCKET/k400-csv \\
+    --output=gs://BUCKET/data --runner=DataflowRunner -- \\
+    --project=PROJECT --region=REGION --temp_location=gs://BUCKET/tmp \\
+    --sdk_container_image=IMAGE --max_num_workers=100 \\
+    --number_of_worker_harness_threads=1
+
+what has to lie where, by dataset:
+"""
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+  """Parses the arguments of `prepare`.
+
+  Args:
+    argv: arguments, by default those of the process.
+
+  Returns:
+    The options, and as `runner_options` what follows `--`.
+  """
+  arguments = list(sys.argv[1:] if argv is None else argv)
+  end = arguments.index("--") if "--" in arguments else len(arguments)
+  parser = argparse.ArgumentParser(
+    prog="python -m hdc_jax.prepare",
+    usage="%(prog)s [options] [-- options of the Beam runner]",
+    description=_DESCRIPTION,
+    epilog=_HELP + layouts(),
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+    allow_abbrev=False,
+  )
+  add = parser.add_argument
+  add("--dataset", required=True, choices=sorted(DATASETS))
+  add(
+    "--source",
+    metavar="DIR",
+    type=os.path.expanduser,
+    help="where the video files are (synthetic: where to generate them, by "
+    "default OUTPUT/videos)",
+  )
+  add(
+    "--splits",
+    metavar="DIR",
+    type=os.path.expanduser,
+    help="where the official split files are, for datasets that have some",
+  )
+  add(
+    "--output",
+    metavar="DIR",
+    type=os.path.expanduser,
+    required=True,
+    help="where the prepared dataset goes",
+  )
+  add(
+    "--codec",
+    default="h264",
+    choices=codec_lib.CODECS,
+    help="h264 (about 1 KB a frame) or raw (exact; thirty times that); "
+    "default: %(default)s",
+  )
+  add(
+    "--short_side",
+    metavar="PIXELS",
+    type=int,
+    default=128,
+    help="of the stored frames; training crops are taken from these; "
+    "default: %(default)s",
+  )
+  add(
+    "--shards",
+    metavar="N",
+    type=_positive,
+    help="files to write; give at least as many as hosts will read them; "
+    f"default: one for {shards.VIDEOS_PER_SHARD} videos, "
+    f"{shards.MAX_SHARDS} at most",
+  )
+  add(
+    "--workers",
+    metavar="N",
+    type=_positive,
+    default=os.cpu_count(),
+    help="processes of the local runner; default: one for each core, here "
+    "%(default)s",
+  )
+  add(
+    "--runner",
+    default="local",
+    metavar="NAME",
+    choices=runners.RUNNERS,
+    help="what makes the shards: local (processes here) or a runner of Apache "
+    f"Beam ({', '.join(list(runners.RUNNERS)[1:])}), whose own options follow "
+    "--; default: %(default)s",
+  )
+  add(
+    "--videos",
+    metavar="N",
+    type=_positive,
+    default=640,
+    help="synthetic: how many to generate; default: %(default)s",
+  )
+  add(
+    "--seed",
+    metavar="S",
+    type=int,
+    default=0,
+    help="synthetic: another seed, other videos; default: %(default)s",
+  )
+  add("--debug", action="store_true", help="show a traceback with an error")
+  options = parser.parse_args(arguments[:end])
+  options.runner_options = arguments[end + 1 :]
+  return options
+
+
+def _positive(text: str) -> int:
+  number = int(text)
+  if number < 1:
+    raise argparse.ArgumentTypeError(f"{text} must be at least 1")
+  return number

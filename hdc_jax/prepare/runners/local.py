@@ -1,0 +1,55 @@
+"""Makes shards one after the other, their videos in many processes."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+
+from etils import epath
+
+from hdc_jax.errors import ConfigError
+from hdc_jax.prepare import shards
+from hdc_jax.prepare.runners import videos
+from hdc_jax.prepare.runners.job import Job
+from hdc_jax.prepare.shards import Skipped
+from hdc_jax.runtime.progress import Progress
+
+
+def check_options(name: str, options: Sequence[str]) -> None:
+  """Raises a ConfigError if there are any."""
+  if options:
+    raise ConfigError(
+      f"what follows -- is for Beam, and --runner={name} is not of it: "
+      f"{' '.join(options)}"
+    )
+
+
+def make_shards(job: Job, progress: Progress) -> None:
+  """Makes the shards of a job.
+
+  Args:
+    job: what to make.
+    progress: counts the videos.
+  """
+  files = [file for plan in job.plans for file in plan.files]
+  with videos.make_workers(job.workers) as workers:
+    # Of all shards in one go: no process waits for the end of a shard.
+    results = _watch(
+      videos.prepare_videos(workers, files, job.codec, job.short_side),
+      progress,
+    )
+    for plan in job.plans:
+      shards.write(
+        epath.Path(job.directory),
+        plan,
+        itertools.islice(results, len(plan.files)),
+      )
+
+
+def _watch(
+  results: Iterable[bytes | Skipped], progress: Progress
+) -> Iterator[bytes | Skipped]:
+  """Passes results on, and counts them."""
+  skipped = 0
+  for result in results:
+    skipped += isinstance(result, Skipped)
+    progress.update(skipped=skipped)
+    yield result

@@ -1,0 +1,291 @@
+"""Metrics of runs → curves, as SVG in the colours and font of its page.
+
+The page's style sheet sets `--ink`, `--soft`, `--rule`, `--paper` and `--hue0`
+to `--hue5`, for its light and its dark mode; the curves follow it.
+"""
+
+import dataclasses
+import html
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import markupsafe
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from hdc_jax.report.figures import text
+
+_HUES = 6
+# In pixels, as on a phone: wider pages have several next to each other.
+_WIDTH, _HEIGHT = 360, 224
+_LEFT, _RIGHT, _TOP, _BOTTOM = 38, 10, 10, 24
+_LEADER = 14  # the line that leads from the end of a curve to its label
+_LONGEST = 18  # characters of a label
+_POINTS = 240  # more cannot be seen; their means can
+_ROUND = (1, 2, 2.5, 5, 10)
+_MARKS = {"ink": "#00fe01", "soft": "#00fe02", "rule": "#00fe03"}
+
+_TITLES = {"grad_norm": "Gradient norm", "data_wait": "Waiting for data"}
+_FIRST = ("loss", "loss/", "accuracy/")  # the other panels follow
+_FRACTIONS = ("accuracy", "data_wait")  # shown as percentages
+
+# The lines of metrics.jsonl of each run, by its name.
+Metrics = Mapping[str, Sequence[Mapping[str, float]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+  """One drawing.
+
+  Attributes:
+    title: What it shows.
+    run: Of which run, if there is one such panel for each of several.
+    last: The last value, if it shows but one curve.
+    svg: The drawing.
+  """
+
+  title: str
+  run: str
+  last: str
+  svg: markupsafe.Markup
+
+
+@dataclasses.dataclass(frozen=True)
+class _Series:
+  """One curve.
+
+  Attributes:
+    label: Written at its end, unless empty.
+    colour: Of CSS.
+    steps: [N], rising, N ≥ 1.
+    values: [N], finite.
+  """
+
+  label: str
+  colour: str
+  steps: np.ndarray
+  values: np.ndarray
+
+
+def run_colours(metrics: Metrics) -> dict[str, str]:
+  """A CSS colour for each run, none if there is but one."""
+  # Away from the hues of the terms, which count from 0.
+  return {r: _hue(i + 2) for i, r in enumerate(metrics) if len(metrics) > 1}
+
+
+def panels(metrics: Metrics) -> Iterator[Panel]:
+  """Draws all there is: for each metric one panel, with a curve for each run.
+
+  Metrics with names like 'loss/spatial3' make one panel 'loss/' for each run,
+  with a curve for each metric.
+  """
+  names = dict.fromkeys(n for run in metrics.values() for m in run for n in m)
+  names.pop("step", None)
+  hues = run_colours(metrics)
+  for kind in dict.fromkeys(_FIRST) | dict.fromkeys(map(_kind, names)):
+    terms = [n.removeprefix(kind) for n in names if _kind(n) == kind]
+    shades = _related_colours(terms)
+    found = {}
+    for run, lines in metrics.items():
+      for term in terms:
+        steps, values = _points(lines, kind + term)
+        if len(steps):
+          # Without a term, the curve is the run's and the panel everyone's.
+          label = term or (run if hues else "")
+          colour = shades[term] if term else hues.get(run, "var(--ink)")
+          series = _Series(label, colour, steps, values)
+          found.setdefault(run if term else "", []).append(series)
+    if found:
+      yield from _draw_alike(kind, found)
+
+
+def _kind(name: str) -> str:
+  """'loss/spatial3' → 'loss/', 'loss' → 'loss'."""
+  return "".join(name.partition("/")[:2])
+
+
+def _points(
+  lines: Sequence[Mapping[str, float]], name: str
+) -> tuple[np.ndarray, np.ndarray]:
+  """Steps and values of a metric, where it is finite."""
+  points = [(m["step"], m[name]) for m in lines if name in m]
+  steps, values = np.array(points, float).reshape(-1, 2).T
+  values = values * (100 if name.startswith(_FRACTIONS) else 1)
+  finite = np.isfinite(values)
+  return steps[finite], values[finite]
+
+
+def _hue(i: int) -> str:
+  return f"var(--hue{i % _HUES})"
+
+
+def _related_colours(names: Sequence[str]) -> dict[str, str]:
+  """A colour for each name; those that differ in a final number share a hue.
+
+  So 'spatial3' and 'spatial5' are a pale and a full blue, and 'temporal5' is a
+  full orange.
+  """
+  families = {}
+  for name in names:
+    families.setdefault(name.rstrip("0123456789"), []).append(name)
+  colours = {}
+  for i, family in enumerate(families.values()):
+    family.sort(key=lambda name: (len(name), name))  # 5 before 10
+    shares = np.linspace(100, 55, len(family))
+    for name, share in zip(reversed(family), shares, strict=True):
+      mixed = f"{_hue(i)} {share:.0f}%, var(--paper)"
+      colours[name] = f"color-mix(in oklab, {mixed})"
+  return colours
+
+
+def _draw_alike(
+  kind: str, found: Mapping[str, Sequence[_Series]]
+) -> Iterator[Panel]:
+  """Draws the panels of one kind, by run, to one scale."""
+  values = np.concatenate([s.values for each in found.values() for s in each])
+  base = kind.rstrip("/")
+  # The zero of a loss has no meaning.
+  low = values.min() if base == "loss" else min(0, values.min())
+  unit = "%" if base in _FRACTIONS else ""
+  title = _TITLES.get(base, base.replace("_", " ").capitalize())
+  if kind != base:
+    title += " by term"
+  for run, series in found.items():
+    last = _number(float(f"{series[0].values[-1]:.3g}")) + unit
+    drawing = _draw(series, (low, values.max()), unit)
+    yield Panel(
+      title,
+      run if len(found) > 1 else "",
+      last if len(series) == 1 else "",
+      drawing,
+    )
+
+
+def _draw(
+  series: Sequence[_Series], limits: tuple[float, float], unit: str
+) -> markupsafe.Markup:
+  """Draws curves.
+
+  Args:
+    series: At least one.
+    limits: What the vertical axis must hold; it ends at round numbers.
+    unit: Written after its numbers.
+
+  Returns:
+    An `<svg>` element to put into a page.
+  """
+  labels = [text.shorten(s.label, _LONGEST) for s in series]
+  longest = max(map(len, labels))
+  right = _RIGHT + (longest and longest * text.CHARACTER + _LEADER)
+  left, width = _LEFT / _WIDTH, (_WIDTH - _LEFT - right) / _WIDTH
+  bottom, height = _BOTTOM / _HEIGHT, (_HEIGHT - _BOTTOM - _TOP) / _HEIGHT
+  # Matplotlib draws marks, which what the page decides or gives then replaces.
+  filled = {mark: f"var(--{name})" for name, mark in _MARKS.items()}
+  options = {"svg.fonttype": "none", "font.size": text.FONT}
+  with matplotlib.rc_context(options):
+    # At 72 dots per inch, a point is a pixel.
+    figure = Figure((_WIDTH / 72, _HEIGHT / 72), dpi=72)
+    axes = figure.add_axes((left, bottom, width, height))
+    _style(axes, max(s.steps[-1] for s in series), limits, unit)
+    for i, each in enumerate(series):
+      filled[f"#ff{i:04x}"] = each.colour
+      filled[f"[label {i}]"] = html.escape(labels[i])
+      _plot(axes, each, f"#ff{i:04x}")
+    if longest:
+      _label_ends(axes, [(s.steps[-1], s.values[-1]) for s in series])
+    svg = io.StringIO()
+    figure.savefig(svg, format="svg")
+  return _for_page(svg.getvalue(), filled)
+
+
+def _style(
+  axes: Axes, last: float, limits: tuple[float, float], unit: str
+) -> None:
+  """Light horizontal rules at round numbers, and nothing else."""
+  axes.figure.patch.set_visible(False)
+  axes.patch.set_visible(False)
+  axes.spines[:].set_visible(False)
+  ticks = MaxNLocator(4, steps=_ROUND).tick_values(*limits)
+  axes.set_yticks(ticks, [f"{_number(t)}{unit}" for t in ticks])
+  axes.set_ylim(ticks[0], ticks[-1])
+  axes.set_xlim(0, max(last, 1))
+  axes.xaxis.set_major_locator(MaxNLocator(4, steps=_ROUND, integer=True))
+  axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _number(x)))
+  axes.tick_params(left=False, bottom=False, labelcolor=_MARKS["soft"], pad=6)
+  axes.grid(axis="y", color=_MARKS["rule"], linewidth=1, clip_on=False)
+
+
+def _plot(axes: Axes, series: _Series, colour: str) -> None:
+  """Draws a line through the means of as many points as can be seen."""
+  parts = min(len(series.steps), _POINTS)
+  steps, values = (
+    np.array([part.mean() for part in np.array_split(x, parts)])
+    for x in (series.steps, series.values)
+  )
+  if parts == 1:  # a line of no length, whose round ends make a dot
+    steps, values = steps.repeat(2), values.repeat(2)
+  axes.plot(
+    steps,
+    values,
+    color=colour,
+    linewidth=1.75 if parts > 1 else 5,
+    solid_capstyle="round",
+    solid_joinstyle="round",
+    clip_on=False,
+    zorder=3,
+  )
+
+
+def _label_ends(axes: Axes, ends: Sequence[tuple[float, float]]) -> None:
+  """Marks the place of each label, moved apart where curves end together."""
+  right, _ = axes.transAxes.transform((1, 0))
+  starts, heights = axes.transData.transform(ends).T
+  order = np.argsort(heights, kind="stable")
+  places = heights[order]
+  for i in range(1, len(places)):
+    places[i] = max(places[i], places[i - 1] + text.LINE)
+  places[-1] = min(places[-1], _HEIGHT - _TOP)
+  for i in reversed(range(len(places) - 1)):
+    places[i] = min(places[i], places[i + 1] - text.LINE)
+  for i, place in zip(order, places, strict=True):
+    axes.plot(
+      [starts[i] + 3, right + 3, right + _LEADER - 3],
+      [heights[i], heights[i], place],
+      color=f"#ff{i:04x}",
+      linewidth=0.75,
+      transform=None,
+      clip_on=False,
+    )
+    axes.annotate(
+      f"[label {i}]",
+      (right + _LEADER, place),
+      xycoords="figure pixels",
+      verticalalignment="center_baseline",
+      color=_MARKS["ink"],
+      annotation_clip=False,
+    )
+
+
+def _for_page(svg: str, filled: dict[str, str]) -> markupsafe.Markup:
+  """Cuts out what disturbs others on the page, and fills in the marks."""
+  svg = svg[svg.index("<svg") :]
+  svg = re.sub(
+    r"<defs>.*?</defs>|<metadata>.*?</metadata>", "", svg, flags=re.S
+  )
+  svg = re.sub(r' id="[^"]*"| font-family: [^;]*;', "", svg)
+  svg = re.sub(r' (width|height)="[\d.]+pt"| xmlns:xlink="[^"]*"', "", svg)
+  svg = re.sub(r"\s*\n\s*", " ", svg).strip()
+  marks = "|".join(map(re.escape, filled))
+  return markupsafe.Markup(re.sub(marks, lambda mark: filled[mark[0]], svg))
+
+
+def _number(x: float) -> str:
+  """As short as can be: 0.5, 200, 50k."""
+  for size, suffix in ((1e6, "M"), (1e4, "k")):
+    if abs(x) >= size:
+      return f"{x / (1e3 if suffix == 'k' else size):g}{suffix}"
+  return f"{x:g}"

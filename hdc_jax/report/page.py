@@ -1,0 +1,243 @@
+"""Metrics, results and pictures of runs → one static HTML page.
+
+  python -m hdc_jax.report RUN [RUN…] --output=DIR
+
+The page holds everything it shows and loads nothing, so it can be mailed, or
+opened straight from a bucket. Runs that are still going, or failed, have a page
+too: of what is there.
+"""
+
+import argparse
+import base64
+import collections
+import json
+import mimetypes
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jinja2
+from etils import epath
+
+from hdc_jax.errors import HdcError
+from hdc_jax.report.figures import confusion, curves, tables
+from hdc_jax.runs import read as runs_lib
+from hdc_jax.runs.read import Run
+from hdc_jax.runtime import files
+
+REPORT = "report.html"
+
+
+def write(
+  workdir: epath.PathLike,
+  *,
+  runs: Sequence[epath.PathLike],
+) -> epath.Path:
+  """Writes the page, in one piece. Only process 0 does.
+
+  Args:
+    workdir: Gets report.html.
+    runs: Directories of the runs to show, next to each other.
+
+  Returns:
+    The path of the page.
+
+  Raises:
+    DataError: If a file of a run is damaged.
+  """
+  path = epath.Path(workdir) / REPORT
+  if jax.process_index() == 0:
+    page = render(runs_lib.read(runs))
+    files.write(path, page.encode())
+  return path
+
+
+def render(runs: Sequence[Run]) -> str:
+  """The HTML of the page."""
+  training = _training(runs)
+  environment = jinja2.Environment(
+    loader=jinja2.PackageLoader("hdc_jax.report"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+  )
+  return environment.get_template("report.html.j2").render(
+    headline=_headline(runs),
+    runs=[(run, _summary(run), _facts(run)) for run in runs],
+    tables=_tables(runs),
+    classified=list(_classified(runs)),
+    colours=curves.run_colours(training),
+    panels=list(curves.panels(training)),
+    pictures=_pictures(runs),
+    config=_compare([run.config for run in runs]),
+    versions=_compare([run.result.get("versions", {}) for run in runs]),
+  )
+
+
+def _training(
+  runs: Sequence[Run],
+) -> dict[str, Sequence[Mapping[str, float]]]:
+  """The metrics of all runs and of their trials, by what tells them apart."""
+  training = {run.name: run.metrics for run in runs if run.metrics}
+  names = collections.Counter(name for run in runs for name in run.trials)
+  for run in runs:
+    for name, lines in run.trials.items():
+      clash = names[name] > 1 or name in training
+      training[f"{run.name}/{name}" if clash else name] = lines
+  return training
+
+
+def _headline(runs: Sequence[Run]) -> str:
+  """What was done, with what: 'HDC pretraining and retrieval with r3d18'."""
+  methods, tasks, models = (
+    _and(dict.fromkeys(filter(None, names)))
+    for names in (
+      map(_method, runs),
+      [run.task for run in runs],
+      [run.config.get("model.name") for run in runs],
+    )
+  )
+  words = (methods, tasks, models and f"with {models}")
+  headline = " ".join(filter(None, words)) or ", ".join(r.name for r in runs)
+  return headline[0].upper() + headline[1:]
+
+
+def _and(words: Iterable[str]) -> str:
+  """'a', 'a and b', 'a, b and c'."""
+  *rest, last = words or [""]
+  return f"{', '.join(rest)} and {last}" if rest else last
+
+
+def _method(run: Run) -> str:
+  """What a run trained with; an evaluation is of whatever it was given."""
+  trained = run.config.get("task") == "pretrain"
+  return str(run.config.get("method.name", "")).upper() if trained else ""
+
+
+def _summary(run: Run) -> str:
+  """A line under the name of a run."""
+  get = run.config.get
+  batch = run.metrics and get("data.batch_size")
+  parts = (
+    f"{_method(run)} {run.task}".strip(),
+    get("model.name"),
+    batch and f"{batch} videos a step",
+    get("data.path"),
+    get("checkpoint") and f"weights of {get('checkpoint')}",
+  )
+  return " · ".join(filter(None, parts)) or "nothing recorded yet"
+
+
+def _facts(run: Run) -> Iterator[tuple[str, str]]:
+  """The few numbers to see first."""
+  if run.metrics:
+    last = run.metrics[-1]
+    steps = f"{last['step']:,}"
+    total = run.config.get("train.steps") or last["step"]
+    yield "Steps", steps if last["step"] >= total else f"{steps} of {total:,}"
+    losses = [line["loss"] for line in run.metrics if "loss" in line]
+    if losses:
+      yield "Loss", f"{losses[0]:.2f} → {losses[-1]:.2f}"
+  speed = {k: v for m in run.metrics[-1:] for k, v in m.items()} | run.result
+  if "clips_per_second" in speed:
+    yield "Clips per second", f"{speed['clips_per_second']:,.1f}"
+  if "data_wait" in speed:
+    yield "Waiting for data", f"{speed['data_wait']:.0%}"
+  if "device" in run.result:
+    yield "Device", run.result["device"]
+
+
+def _tables(runs: Sequence[Run]) -> dict[str, tables.Table]:
+  """A table for each task that has rows."""
+  rows = {}
+  for run in runs:
+    found = [{"run": run.name} | row for row in run.result.get("rows", ())]
+    if found:
+      rows.setdefault(run.task or "results", []).extend(found)
+  return {task: tables.make(each) for task, each in rows.items()}
+
+
+def _classified(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
+  """What each run took the classes of each label for, over all its splits."""
+  for run in runs:
+    for label, found in run.predictions.items():
+      names = found[0].names.tolist()
+      matrix = sum(predictions.confusion() for predictions in found)
+      yield {
+        "run": run.name,
+        "label": label,
+        "count": int(matrix.sum()),
+        "accuracy": 100.0 * matrix.trace() / matrix.sum(),
+        "figure": confusion.figure(matrix, names),
+        "confused": confusion.confused(matrix, names),
+        "classes": confusion.per_class(matrix, names),
+      }
+
+
+def _pictures(runs: Sequence[Run]) -> list[tuple[str, str, str]]:
+  """Title of each picture, its run if several have some, and the picture."""
+  several = sum(bool(run.pictures) for run in runs) > 1
+  return [
+    (title, run.name if several else "", _data_uri(path))
+    for run in runs
+    for title, path in run.pictures
+  ]
+
+
+def _setting(value: Any) -> str:
+  """A value of a config, exactly."""
+  return value if isinstance(value, str) else json.dumps(value)
+
+
+def _compare(
+  columns: Sequence[Mapping[str, Any]],
+) -> list[tuple[str, list[str], bool]]:
+  """A row for every name: its value in each column, and whether they differ."""
+  rows = []
+  for name in dict.fromkeys(name for column in columns for name in column):
+    values = [c[name] for c in columns if name in c]
+    shown = [_setting(c[name]) if name in c else "–" for c in columns]
+    differ = any(value != values[0] for value in values)
+    rows.append((name, shown, differ))
+  return rows
+
+
+def _data_uri(path: epath.PathLike) -> str:
+  """A file as a URI that holds it."""
+  path = epath.Path(path)
+  kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+  return f"data:{kind};base64,{base64.b64encode(files.read(path)).decode()}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Writes the page of some runs.
+
+  Returns:
+    The exit code, see `errors`.
+  """
+  parser = argparse.ArgumentParser(
+    prog="python -m hdc_jax.report",
+    description="Writes report.html: curves, results and pictures of runs.",
+  )
+  parser.add_argument(
+    "runs",
+    metavar="RUN",
+    nargs="+",
+    help="directory of a run (its --workdir); several are compared",
+  )
+  parser.add_argument(
+    "--output", metavar="DIR", required=True, help="gets report.html"
+  )
+  options = parser.parse_args(argv)
+  # A report needs no accelerator, and must not wait for one that trains.
+  jax.config.update("jax_platforms", "cpu")
+  try:
+    for run in options.runs:
+      runs_lib.check(run)
+    print(write(options.output, runs=options.runs))
+  except HdcError as error:
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
+  return 0

@@ -1,0 +1,110 @@
+"""What a command would run, in words, without running it."""
+
+import json
+from collections.abc import Iterator
+
+import ml_collections
+
+from hdc_jax.config import identity
+from hdc_jax.data.datasets import hmdb51, ucf101
+from hdc_jax.runtime import files
+from hdc_jax.tasks import costs as costs_lib
+from hdc_jax.tasks import papers, tables
+from hdc_jax.tasks.costs import Cost
+
+ESTIMATES = {
+  "pretrain": costs_lib.pretraining,
+  "finetune": costs_lib.finetuning,
+  "retrieve": costs_lib.retrieval,
+}
+_COUNTS = {"ucf101": ucf101.OFFICIAL, "hmdb51": hmdb51.OFFICIAL}
+
+# Fields that no estimate depends on, though rows of a table differ in them.
+_FREE = ("augment.", "checkpoint", "optim.")
+
+_NOTE = """\
+These are estimates. FLOPs are the network's, forward and backward, two for a
+multiplication and an addition; those of the augmentation are not counted.
+Evaluations are reckoned with the official number of videos, as if each had 300
+frames (UCF101's have fewer on average), whatever the paths hold."""
+
+
+def describe(config: ml_collections.ConfigDict, workdir: str) -> str:
+  """What a task would do; writes nothing, and reads no data.
+
+  Args:
+    config: Of any task.
+    workdir: Where it would run.
+
+  Returns:
+    For task `tables` its runs, and what is done of them; else the config, as
+    JSON.
+
+  Raises:
+    ConfigError: See `tables.plan`.
+  """
+  if config.task == "tables":
+    return "\n".join(_describe_table(config, workdir))
+  return json.dumps(config.to_dict(), indent=2)
+
+
+def _describe_table(
+  config: ml_collections.ConfigDict, workdir: str
+) -> Iterator[str]:
+  planned = tables.plan(config, workdir)
+  root = files.absolute(workdir)
+  yield f"Table {config.table}: {papers.TABLES[config.table].title}"
+  yield f"in {root}"
+  yield ""
+  yield _line("run", "state", "steps", "clips", "exaFLOPs")
+  costs: dict[tuple[str, str], Cost] = {}
+  seen = set()
+  total = missing = Cost()
+  for row in planned:
+    yield f"{row.row.name}: {_differs(row)}"
+    for job in row.jobs:
+      state, cost = job.state, _estimate(job, costs)
+      if job.directory in seen:
+        state, cost = "shared", Cost()
+      seen.add(job.directory)
+      total += cost
+      if state != "done":
+        missing += cost
+      yield _cost_line(str(job.directory.relative_to(root)), state, cost)
+  yield _cost_line("total", "", total)
+  yield _cost_line("still to run", "", missing)
+  yield _NOTE
+
+
+def _differs(row: tables.PlannedRow) -> str:
+  """In what its pretraining differs from that of the config."""
+  if not row.row.pretrained:
+    return "no pretraining"
+  changes = (f"{k}={json.dumps(v)}" for k, v in row.changes.items())
+  return " ".join(changes) or "config.pretrain as it is"
+
+
+def _estimate(job: tables.Job, known: dict[tuple[str, str], Cost]) -> Cost:
+  """What a job costs.
+
+  Args:
+    job: To estimate.
+    known: Costs of others by what they depend on; grows. Counting takes
+      seconds.
+  """
+  dataset = job.evaluation.dataset if job.evaluation else ""
+  fields = identity.flatten(job.config).items()
+  key = dataset, json.dumps([f for f in fields if not f[0].startswith(_FREE)])
+  if key not in known:
+    estimate = ESTIMATES[job.config.task]
+    known[key] = estimate(job.config, _COUNTS.get(dataset, {}))
+  return known[key]
+
+
+def _cost_line(name: str, state: str, cost: Cost) -> str:
+  numbers = f"{cost.steps:,}", f"{cost.clips:,}", f"{cost.flops / 1e18:.3g}"
+  return _line(name, state, *numbers)
+
+
+def _line(name: str, state: str, *numbers: str) -> str:
+  return f"  {name:<30}{state:<10}" + "".join(f"{n:>12}" for n in numbers)

@@ -1,0 +1,219 @@
+"""What is checked before a run: that all its processes are of one mind.
+
+A process with other code, another config or another dataset than the rest does
+not fail, it trains something else, or hangs. So runs of several processes begin
+with these checks; `--preflight` makes them alone, also for one process.
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import pathlib
+import socket
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import ml_collections
+from etils import epath
+
+import hdc_jax
+from hdc_jax import errors
+from hdc_jax.config import identity
+from hdc_jax.data import sources
+from hdc_jax.data.store import cache as cache_lib
+from hdc_jax.data.store.records import Index
+from hdc_jax.distributed import mesh as mesh_lib
+from hdc_jax.distributed import processes
+from hdc_jax.errors import ConfigError, DataError, HdcError
+from hdc_jax.runs import metrics
+from hdc_jax.runtime import files
+
+# What all processes must have alike → what to do where they do not.
+_ALIKE = {
+  "devices": "give every process as many devices, of one kind",
+  "code": "install the same commit everywhere",
+  "versions": "install the same versions everywhere",
+  "options": "give every process the same command",
+  "config": "give every process the same command",
+}
+# Tasks whose batches are of data.batch_size.
+_TRAINING = ("pretrain", "finetune")
+
+
+def check(config: ml_collections.ConfigDict, workdir: str) -> str:
+  """Checks processes, config, code, run directory and datasets.
+
+  Args:
+    config: Of any task.
+    workdir: Of the run.
+
+  Returns:
+    What was found, in words.
+
+  Raises:
+    ConfigError: If processes differ in what they run, or do not share the run
+      directory, or cannot write there.
+    DataError: If a dataset is missing, or not the same everywhere.
+  """
+  code = _code()
+  told = processes.exchange(
+    {
+      "host": socket.gethostname(),
+      "devices": {
+        "number of devices": jax.local_device_count(),
+        "kind of device": jax.devices()[0].device_kind,
+      },
+      "code": code,
+      "versions": {f"version of {k}": v for k, v in metrics.versions().items()},
+      "options": {"--workdir": workdir},
+      "config": {f"config.{k}": v for k, v in identity.flatten(config).items()},
+    }
+  )
+  _check_alike(told)
+  mesh = mesh_lib.make_mesh()
+  if config.task in _TRAINING:
+    mesh_lib.check_batch_size(
+      "config.data.batch_size", config.data.batch_size, mesh
+    )
+  names = [one["host"] for one in told]
+  _check_workdir(workdir, names)
+  return "\n".join(
+    [
+      f"processes  {len(told)}, each with {jax.local_device_count()} × "
+      f"{mesh.devices.flat[0].device_kind}",
+      f"config     {identity.fingerprint(config)}",
+      f"code       {_digest(code)}, jax {importlib.metadata.version('jax')}",
+      f"workdir    {workdir}",
+      *_check_datasets(config, names),
+      "all is ready",
+    ]
+  )
+
+
+def _code() -> dict[str, str]:
+  """Hashes of the files of this package, by name."""
+  root = pathlib.Path(hdc_jax.__file__).parent
+  return {
+    f"hdc_jax/{path.relative_to(root)}": _digest(path.read_text())
+    for path in sorted(root.rglob("*.py"))
+  }
+
+
+def _digest(value: Any) -> str:
+  return hashlib.sha256(str(value).encode()).hexdigest()[:12]
+
+
+def _check_alike(told: Sequence[dict[str, Any]]) -> None:
+  """Raises ConfigError naming the first thing in which a process differs."""
+  first = told[0]
+  for section, remedy in _ALIKE.items():
+    for number, other in enumerate(told):
+      for name in sorted(first[section].keys() | other[section].keys()):
+        here, there = (one[section].get(name) for one in (first, other))
+        if here != there:
+          raise ConfigError(
+            f"{name} is {there!r} in process {number} "
+            f"({other['host']}) and {here!r} in process 0 ({first['host']}): "
+            f"{remedy}"
+          )
+
+
+@contextlib.contextmanager
+def _agreeing(names: Sequence[str]) -> Iterator[None]:
+  """Raises the error of the first process that has one, in all of them."""
+  mine: HdcError | None = None
+  try:
+    yield
+  except HdcError as error:
+    mine = error
+  told = processes.exchange([type(mine).__name__, str(mine)] if mine else None)
+  for number, found in enumerate(told):
+    if found:
+      kind, text = found
+      where = f"process {number} ({names[number]}): " if len(names) > 1 else ""
+      raise getattr(errors, kind)(where + text) from mine
+
+
+def _check_workdir(workdir: str, names: Sequence[str]) -> None:
+  """Checks that all processes write to one directory.
+
+  Raises:
+    ConfigError: If one cannot, or does not see what the others write.
+  """
+  (token, *_) = processes.exchange(uuid.uuid4().hex)
+  root = epath.Path(workdir)
+  marks = [root / f".preflight-{token}-{i}" for i in range(len(names))]
+  own = marks[jax.process_index()]
+  with _agreeing(names):
+    try:
+      files.write(own, b"")
+    except OSError as error:
+      raise ConfigError(
+        f"--workdir={workdir} cannot be written to: {error}"
+      ) from error
+  try:
+    with _agreeing(names):
+      unseen = [i for i, mark in enumerate(marks) if not files.exists(mark)]
+      if unseen:
+        raise ConfigError(
+          f"--workdir={workdir} does not show what process {unseen[0]} "
+          f"({names[unseen[0]]}) writes there: name a directory that all "
+          "share, such as one in a bucket"
+        )
+  finally:
+    files.remove(own)
+
+
+def _check_datasets(
+  config: ml_collections.ConfigDict, names: Sequence[str]
+) -> Iterator[str]:
+  """Checks that all processes read the same, and can hold it; says what.
+
+  Raises:
+    DataError: If one is missing or another, or too large for a disk.
+  """
+  for field, (path, cache) in _datasets(config).items():
+    with _agreeing(names):
+      index = _read_index(field, path)
+      # Alone, this may not be the machine that will hold the copy.
+      if len(names) > 1:
+        cache_lib.check_space(path, index, cache)
+    found = processes.exchange(index.fingerprint)
+    others = [i for i, one in enumerate(found) if one != found[0]]
+    if others:
+      raise DataError(
+        f"config.{field}: {path} holds another dataset in process {others[0]} "
+        f"({names[others[0]]}, fingerprint {found[others[0]]}) than in process "
+        f"0 ({names[0]}, {found[0]}): copy the same one to all"
+      )
+    shards = len(index.shards)
+    # Every process reads from all shards, as the order is one of all videos.
+    few = f", fewer than processes: prepare with --shards={len(names)}"
+    size = sum(shard.bytes for shard in index.shards) / 1e9
+    copied = f"; the run copies these {size:.3g} GB to {cache}"
+    yield (
+      f"data       {path}: {index.num_videos:,} videos in {shards} shards"
+      f"{few if 0 < shards < len(names) else ''}"
+      f"{copied if files.is_remote(path) else ''}"
+    )
+
+
+def _read_index(field: str, path: str) -> Index:
+  """The index of a dataset; an error names its field."""
+  try:
+    return sources.read_index(path)
+  except DataError as error:
+    raise DataError(f"config.{field}: {error}") from error
+
+
+def _datasets(config: ml_collections.ConfigDict) -> dict[str, tuple[str, str]]:
+  """The paths of datasets that are set, and of their caches, by field."""
+  flat = identity.flatten(config)
+  cache = next(v for k, v in flat.items() if k.endswith("data.cache"))
+  return {
+    field: (value, cache)
+    for field, value in flat.items()
+    if field.split(".")[-1] in ("path", "ucf101", "hmdb51") and value
+  }

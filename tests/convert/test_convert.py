@@ -1,0 +1,252 @@
+"""The command: files to runs and back, and what it says when it cannot."""
+
+import json
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+import safetensors
+import safetensors.numpy
+
+from hdc_jax.config import flags
+from hdc_jax.convert import command as convert
+from hdc_jax.convert import layouts
+from hdc_jax.train import checkpoint
+from tests import weights
+
+# ml_collections reads config files by it.
+pytestmark = pytest.mark.filterwarnings(
+  "ignore:the load_module:DeprecationWarning"
+)
+
+# Networks to convert: what differs from the default.
+MODELS = {
+  "r3d18": {"norm": "instance", "stem": (3, 7, 7), "stem_pool": False},
+  "c3d": {"norm": "batch", "stem": ()},
+}
+
+
+def config_flags(name, **changes):
+  fields = {"name": name, "width": 4, **MODELS[name], **changes}
+  flags = [f"--config.model.{field}={v}" for field, v in fields.items()]
+  return ["--config=configs/tiny.py", "--config.method.dim=16", *flags]
+
+
+@pytest.fixture(autouse=True)
+def root(pytestconfig, monkeypatch):
+  monkeypatch.chdir(pytestconfig.rootpath)
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def backbone(request):
+  """Name of a backbone."""
+  return request.param
+
+
+@pytest.fixture(scope="module")
+def variables(backbone):
+  """Of the backbone."""
+  return weights.fill(weights.template(backbone, **MODELS[backbone]))
+
+
+@pytest.fixture(scope="module")
+def run(backbone, variables, tmp_path_factory, pytestconfig):
+  """A run with these variables."""
+  path = tmp_path_factory.mktemp(backbone) / "run"
+  with pytest.MonkeyPatch.context() as patch:
+    patch.chdir(pytestconfig.rootpath)
+    config = flags.read_config("", config_flags(backbone))
+  convert.save_run(config, variables, str(path))
+  return path
+
+
+@pytest.fixture(scope="module")
+def r3d18(tmp_path_factory):
+  """A file of r3d18, in torchvision's layout."""
+  path = tmp_path_factory.mktemp("weights") / "r3d18.safetensors"
+  like = weights.template("r3d18", **MODELS["r3d18"])
+  layout = weights.layout_of("torchvision", "r3d18")
+  arrays = layouts.to_torch(weights.fill(like), layout)
+  safetensors.numpy.save_file(arrays, path)
+  return path
+
+
+def export(run, output, *more):
+  return convert.main(
+    ["export", f"--checkpoint={run}", f"--output={output}", *more]
+  )
+
+
+def import_(weights, output, *fields):
+  return convert.main(
+    ["import", f"--weights={weights}", f"--output={output}", *fields]
+  )
+
+
+def assert_holds(run, want):
+  """That the run's backbone has these variables, bit by bit."""
+  _, got = convert.load_backbone(str(run))
+  got = {collection: tree for collection, tree in got.items() if tree}
+  assert jax.tree.structure(got) == jax.tree.structure(want)
+  for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+    assert a.tobytes() == b.tobytes()
+
+
+def test_there_and_back(run, variables, backbone, tmp_path, capsys):
+  file = tmp_path / "new" / "encoder.safetensors"
+  assert export(run, file) == 0
+  assert [path.name for path in file.parent.iterdir()] == [file.name]
+  assert str(file) in capsys.readouterr().out
+  back = tmp_path / "back"
+  assert import_(file, back, *config_flags(backbone)) == 0
+  assert_holds(back, variables)
+  directory, step = checkpoint.find(back)
+  with checkpoint.Checkpoints(directory) as saved:
+    assert saved.config(step).model.name == backbone
+
+
+def test_describes_itself(run, backbone, tmp_path):
+  """By the arguments of the encoder's class."""
+  file = tmp_path / "encoder.safetensors"
+  assert export(run, file) == 0
+  with safetensors.safe_open(file, "np") as opened:
+    model = json.loads(opened.metadata()["model"])
+  described = {"name": backbone, "width": 4, **MODELS[backbone]}
+  if backbone == "r3d18":
+    assert model == described | {"stem": [3, 7, 7]}
+  else:  # whose class takes no stem
+    assert model == {f: described[f] for f in ("name", "width", "norm")}
+
+
+def test_torch_is_not_needed():
+  code = "import sys; sys.modules['torch'] = None; import hdc_jax.convert"
+  subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_another_layout(run, variables, backbone, tmp_path, capsys):
+  file = tmp_path / "encoder.safetensors"
+  code = export(run, file, "--layout=torchvision")
+  if backbone == "c3d":
+    assert code == 2
+    assert "'torchvision' is not one of vcop" in capsys.readouterr().err
+    assert not file.exists()
+    return
+  assert code == 0
+  with safetensors.safe_open(file, "np") as opened:
+    assert "layer1.0.conv1.0.weight" in opened.keys()  # noqa: SIM118
+    # Our own class could not load it.
+    assert not opened.metadata()
+  assert import_(file, tmp_path / "back", *config_flags(backbone)) == 0
+  assert_holds(tmp_path / "back", variables)
+
+
+def test_classifiers_are_left_out(r3d18, tmp_path, capsys):
+  arrays = safetensors.numpy.load_file(r3d18)
+  arrays |= {"fc.weight": np.ones((7, 3), "f4"), "fc.bias": np.ones(7, "f4")}
+  file = tmp_path / "with_classifier.safetensors"
+  safetensors.numpy.save_file(arrays, file)
+  assert import_(file, tmp_path / "run", *config_flags("r3d18")) == 0
+  out = capsys.readouterr().out
+  assert "left out: fc." in out
+  assert "fc.weight" in out
+  assert "fc.bias" in out
+
+
+FAILURES = {
+  "a pool that the layout has not": (
+    2,
+    {"stem_pool": True},
+    "--config.model.stem_pool=False",
+  ),
+  "another stem": (
+    3,
+    {"stem": (7, 7, 7)},
+    "stem.0.weight (4×3×7×7×7 here, 4×3×3×7×7 in the file)",
+  ),
+  "another norm": (3, {"norm": "batch"}, ".running_mean, "),
+  "another shortcut": (3, {"shortcut": "B"}, "missing: layer2.0.downsample.0."),
+  "no such norm": (2, {"norm": "layer"}, "'layer' is not one of"),
+  "no such field": (2, {"nomr": "batch"}, "nomr"),
+  "a field of another type": (2, {"width": "wide"}, "wide"),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_refused_imports(case, r3d18, tmp_path, capsys):
+  code, changes, message = FAILURES[case]
+  flags = config_flags("r3d18", **changes)
+  assert import_(r3d18, tmp_path / "run", *flags) == code
+  error = capsys.readouterr().err
+  assert error.startswith("error: ")
+  assert error.count("\n") == 1
+  assert message in error
+  assert code == 2 or str(r3d18) in error
+  assert not (tmp_path / "run").exists()
+
+
+def test_file_of_another_network(run, backbone, tmp_path, capsys):
+  """Where the weights do not show it, the file says it."""
+  file = tmp_path / "encoder.safetensors"
+  assert export(run, file) == 0
+  flags = config_flags(backbone, norm="group")
+  assert import_(file, tmp_path / "run", *flags) == 2
+  error = capsys.readouterr().err
+  assert "config.model.norm is 'group'" in error
+  assert f"{MODELS[backbone]['norm']!r}" in error
+
+
+def test_run_that_is_there(run, r3d18, capsys):
+  assert import_(r3d18, run, *config_flags("r3d18")) == 2
+  assert "already" in capsys.readouterr().err
+
+
+def test_no_such_files(run, tmp_path, capsys):
+  missing = tmp_path / "missing.safetensors"
+  assert import_(missing, tmp_path / "run", *config_flags("c3d")) == 3
+  assert str(missing) in capsys.readouterr().err
+  damaged = tmp_path / "damaged.safetensors"
+  damaged.write_bytes(b"abc")
+  assert import_(damaged, tmp_path / "run", *config_flags("c3d")) == 3
+  assert f"{damaged} cannot be read" in capsys.readouterr().err
+  assert export(tmp_path / "nothing", missing) == 3
+  assert "not the directory of a run" in capsys.readouterr().err
+  assert not missing.exists()
+
+
+def test_formats(run, tmp_path, capsys, monkeypatch):
+  assert export(run, tmp_path / "encoder.onnx") == 2
+  assert ".safetensors, .pt, .pth, .tar" in capsys.readouterr().err
+  monkeypatch.setitem(sys.modules, "torch", None)
+  monkeypatch.delitem(sys.modules, "hdc_jax.convert.torch_files", False)
+  assert export(run, tmp_path / "encoder.pt") == 2
+  assert "pip install 'hdc-jax[interop]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  ("argv", "message"),
+  [
+    (["--config.width=3"], "unexpected argument '--config.width=3'"),
+    (["--layuot=vcop"], "unexpected argument '--layuot=vcop'"),
+  ],
+)
+def test_arguments_of_export(argv, message, tmp_path, capsys):
+  assert export(tmp_path, tmp_path / "encoder.safetensors", *argv) == 2
+  assert message in capsys.readouterr().err
+
+
+def test_arguments_of_import(r3d18, tmp_path, capsys):
+  flags = [*config_flags("r3d18"), "--layout=vcop"]
+  assert import_(r3d18, tmp_path / "run", *flags) == 2
+  assert "layout" in capsys.readouterr().err
+  assert import_(r3d18, tmp_path / "run", "--config=none.py") == 2
+  assert "cannot read none.py" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [[], ["import"], ["export", "--layout=x"]])
+def test_usage(argv, capsys):
+  with pytest.raises(SystemExit) as error:
+    convert.main(argv)
+  assert error.value.code == 2
+  assert "usage" in capsys.readouterr().err

@@ -1,0 +1,101 @@
+"""What is cut out of videos, and what cannot be."""
+
+import numpy as np
+import pytest
+
+from hdc_jax.data import sources
+from hdc_jax.data.clips import cutting, sampling
+from hdc_jax.data.video.codec import Window
+from hdc_jax.errors import ConfigError, DataError
+from tests import small
+
+
+@pytest.fixture(scope="module")
+def source(prepared):
+  return sources.open(prepared)
+
+
+class Broken:
+  """A source in which some videos cannot be read."""
+
+  def __init__(self, source, bad):
+    self.index, self._source, self._bad = source.index, source, bad
+
+  def __len__(self):
+    return len(self._source)
+
+  def __getitem__(self, i):
+    if i in self._bad:
+      raise DataError(f"video {i}: not to be read")
+    return self._source[i]
+
+
+def cut(source, config, number=0, label=""):
+  """Two clips of a video."""
+  made = cutting.make_cut(
+    source,
+    config.data,
+    numbers=source.index.split("train"),
+    starts=sampling.IndependentStarts(2),
+    label=label,
+  )
+  return made.random_map(number, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("canvas", [40, 60])
+def test_shapes_are_known_beforehand(source, canvas):
+  config = small.config(data__canvas=canvas)
+  starts = sampling.IndependentStarts(2)
+  shapes = cutting.batch_shapes(config.data, starts, source.index.short_side)
+  assert shapes == {
+    name: ((config.data.batch_size, *array.shape), array.dtype)
+    for name, array in cut(source, config).items()
+    if name not in ("id", "bad")
+  }
+
+
+def test_labels_are_those_of_the_middle_frames(source):
+  """Of a label that changes with time; frames tell their time by the grain."""
+  config = small.config(data__frames=1, data__canvas=40)
+  for number in range(8):
+    video = source[number]
+    clips = cut(source, config, number, label="scene")
+    assert clips["id"] == video.id
+    assert clips["label"].shape == (2,)
+    assert clips["label"].dtype == np.int32
+    for y, label in zip(clips["y"], clips["label"], strict=True):
+      same = [
+        t
+        for t in range(video.num_frames)
+        if any(
+          np.array_equal(video.read([t], Window(0, left, 40, 40)).y, y)
+          for left in range(0, video.width - 39, 2)
+        )
+      ]
+      labels = {video.label("scene", t) for t in same}
+      assert labels == {int(label)}
+
+
+def test_only_bad_videos(source):
+  broken = Broken(source, set(range(len(source))))
+  with pytest.raises(DataError, match=r"8 videos in a row .* not to be read"):
+    cut(broken, small.config())
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    ({"data__canvas": 64, "model__size": 44}, "side of the frames, 40"),
+    ({"data__canvas": 39}, "canvas=39 must be even"),
+    ({"data__canvas": 24}, "model.size=36 must be from 1 to"),
+    ({"data__frames": 257}, "data.frames=257 must be from 1 to 256"),
+    ({"data__frames": 0}, "data.frames=0"),
+    ({"data__stride": 0}, "data.stride=0"),
+  ],
+)
+def test_clips_must_fit(source, changes, message):
+  config = small.config()
+  cutting.check_clips(source.index.short_side, config.data, config.model.size)
+  config = small.config(**changes)
+  with pytest.raises(ConfigError, match=message):
+    cutting.check_clips(source.index.short_side, config.data, config.model.size)

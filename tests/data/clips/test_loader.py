@@ -1,0 +1,181 @@
+"""Batches depend on seed and step, not on who reads them or how."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from hdc_jax.data import sources
+from hdc_jax.data.clips import loader, sampling
+from hdc_jax.errors import ConfigError, DataError
+from tests import small
+from tests.data.clips.test_cutting import Broken
+
+STEPS = 8  # of 8 videos: past the end of the 24 in the split
+
+
+def read(source, config, steps=STEPS, **options):
+  """The first batches of a process."""
+  batches = loader.training_batches(
+    source,
+    config,
+    numbers=source.index.split("train"),
+    starts=sampling.IndependentStarts(2),
+    **options,
+  )
+  return list(itertools.islice(batches, steps))
+
+
+def assert_same(got, want):
+  for one, other in zip(got, want, strict=True):
+    assert one.keys() == other.keys()
+    for name in one:
+      np.testing.assert_array_equal(one[name], other[name])
+
+
+@pytest.fixture(scope="module")
+def source(prepared):
+  return sources.open(prepared)
+
+
+@pytest.fixture(scope="module")
+def batches(source):
+  return read(source, small.config())
+
+
+def test_shapes_and_dtypes(batches):
+  for batch in batches:
+    assert batch["y"].shape == (8, 2, 8, 40, 40)
+    assert batch["uv"].shape == (8, 2, 8, 20, 20, 2)
+    assert batch["y"].dtype == batch["uv"].dtype == np.uint8
+    assert batch["id"].shape == (8,)
+    assert not batch["bad"].any()
+
+
+def test_epochs_are_reshuffled_and_whole(source, batches):
+  numbers = source.index.split("train")
+  want = sorted(source[int(n)].id for n in numbers)
+  ids = np.concatenate([batch["id"] for batch in batches])
+  first, second = ids[: len(want)], ids[len(want) : 2 * len(want)]
+  assert sorted(first) == sorted(second) == want
+  assert first.tolist() != second.tolist()
+
+
+def test_clips_of_a_video_differ(batches):
+  y = batches[0]["y"]
+  assert not np.array_equal(y[:, 0], y[:, 1])
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_do_not_change_batches(source, batches, workers):
+  config = small.config(data__workers=workers)
+  assert_same(read(source, config, steps=4), batches[:4])
+
+
+@pytest.mark.parametrize("threads", [1, 7])
+def test_threads_do_not_change_batches(source, batches, threads):
+  assert_same(read(source, small.config(data__threads=threads)), batches)
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_share_the_same_global_batches(source, batches, processes):
+  parts = [
+    read(
+      source,
+      small.config(),
+      process_index=index,
+      process_count=processes,
+    )
+    for index in range(processes)
+  ]
+  joined = [
+    {name: np.concatenate([p[name] for p in step]) for name in step[0]}
+    for step in zip(*parts, strict=True)
+  ]
+  assert_same(joined, batches)
+
+
+@pytest.mark.parametrize(
+  "starts", [sampling.IntervalStarts(2.0), sampling.ShiftedStarts()]
+)
+def test_processes_share_whole_frames_too(source, starts):
+  """Of CVRL's and DSM's clips, on a canvas larger than the frames."""
+  config = small.config(data__canvas=60)
+  numbers = source.index.split("train")
+
+  def read(**options):
+    batches = loader.training_batches(
+      source, config, numbers=numbers, starts=starts, **options
+    )
+    return list(itertools.islice(batches, 2))
+
+  whole = read()
+  halves = [read(process_index=i, process_count=2) for i in range(2)]
+  joined = [
+    {name: np.concatenate([p[name] for p in step]) for name in step[0]}
+    for step in zip(*halves, strict=True)
+  ]
+  assert_same(joined, whole)
+  for batch in whole:
+    assert batch["y"].shape == (8, 2, 8, 60, 60)
+    assert (batch["extent"][..., 0] == 40).all()
+    for y, uv, extent in zip(
+      batch["y"][:, 0], batch["uv"][:, 0], batch["extent"][:, 0], strict=True
+    ):
+      rows, columns = extent
+      assert not y[:, rows:].any()
+      assert not y[:, :, columns:].any()
+      assert not uv[:, :, columns // 2 :].any()
+      # Limited range: a picture has no zeros.
+      assert y[:, :rows, :columns].min() > 0
+
+
+def test_resuming_continues_the_sequence(source, batches):
+  assert_same(
+    read(source, small.config(), steps=STEPS - 5, first_step=5), batches[5:]
+  )
+
+
+def test_seed_changes_the_order(source, batches):
+  other = read(source, small.config(seed=1))
+  assert other[0]["id"].tolist() != batches[0]["id"].tolist()
+
+
+def test_bad_videos_are_replaced_alike_each_time(source, batches, caplog):
+  victim = int(source.index.split("train")[5])
+  broken = Broken(source, {victim})
+  got = read(broken, small.config())
+  assert_same(read(broken, small.config(data__threads=1)), got)
+  assert sum(int(batch["bad"].sum()) for batch in got) >= 2
+  name = source[victim].id
+  for one, other in zip(got, batches, strict=True):
+    for i, before in enumerate(other["id"]):
+      if before == name:
+        assert one["bad"][i] >= 1
+        assert one["id"][i] != name
+      else:
+        assert one["id"][i] == before
+        np.testing.assert_array_equal(one["y"][i], other["y"][i])
+  assert f"video {victim}: not to be read" in caplog.text
+
+
+def test_too_many_bad_videos_stop_the_run(source):
+  bad = set(source.index.split("train")[::2].tolist())
+  config = small.config()
+  feed = loader.Feed(
+    loader.training_batches(
+      Broken(source, bad),
+      config,
+      numbers=source.index.split("train"),
+      starts=sampling.IndependentStarts(2),
+    ),
+    config.data.max_bad,
+  )
+  with pytest.raises(DataError, match=r"more than config.data.max_bad=0.01"):
+    for _ in range(STEPS):
+      next(feed)
+
+
+def test_a_split_that_is_not_there(source):
+  with pytest.raises(ConfigError, match="it has test, train"):
+    source.index.split("validation")

@@ -1,0 +1,218 @@
+"""Runs of `hdc_jax.main` by several real processes, which share one mind."""
+
+import re
+import shutil
+import signal
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from hdc_jax.distributed import mesh
+from hdc_jax.errors import ConfigError, DataError, Preempted
+from hdc_jax.runs import metrics
+from hdc_jax.train import checkpoint, training
+from tests import hosts, small
+
+_DEVICES = 4
+_STEPS = 4
+_FLAGS = (
+  f"--config={hosts.ROOT}/configs/tiny.py",
+  *small.FLAGS,
+  "--config.method.contrasts=('spatial',)",
+  "--config.data.batch_size=8",
+  "--config.data.threads=2",
+  f"--config.train.steps={_STEPS}",
+  "--config.train.log_every=1",
+  "--config.train.checkpoint_every=2",
+)
+
+
+def run(processes, workdir, *flags):
+  """Runs to the end; gives the output of each process."""
+  commands = hosts.main_commands(processes, f"--workdir={workdir}", *flags)
+  found = hosts.finish(hosts.start(commands, _DEVICES // processes))
+  for code, output in found:
+    assert code == 0, output
+  return [output for _, output in found]
+
+
+def ids(outputs):
+  """The ids of each global batch, in order: those of process 0 first."""
+  by_process = [re.findall(r"D batch of (.*)", text) for text in outputs]
+  return [
+    [name for part in parts for name in part.split(", ")]
+    for parts in zip(*by_process, strict=True)
+  ]
+
+
+def params(workdir, step):
+  """As they were saved."""
+  with checkpoint.Checkpoints(workdir) as saved:
+    made = training.make_trainer(saved.config(step), mesh.make_mesh(1))
+    return jax.device_get(made.restore_state(saved, step).state.params)
+
+
+@pytest.fixture(scope="module")
+def trained(prepared, tmp_path_factory):
+  """The directory and the outputs of a run, by how many processes it had."""
+  root = tmp_path_factory.mktemp("trained")
+  data = f"--config.data.path={prepared}"
+  return {
+    n: (root / str(n), run(n, root / str(n), *_FLAGS, data, "--debug"))
+    for n in (1, 2, 4)
+  }
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_losses_and_params_do_not_depend_on_processes(trained, processes):
+  (alone, _), (together, _) = trained[1], trained[processes]
+  want, got = metrics.read_metrics(alone), metrics.read_metrics(together)
+  assert [line["step"] for line in got] == list(range(1, _STEPS + 1))
+  for one, other in zip(want, got, strict=True):
+    for name in set(one) - {"clips_per_second", "data_wait"}:
+      np.testing.assert_allclose(other[name], one[name], rtol=2e-4)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(b, a, rtol=1e-3, atol=2e-5),
+    params(alone, _STEPS),
+    params(together, _STEPS),
+  )
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_the_ids_of_a_step_do_not_depend_on_processes(trained, processes):
+  want, got = (ids(trained[n][1]) for n in (1, processes))
+  assert len(want) >= _STEPS
+  assert all(len(batch) == 8 for batch in got)
+  # Processes may read ahead by another number of batches.
+  for one, other in zip(want, got, strict=False):
+    assert one == other
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_four_saved_others_resume(trained, processes, prepared, tmp_path):
+  whole, outputs = trained[4]
+  shutil.copytree(whole / "checkpoints", tmp_path / "checkpoints")
+  shutil.rmtree(tmp_path / "checkpoints" / str(_STEPS))
+  data = f"--config.data.path={prepared}"
+  resumed = run(processes, tmp_path, *_FLAGS, data, "--debug")
+  assert "resuming" in resumed[0]
+  assert ids(resumed)[:2] == ids(outputs)[2:4]
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(b, a, rtol=1e-3, atol=2e-5),
+    params(whole, _STEPS),
+    params(tmp_path, _STEPS),
+  )
+
+
+def test_only_the_first_process_writes_and_speaks(trained):
+  for workdir, outputs in trained.values():
+    result = metrics.read_result(workdir)
+    assert result["device"] == f"{_DEVICES} × cpu"
+    assert outputs[0].count(f"{_STEPS}/{_STEPS} steps") == 1
+    for number, output in enumerate(outputs[1:], start=1):
+      assert "steps, " not in output
+      assert f"[{number}] " in output
+
+
+def test_an_evaluation_counts_every_example_once(trained, prepared, tmp_path):
+  flags = (
+    "--config=configs/tiny.py:task=retrieve",
+    *small.FLAGS[:4],
+    f"--config.data.path={prepared}",
+    f"--config.checkpoint={trained[1][0]}",
+    "--config.test.batch_size=8",
+    "--config.retrieve.neighbours=3",
+  )
+  rows = []
+  for processes in (1, 2):
+    run(processes, tmp_path / str(processes), *flags)
+    rows.append(metrics.read_result(tmp_path / str(processes))["rows"])
+  assert rows[0] == rows[1]
+
+
+def test_another_config_is_found_before_the_run(prepared, tmp_path):
+  data = f"--config.data.path={prepared}"
+  commands = hosts.main_commands(2, f"--workdir={tmp_path}", *_FLAGS, data)
+  commands[1] += ("--config.optim.lr=0.2",)
+  for code, output in hosts.finish(hosts.start(commands, 1)):
+    assert code == ConfigError.exit_code
+    assert re.search(
+      r"error: config.optim.lr is 0.2 in process 1 \(.*\) and 0.1 in "
+      r"process 0 \(.*\): give every process the same command",
+      output,
+    )
+  assert not (tmp_path / metrics.CONFIG).exists()
+
+
+def test_other_code_is_found_before_the_run(prepared, tmp_path):
+  other = tmp_path / "other"
+  for part in ("hdc_jax", "configs"):
+    shutil.copytree(hosts.ROOT / part, other / part)
+  with (other / "hdc_jax" / "losses.py").open("a") as file:
+    file.write("# changed\n")
+  data = f"--config.data.path={prepared}"
+  workdir = tmp_path / "run"
+  first, second = hosts.main_commands(2, f"--workdir={workdir}", *_FLAGS, data)
+  started = hosts.start([first], 1) + hosts.start([second], 1, other)
+  for code, output in hosts.finish(started):
+    assert code == ConfigError.exit_code
+    assert "error: hdc_jax/losses.py is " in output
+    assert "install the same commit everywhere" in output
+
+
+def test_a_signal_to_one_stops_all_at_the_same_step(prepared, tmp_path):
+  flags = (*_FLAGS, "--config.train.steps=100000")
+  flags += ("--config.train.checkpoint_every=100000",)
+  data = f"--config.data.path={prepared}"
+  commands = hosts.main_commands(2, f"--workdir={tmp_path}", *flags, data)
+  started = hosts.start(commands, 2)
+  wait_for_steps(tmp_path, started)
+  started[1].send_signal(signal.SIGTERM)
+  for code, output in hosts.finish(started):
+    assert code == Preempted.exit_code, output
+  (step,) = checkpoint.Checkpoints(tmp_path).steps
+  assert metrics.read_metrics(tmp_path)[-1]["step"] == step
+  assert f"stopped by SIGTERM at step {step}, which is saved" in output
+
+
+def test_a_lost_process_does_not_hang_the_others(prepared, tmp_path):
+  flags = (*_FLAGS, "--config.train.steps=100000", "--config.train.patience=40")
+  data = f"--config.data.path={prepared}"
+  commands = hosts.main_commands(2, f"--workdir={tmp_path}", *flags, data)
+  started = hosts.start(commands, 2)
+  wait_for_steps(tmp_path, started)
+  started[1].kill()
+  # The watchdog ends them, if they do not notice by themselves before.
+  (code, output), _ = hosts.finish(started)
+  assert code != 0, output
+
+
+def test_a_process_that_fails_does_not_wait(prepared, tmp_path):
+  """Its data are damaged; the others know nothing of it, and wait for it."""
+  for number in (0, 1):
+    shutil.copytree(prepared, tmp_path / str(number) / "data")
+  for shard in (tmp_path / "1" / "data").glob("*.array_record"):
+    shard.write_bytes(bytes(shard.stat().st_size))
+  flags = ("--config.data.path=data", f"--workdir={tmp_path / 'run'}")
+  first, second = hosts.main_commands(2, *_FLAGS, *flags)
+  started = [
+    *hosts.start([first], 2, tmp_path / "0"),
+    *hosts.start([second], 2, tmp_path / "1"),
+  ]
+  ((code, output),) = hosts.finish(started[1:])
+  hosts.finish(started[:1], end=True)
+  assert code == DataError.exit_code, output
+  assert "error: 8 videos in a row could not be decoded" in output
+
+
+def wait_for_steps(workdir, started):
+  """Until the first steps have been logged."""
+  for _ in range(600):
+    if len(metrics.read_metrics(workdir)) > 2:
+      return
+    if any(process.poll() is not None for process in started):
+      break
+    time.sleep(0.5)
+  raise AssertionError(hosts.finish(started, end=True))

@@ -1,0 +1,174 @@
+"""Checks before a run; those between processes are in test_on_hosts."""
+
+import collections
+import pathlib
+
+import pytest
+
+from hdc_jax import main
+from hdc_jax.config import identity
+from hdc_jax.data.store import cache
+from hdc_jax.distributed import processes
+from hdc_jax.errors import ConfigError, DataError, StorageError
+from hdc_jax.runs import metrics
+from hdc_jax.tasks import preflight
+from tests import small
+from tests.bucket import Bucket
+from tests.tasks import test_tables
+
+# ml_collections reads config files by it.
+pytestmark = pytest.mark.filterwarnings(
+  "ignore:the load_module:DeprecationWarning"
+)
+
+
+@pytest.fixture
+def told(monkeypatch):
+  """Lets a second process say what a function makes of what the first says."""
+
+  def use(change):
+    def exchange(value):
+      return [value, change(value)]
+
+    monkeypatch.setattr(processes, "exchange", exchange)
+
+  return use
+
+
+def config(path, **changes):
+  return small.config(data__path=str(path), **changes)
+
+
+def test_what_is_ready(prepared, tmp_path):
+  made = config(prepared)
+  found = preflight.check(made, str(tmp_path / "run"))
+  assert "processes  1, each with 8 × cpu" in found
+  assert identity.fingerprint(made) in found
+  assert f"{prepared}: 30 videos in 2 shards" in found
+  assert found.endswith("all is ready")
+  assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_the_command_checks_and_stops(prepared, tmp_path, capsys):
+  flags = [f"--config.data.path={prepared}", f"--workdir={tmp_path / 'run'}"]
+  file = f"--config={pathlib.Path(__file__).parents[2]}/configs/tiny.py"
+  assert main.main([file, *flags, "--preflight"]) == 0
+  assert "all is ready" in capsys.readouterr().out
+  assert not (tmp_path / "run" / metrics.CONFIG).exists()
+  flags[0] += "/missing"
+  assert main.main([file, *flags, "--preflight"]) == DataError.exit_code
+  assert "error: config.data.path: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  ("section", "name"),
+  [
+    ("devices", "number of devices"),
+    ("code", "hdc_jax/losses.py"),
+    ("versions", "version of jax"),
+    ("options", "--workdir"),
+    ("config", "config.optim.lr"),
+  ],
+)
+def test_processes_that_differ(section, name, prepared, tmp_path, told):
+  def change(value):
+    if not isinstance(value, dict):
+      return value
+    assert name in value[section]
+    return value | {section: value[section] | {name: "other"}}
+
+  told(change)
+  message = f"^{name} is 'other' in process 1 .* in process 0"
+  with pytest.raises(ConfigError, match=message):
+    preflight.check(config(prepared), str(tmp_path))
+
+
+def test_a_file_that_one_process_lacks(prepared, tmp_path, told):
+  def change(value):
+    if not isinstance(value, dict):
+      return value
+    code = dict(value["code"])
+    del code["hdc_jax/train/loop.py"]
+    return value | {"code": code}
+
+  told(change)
+  with pytest.raises(ConfigError, match=r"^hdc_jax/train/loop.py is None in"):
+    preflight.check(config(prepared), str(tmp_path))
+
+
+def test_batches_that_do_not_split(prepared, tmp_path):
+  with pytest.raises(ConfigError, match=r"config\.data\.batch_size=9"):
+    preflight.check(config(prepared, data__batch_size=9), str(tmp_path))
+  retrieval = config(prepared, data__batch_size=9, task="retrieve")
+  preflight.check(retrieval, str(tmp_path))
+
+
+def test_a_file_in_place_of_the_directory(prepared, tmp_path):
+  (tmp_path / "run").write_text("")
+  with pytest.raises(ConfigError, match="cannot be written to"):
+    preflight.check(config(prepared), str(tmp_path / "run"))
+
+
+def test_a_directory_that_is_not_shared(prepared, tmp_path, told):
+  told(lambda value: value)  # a process that writes elsewhere
+  with pytest.raises(ConfigError, match=r"not show what process 1 \(.*share"):
+    preflight.check(config(prepared), str(tmp_path))
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_another_dataset(prepared, tmp_path, told, monkeypatch):
+  told(lambda value: "other" if isinstance(value, str) else value)
+  monkeypatch.setattr(preflight, "_check_workdir", lambda *_: None)
+  with pytest.raises(DataError, match=r"data\.path: .* another dataset in pro"):
+    preflight.check(config(prepared), str(tmp_path))
+
+
+def test_few_shards(prepared, tmp_path, told, monkeypatch):
+  monkeypatch.setattr(processes, "exchange", lambda value: [value] * 4)
+  monkeypatch.setattr(preflight, "_check_workdir", lambda *_: None)
+  found = preflight.check(config(prepared), str(tmp_path))
+  assert "fewer than processes: prepare with --shards=4" in found
+
+
+def test_a_bucket_that_fails_can_be_tried_again(
+  remote, tmp_path, told, monkeypatch
+):
+  monkeypatch.setenv(Bucket.FAILS, "index.json")
+  made = config("gs://b/data")
+  message = r"^gs://b/data/index\.json: the storage failed: 503$"
+  with pytest.raises(StorageError, match=message):
+    preflight.check(made, str(tmp_path))
+  monkeypatch.setattr(preflight, "_check_workdir", lambda *_: None)
+  told(lambda value: value)
+  with pytest.raises(StorageError, match=r"^process 0 \(.*\): gs://b/data"):
+    preflight.check(made, str(tmp_path))
+
+
+def test_a_disk_too_small_for_the_copy(remote, tmp_path, told, monkeypatch):
+  usage = collections.namedtuple("usage", "free")(10)
+  monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: usage)
+  made = config("gs://b/data", data__cache=str(tmp_path / "cache"))
+  preflight.check(made, str(tmp_path))  # alone, here may not be where it runs
+  monkeypatch.setattr(preflight, "_check_workdir", lambda *_: None)
+  told(lambda value: value)
+  message = r"process 0 \(.*config\.data\.cache=.*No space left on device"
+  with pytest.raises(DataError, match=message):
+    preflight.check(made, str(tmp_path))
+
+
+def test_a_dataset_in_a_bucket_is_not_copied(remote, tmp_path):
+  cache = tmp_path / "cache"
+  made = config("gs://b/data", data__cache=str(cache))
+  found = preflight.check(made, str(tmp_path / "run"))
+  size = sum(path.stat().st_size for path in remote.glob("*.array_record"))
+  said = f"in 2 shards; the run copies these {size / 1e9:.3g} GB to {cache}"
+  assert said in found
+  assert not cache.exists()
+
+
+def test_the_datasets_of_a_table(ucf101, prepared, tmp_path):
+  paths = {"pretrain.data.path": prepared, "ucf101": ucf101, "hmdb51": ""}
+  made = test_tables.make(1, "tiny", **paths)
+  found = preflight.check(made, str(tmp_path))
+  assert f"{ucf101}: 24 videos" in found
+  assert f"{prepared}: 30 videos" in found

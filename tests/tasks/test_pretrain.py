@@ -1,0 +1,253 @@
+"""A whole run: resumed byte for byte, never recompiled, stopped in order."""
+
+import json
+import logging
+import signal
+import subprocess
+
+import jax
+import numpy as np
+import pytest
+
+from hdc_jax.data.clips import loader
+from hdc_jax.errors import ConfigError, DataError, NonFiniteError, Preempted
+from hdc_jax.runs import metrics
+from hdc_jax.tasks import pretrain
+from hdc_jax.train import checkpoint, guards, training
+from tests import small
+
+pytestmark = pytest.mark.usefixtures("one_device")
+
+MAKE_TRAINER = training.make_trainer  # which fixtures replace
+
+
+@pytest.fixture(scope="module")
+def compiled(one_device):
+  """One trainer for all runs of this module, so that it compiles once."""
+  made = training.make_trainer(small.config(), one_device)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(training, "make_trainer", lambda *_: made)
+    yield made
+
+
+@pytest.fixture(scope="module")
+def whole(compiled, prepared, tmp_path_factory):
+  """A run of 20 steps, and the ids of its batches."""
+  workdir = tmp_path_factory.mktemp("whole")
+  with recorded_ids() as ids:
+    pretrain.run(small.config(data__path=prepared), str(workdir))
+  return workdir, ids
+
+
+class recorded_ids:
+  """Collects the ids that the loop logs at debug level."""
+
+  def __enter__(self):
+    self.ids = []
+    self.handler = logging.Handler()
+    self.handler.emit = lambda record: self.ids.append(record.getMessage())
+    logger = logging.getLogger(loader.__name__)
+    self.level = logger.level
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(self.handler)
+    return self.ids
+
+  def __exit__(self, *_):
+    logger = logging.getLogger(loader.__name__)
+    logger.removeHandler(self.handler)
+    logger.setLevel(self.level)
+
+
+def saved_state(workdir, made):
+  with checkpoint.Checkpoints(workdir) as saved:
+    return jax.device_get(made.restore_state(saved, saved.steps[-1]))
+
+
+def test_resuming_is_byte_for_byte(whole, compiled, prepared, tmp_path):
+  """20 steps = 10 + restart + 10: params, optimizer, data, augmentations."""
+  config = small.config(data__path=prepared, train__steps=10)
+  with recorded_ids() as ids:
+    pretrain.run(config, str(tmp_path))
+    config.train.steps = 20
+    pretrain.run(config, str(tmp_path))
+  workdir, whole_ids = whole
+  assert ids == whole_ids
+  assert len(ids) == 20
+  got, want = (saved_state(w, compiled) for w in (tmp_path, workdir))
+  assert got.data == want.data
+  for one, other in zip(
+    jax.tree.leaves(got.state), jax.tree.leaves(want.state), strict=True
+  ):
+    assert one.tobytes() == other.tobytes()
+  first, second = (metrics.read_metrics(w) for w in (tmp_path, workdir))
+  speeds = ("clips_per_second", "data_wait")
+  for line in (*first, *second):
+    for name in speeds:
+      line.pop(name)
+  assert first == second
+  assert [line["step"] for line in first] == [5, 10, 15, 20]
+
+
+RUNS = small.BACKBONES | small.METHODS
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_backbone_and_method_resumes(
+  name, one_device, prepared, tmp_path
+):
+  """4 steps = 2 + restart + 2, running means of batch norm included."""
+  config = small.config(**RUNS[name], data__path=prepared, train__steps=4)
+  made = MAKE_TRAINER(config, one_device)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(training, "make_trainer", lambda *_: made)
+    pretrain.run(config, str(tmp_path / "whole"))
+    config.train.steps = 2
+    pretrain.run(config, str(tmp_path / "parts"))
+    config.train.steps = 4
+    pretrain.run(config, str(tmp_path / "parts"))
+  whole, parts = (saved_state(tmp_path / w, made) for w in ("whole", "parts"))
+  for one, other in zip(
+    jax.tree.leaves(whole.state), jax.tree.leaves(parts.state), strict=True
+  ):
+    assert one.tobytes() == other.tobytes()
+  assert made.train_step._cache_size() == 1  # compiled once for all three
+  has_means = bool(jax.tree.leaves(whole.state.batch_stats))
+  assert has_means == (config.model.norm == "batch")
+
+
+def test_no_recompilation(whole, compiled):
+  assert compiled.train_step._cache_size() == 1
+
+
+def test_what_a_run_leaves(whole):
+  workdir, _ = whole
+  result = json.loads((workdir / "result.json").read_text())
+  assert result["steps"] == 20
+  assert result["clips_per_second"] > 0
+  assert "cpu" in result["device"]
+  assert result["versions"]["jax"] == jax.__version__
+  config = json.loads((workdir / "config.json").read_text())
+  assert config["method"]["name"] == "hdc"
+  assert (workdir / "report.html").stat().st_size > 10_000
+  assert list((workdir / "tensorboard").iterdir())
+  assert sorted(p.name for p in (workdir / "checkpoints").iterdir()) == [
+    "10",
+    "20",
+  ]
+
+
+def test_rerunning_a_finished_run_does_nothing(whole, compiled, prepared):
+  workdir, _ = whole
+  before = (workdir / "metrics.jsonl").read_bytes()
+  result = pretrain.run(small.config(data__path=prepared), str(workdir))
+  assert result["steps"] == 20
+  assert (workdir / "metrics.jsonl").read_bytes() == before
+
+
+def test_metrics_of_steps_to_be_repeated_are_dropped(tmp_path):
+  with metrics.MetricsWriter(tmp_path) as writer:
+    for step in (5, 10, 15):
+      writer.write(step, {"loss": float(step)})
+  with (tmp_path / "metrics.jsonl").open("a") as file:
+    file.write('{"step": 20, "lo')  # cut short by a crash
+  with metrics.MetricsWriter(tmp_path, 10) as writer:
+    writer.write(15, {"loss": 1.0})
+  steps = [line["step"] for line in metrics.read_metrics(tmp_path)]
+  assert steps == [5, 10, 15]
+
+
+def test_changed_config_is_refused(whole, compiled, prepared):
+  workdir, _ = whole
+  config = small.config(data__path=prepared, optim__lr=0.2)
+  with pytest.raises(ConfigError, match=r"config\.optim\.lr is 0\.2, but"):
+    pretrain.run(config, str(workdir))
+
+
+def test_another_dataset_is_refused(whole, compiled, prepared, monkeypatch):
+  workdir, _ = whole
+  real = loader.check_data_state
+  monkeypatch.setattr(
+    loader,
+    "check_data_state",
+    lambda source, state: real(source, state | {"fingerprint": "other"}),
+  )
+  with pytest.raises(DataError, match="another dataset"):
+    pretrain.run(small.config(data__path=prepared), str(workdir))
+
+
+def test_a_signal_saves_and_stops(compiled, prepared, tmp_path, monkeypatch):
+  config = small.config(data__path=prepared, train__checkpoint_every=1000)
+  count = iter(range(1000))
+  step = compiled.train_step
+
+  def interrupted(state, clips):
+    if next(count) == 6:
+      signal.raise_signal(signal.SIGTERM)
+    return step(state, clips)
+
+  patched = training.Trainer(**{**compiled.__dict__, "train_step": interrupted})
+  monkeypatch.setattr(training, "make_trainer", lambda *_: patched)
+  before = signal.getsignal(signal.SIGTERM)
+  with pytest.raises(Preempted, match="stopped by SIGTERM at step 7"):
+    pretrain.run(config, str(tmp_path))
+  assert signal.getsignal(signal.SIGTERM) == before
+  assert saved_state(tmp_path, compiled).data["step"] == 7
+
+
+def test_a_loss_that_is_not_finite_stops(
+  compiled, prepared, tmp_path, monkeypatch
+):
+  """And nothing of it is saved."""
+  step, count = compiled.train_step, iter(range(1000))
+
+  def poisoned(state, clips):
+    state, scalars = step(state, clips)
+    if next(count) == 9:
+      scalars["loss"] = np.float32("nan")
+    return state, scalars
+
+  patched = training.Trainer(**{**compiled.__dict__, "train_step": poisoned})
+  monkeypatch.setattr(training, "make_trainer", lambda *_: patched)
+  with pytest.raises(NonFiniteError, match="loss of step 10 is nan"):
+    pretrain.run(small.config(data__path=prepared), str(tmp_path))
+  with checkpoint.Checkpoints(tmp_path) as saved:
+    assert saved.steps == []
+
+
+@pytest.mark.parametrize("name", ["loss", "grad_norm"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_check_finite(name, value):
+  fine = {"loss": 1.0, "grad_norm": 2.0}
+  guards.check_finite(3, fine)
+  with pytest.raises(NonFiniteError, match=f"{name} of step 3"):
+    guards.check_finite(3, fine | {name: value})
+
+
+def test_a_damaged_checkpoint_is_named(whole, compiled, tmp_path):
+  workdir, _ = whole
+  copy = tmp_path / "copy"
+  subprocess.run(["cp", "-r", str(workdir), str(copy)], check=True)
+  for file in (copy / "checkpoints" / "20" / "state").rglob("*"):
+    if file.is_file():
+      file.write_bytes(b"")
+  with (
+    checkpoint.Checkpoints(copy) as saved,
+    pytest.raises(DataError, match=r"checkpoints/20 cannot be restored"),
+  ):
+    compiled.restore_state(saved, 20)
+
+
+def test_a_relative_workdir(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  with checkpoint.Checkpoints("runs/here") as saved:
+    saved.save(3, {"x": np.ones(2)}, {"step": 3}, small.config())
+    saved.wait()
+  assert checkpoint.find("runs/here") == (tmp_path / "runs" / "here", 3)
+  assert checkpoint.find("runs/here/checkpoints/3")[1] == 3
+
+
+@pytest.mark.parametrize("reference", ["nowhere", "run/checkpoints/7", "run"])
+def test_a_missing_checkpoint_is_named(tmp_path, reference):
+  (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+  with pytest.raises(DataError, match=reference):
+    checkpoint.find(tmp_path / reference)

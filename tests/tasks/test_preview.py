@@ -1,0 +1,32 @@
+"""The picture of a method's views."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from hdc_jax.errors import ConfigError
+from hdc_jax.tasks import preview
+from tests import small
+
+
+@pytest.mark.parametrize(
+  ("method", "views"), [("hdc", 3), ("cvrl", 2), ("dsm", 3)]
+)
+def test_views_of_every_method(method, views, prepared, tmp_path):
+  config = small.config(
+    **small.METHODS.get(method, {}), data__path=prepared, data__frames=4
+  )
+  result = preview.run(config, str(tmp_path))
+  assert json.loads((tmp_path / "result.json").read_text()) == result
+  assert len(result["rows"]) == 6
+  strip = 4 * 96 + 3 * 2  # four frames and the gaps between them
+  width = views * strip + (views - 1) * 26
+  with Image.open(tmp_path / "views.png") as image:
+    assert image.width == width
+
+
+def test_without_data(tmp_path):
+  with pytest.raises(ConfigError, match=r"config\.data\.path is not set"):
+    preview.run(small.config(), str(tmp_path / "new"))
+  assert not (tmp_path / "new").exists()

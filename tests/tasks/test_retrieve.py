@@ -1,0 +1,114 @@
+"""Rates of hits, and a whole run of the task."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hdc_jax.data.labels.segments import Part
+from hdc_jax.distributed import mesh
+from hdc_jax.errors import ConfigError, DataError
+from hdc_jax.evaluate import features
+from hdc_jax.tasks import retrieve
+from hdc_jax.train import checkpoint, training
+from tests import small
+
+
+def test_hit_rates():
+  hits = np.array([[0, 0, 1], [1, 0, 0], [0, 0, 0], [0, 1, 0]], bool)
+  assert retrieve.hit_rates(hits, (1, 2, 3, 50)) == {
+    "top1": 25.0,
+    "top2": 50.0,
+    "top3": 75.0,
+    "top50": 75.0,
+  }
+
+
+def parts(labels, first_video=0):
+  """Features of nothing, with a part of a video of its own per label."""
+  found = [
+    Part(first_video + i, 0, 1, int(label)) for i, label in enumerate(labels)
+  ]
+  return features.Outputs(found, [], {})
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_chance_is_the_mean_of_random_retrieval(own):
+  """Also where a split searches itself, without the query's own video."""
+  rng = np.random.default_rng(0)
+  gallery = rng.integers(3, size=12)
+  queries = gallery if own else rng.integers(3, size=5)
+  want = {1: [], 4: []}
+  for _ in range(4000):
+    for i, query in enumerate(queries):
+      rest = np.delete(gallery, i) if own else gallery
+      hits = rng.permutation(rest) == query
+      for k, found in want.items():
+        found.append(100 * hits[:k].any())
+  got = retrieve.chance_rates(
+    parts(queries), parts(gallery, 0 if own else 100), (1, 4)
+  )
+  for k, found in want.items():
+    assert abs(got[f"top{k}"] - np.mean(found)) < 1.5
+
+
+@pytest.fixture(scope="module")
+def run(prepared, tmp_path_factory):
+  """A run of no steps: a checkpoint of initial weights, and its config."""
+  workdir = tmp_path_factory.mktemp("run")
+  config = small.config(data__path=prepared, checkpoint=str(workdir))
+  made = training.make_trainer(config, mesh.make_mesh())
+  with checkpoint.Checkpoints(workdir) as saved:
+    state = made.init_state()
+    # Weights that differ from the untrained ones.
+    state = state.replace(
+      params=jax.tree.map(lambda p: p + 0.05 * jnp.cos(7 * p), state.params)
+    )
+    saved.save(0, state, {"step": 0}, config)
+    saved.wait()
+  return config
+
+
+def test_the_task(run, tmp_path, capsys):
+  result = retrieve.run(run, str(tmp_path))
+  names = [row["name"] for row in result["rows"]]
+  assert names == [
+    f"{label}/{network}"
+    for label in ("motion", "scene")
+    for network in ("trained", "untrained", "chance")
+  ]
+  for row in result["rows"]:
+    assert 0.0 <= row["top1"] <= row["top5"] <= 100.0
+    assert ("knn" in row) == (row["network"] != "chance")
+  assert json.loads((tmp_path / "result.json").read_text()) == result
+  printed = capsys.readouterr().out
+  assert f"{result['rows'][0]['top1']:.1f}" in printed
+  page = (tmp_path / "report.html").read_text()
+  assert page.count("data:image/png;base64,") == 2
+
+  # Again: nothing is computed.
+  before = (tmp_path / "result.json").stat().st_mtime_ns
+  assert retrieve.run(run, str(tmp_path)) == result
+  assert (tmp_path / "result.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+  ("field", "value", "error", "message"),
+  [
+    ("checkpoint", "", ConfigError, "config.checkpoint is not set"),
+    ("checkpoint", "/nowhere", DataError, "not the directory of a run"),
+    ("data__labels", ("speed",), ConfigError, "one of motion, scene"),
+    ("test__split", "val", ConfigError, "it has test, train"),
+    ("test__batch_size", 9, ConfigError, "config.test.batch_size=9"),
+    ("model__width", 8, ConfigError, "config.model.width is 8"),
+    ("features__endpoint", "block9", ConfigError, "block1.*block5"),
+    ("features__pool", "mean", ConfigError, "one of average, max, cells"),
+  ],
+)
+def test_bad_configs(run, tmp_path, field, value, error, message):
+  fields = {"data__path": run.data.path, "checkpoint": run.checkpoint}
+  config = small.config(**fields | {field: value})
+  with pytest.raises(error, match=message):
+    retrieve.run(config, str(tmp_path))
