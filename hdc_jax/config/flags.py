@@ -10,7 +10,7 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from hdc_jax.errors import ConfigError, choose
+from hdc_jax.errors import ConfigError, choose, require
 
 
 def make_parser(
