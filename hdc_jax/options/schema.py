@@ -133,31 +133,32 @@ class Schema:
   def known(self) -> dict[Path, list[Any]]:
     """The defaults of all fields that any variant has, by path."""
     known: dict[Path, list[Any]] = {("task",): []}
-    for kind in self._classes.values():
-      if isinstance(kind, Variant):
-        known.setdefault((kind.section, "name"), [])
-      classes = kind.classes.values() if isinstance(kind, Variant) else [kind]
-      for cls in classes:
-        for path, default in leaves(cls.defaults()):
-          known.setdefault((*cls.parents(), *path), []).append(default)
+    known |= {(section, "name"): [] for section in self.variants()}
+    for cls in self._every_class():
+      for path, default in leaves(cls.defaults()):
+        known.setdefault((*cls.parents(), *path), []).append(default)
     for name, schema in self._configs.items():
-      known |= {(name, *path): found for path, found in schema.known().items()}
+      known |= {
+        (name, *path): values for path, values in schema.known().items()
+      }
     return known
 
   def selectors(self) -> set[Path]:
     """Paths of the fields on which it depends which others there are."""
-    selectors: set[Path] = set()
-    for kind in self._classes.values():
-      if isinstance(kind, Variant):
-        selectors.add((kind.section, "name"))
-      classes = kind.classes.values() if isinstance(kind, Variant) else [kind]
-      for cls in classes:
-        for field in dataclasses.fields(cls):
-          if when := rule_of(field).when:
-            selectors.add((*cls.parents(), when[0]))
+    selectors = {(section, "name") for section in self.variants()}
+    for cls in self._every_class():
+      rules = map(rule_of, dataclasses.fields(cls))
+      selectors |= {
+        (*cls.parents(), rule.when[0]) for rule in rules if rule.when
+      }
     for name, schema in self._configs.items():
       selectors |= {(name, *path) for path in schema.selectors()}
     return selectors
+
+  def _every_class(self) -> Iterator[type[Options]]:
+    """All classes of options, of all variants."""
+    for kind in self._classes.values():
+      yield from kind.classes.values() if isinstance(kind, Variant) else (kind,)
 
   def classes(self, values: Mapping[str, Any]) -> dict[str, type[Options]]:
     """The class of each of the task's options.
@@ -171,59 +172,69 @@ class Schema:
       for name, cls in self._classes.items()
     }
 
+  def kinds(self) -> dict[str, type[Options] | Variant]:
+    """What each of the task's options is: a class, or a variant of several."""
+    return dict(self._classes)
+
   def variants(self) -> dict[str, Variant]:
     """What decides by a name, by the section that has the name."""
     kinds = [cls for cls in self._classes.values() if isinstance(cls, Variant)]
     return {kind.section: kind for kind in reversed(kinds)}
 
-  def check_field(self, path: Path, values: Mapping[str, Any]) -> None:
+  def check_field(
+    self, path: Path, values: Mapping[str, Any], prefix: Path = ("config",)
+  ) -> None:
     """Checks that a config has a field, given what it chooses.
 
     Args:
       path: The names that lead to the field.
       values: Values by section.
+      prefix: The names that lead to the config, for the message.
 
     Raises:
       ConfigError: If there is no such field, or it has no effect; the message
         lists those there are.
     """
-    if path[0] in self._configs:
-      self._configs[path[0]].check_field(path[1:], values[path[0]])
+    if path[0] in self._configs and path[1:]:
+      name, inner = path[0], values[path[0]]
+      self._configs[name].check_field(path[1:], inner, (*prefix, name))
       return
     fitted: Any = self.fit(values)
     for depth, name in enumerate(path):
-      where = ".".join(("config", *path[:depth]))
+      where = ".".join((*prefix, *path[:depth]))
       if not isinstance(fitted, Mapping):
         raise ConfigError(f"{where} is a value, it has no field {name!r}")
       if name not in fitted:
-        self._explain(path[: depth + 1], values)
-        choose(where + self._chosen(path, values), name, fitted)
+        self._check_effect(where, name, path[:depth], values)
+        decisive = self._decisive(path[:depth], values)
+        choose(f"{where} (of {decisive})" if decisive else where, name, fitted)
       fitted = fitted[name]
 
-  def _explain(self, path: Path, values: Mapping[str, Any]) -> None:
-    """Raises ConfigError if the field exists, but has no effect here."""
-    *section, name = path
+  def _check_effect(
+    self, where: str, name: str, section: Path, values: Mapping[str, Any]
+  ) -> None:
+    """Raises ConfigError if a field is there, but has no effect."""
     for cls in self.classes(values).values():
-      if [cls.section] != (section or [""]):
-        continue
       for field in dataclasses.fields(cls):
         when = rule_of(field).when
-        if field.name == name and when:
+        if cls.parents() == section and field.name == name and when:
+          chosen = section_of(values, cls.section).get(when[0])
           wanted = " or ".join(map(str, when[1]))
-          value = section_of(values, cls.section).get(when[0])
           raise ConfigError(
-            f"{cls.full_name(name)} has an effect only with {cls.full_name(when[0])}="
-            f"{wanted}, which is {value!r} here: leave it out"
+            f"{where}.{name} has an effect only with {where}.{when[0]}="
+            f"{wanted}, which is {chosen!r} here: leave it out"
           )
 
-  def _chosen(self, path: Path, values: Mapping[str, Any]) -> str:
-    """The name that decides about a section: ' (of hdc)'."""
-    decisive = {
-      cls.section: self._names(values)[kind.section]
-      for attribute, cls in self.classes(values).items()
-      if isinstance(kind := self._classes[attribute], Variant)
-    }
-    return f" (of {decisive[path[0]]})" if path[0] in decisive else ""
+  def _decisive(self, section: Path, values: Mapping[str, Any]) -> str:
+    """The name that decides which fields a section has, or ''."""
+    if not section:
+      return f"task {values['task']}" if "task" in values else ""
+    names = self._names(values)
+    for attribute, cls in self.classes(values).items():
+      kind = self._classes[attribute]
+      if isinstance(kind, Variant) and cls.parents() == section[:1]:
+        return names[kind.section]
+    return ""
 
   def _names(self, values: Mapping[str, Any]) -> dict[str, str]:
     """The variant that each section chooses."""
