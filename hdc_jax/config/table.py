@@ -68,7 +68,7 @@ def _rows() -> Iterator[_Row]:
       classes = kind.classes if isinstance(kind, Variant) else {task.name: kind}
       for name, cls in classes.items():
         owners.setdefault(cls, []).append(name)
-  names = " | ".join(TASKS)
+  names = ", ".join(TASKS)
   yield _Row("", "task", "pretrain", f"What to do: {names}.", "all")
   for section, kind in variants.items():
     names = ", ".join(kind.classes)

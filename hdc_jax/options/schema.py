@@ -3,7 +3,8 @@
 A task lists its options as fields of a frozen dataclass. Which fields a config
 has depends on what it chooses:
 
->>> from hdc_jax.options import Options, Schema, option, variant
+>>> from typing import Annotated
+>>> from hdc_jax.options import Options, Schema, Variant, option
 >>> @dataclasses.dataclass(frozen=True)
 ... class Backbone(Options, section="model"):
 ...   width: int = option(64, "Channels of the first convolution.", at_least=1)
@@ -15,7 +16,7 @@ has depends on what it chooses:
 ...   shortcut: str = option("A", "How shapes are matched.", choices=("A", "B"))
 >>> @dataclasses.dataclass(frozen=True)
 ... class Training:
-...   model: Backbone = variant("model", {"c3d": C3D, "r3d": R3D})
+...   model: Annotated[Backbone, Variant("model", {"c3d": C3D, "r3d": R3D})]
 >>> schema = Schema(Training)
 >>> schema.defaults({"model": "c3d"})
 {'model': {'name': 'c3d', 'width': 64}}
@@ -38,26 +39,18 @@ Path = tuple[str, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-  """Options that depend on a name in the config.
+  """Options whose class a name in the config decides.
+
+  It annotates a field of a task's options.
 
   Attributes:
-    section: The section whose field `name` decides.
-    classes: The classes of options by that name.
-  """
-
-  section: str
-  classes: Mapping[str, type[Options]]
-
-
-def variant(section: str, classes: Mapping[str, type[Options]]) -> Any:
-  """A field of a task's options whose class a name in the config decides.
-
-  Args:
     section: The section whose field `name` decides: 'model' for
       `config.model.name`.
     classes: The classes of options by that name; the first is the default.
   """
-  return dataclasses.field(metadata={"variant": Variant(section, classes)})
+
+  section: str
+  classes: Mapping[str, type[Options]]
 
 
 class Schema:
@@ -69,15 +62,15 @@ class Schema:
     """Reads the fields of a task's options.
 
     Args:
-      options: A frozen dataclass, each of whose fields is a class of options
-        or a `variant` of several.
+      options: A frozen dataclass, each of whose fields has a class of options
+        as its type, annotated by a `Variant` where there are several.
       configs: Schemas of whole configs that are sections of this one.
     """
     self._options = options
     self._configs = configs or {}
-    hints = typing.get_type_hints(options)
+    hints = typing.get_type_hints(options, include_extras=True)
     self._classes: dict[str, type[Options] | Variant] = {
-      field.name: field.metadata.get("variant", hints[field.name])
+      field.name: _kind(hints[field.name])
       for field in dataclasses.fields(options)
     }
 
@@ -244,6 +237,14 @@ class Schema:
       choose(f"config.{section}.name", name, kind.classes)
       names[section] = name
     return names
+
+
+def _kind(hint: Any) -> type[Options] | Variant:
+  """What a type hint says of the class of options."""
+  for extra in getattr(hint, "__metadata__", ()):
+    if isinstance(extra, Variant):
+      return extra
+  return hint
 
 
 def section_of(values: Mapping[str, Any], section: str) -> Mapping[str, Any]:
