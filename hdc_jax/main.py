@@ -11,7 +11,7 @@ import jax
 from hdc_jax.config import flags
 from hdc_jax.distributed import processes
 from hdc_jax.errors import HdcError, choose, require
-from hdc_jax.runtime import files, logs
+from hdc_jax.runtime import buckets, logs
 from hdc_jax.tasks import (
   dry_run,
   embed,
@@ -146,7 +146,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     print(dry_run.describe(config, options.workdir))
     return
   require("--workdir", options.workdir, "name a directory for the run")
-  files.check(options.workdir)
+  buckets.check_access(options.workdir)
   processes.join(
     processes.Cluster(options.coordinator, options.processes, options.process)
   )

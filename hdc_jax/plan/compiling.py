@@ -74,7 +74,7 @@ def devices(name: str) -> Sequence[Any]:
   """
   where = Slice.parse(name)
   options: dict[str, Any] = {}
-  if where.generation.cores > 1:
+  if where.generation.cores_per_chip > 1:
     options["chip_config_name"] = "megacore"
   if where.hosts == 1:
     sides = [int(side) for side in where.topology.split("x")]

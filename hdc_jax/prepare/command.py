@@ -17,7 +17,7 @@ from hdc_jax.data.video import h264
 from hdc_jax.errors import DataError, HdcError
 from hdc_jax.prepare import arguments, runners, shards, summary
 from hdc_jax.prepare.shards import Plan, Sidecar
-from hdc_jax.runtime import files
+from hdc_jax.runtime import buckets, files
 from hdc_jax.runtime.progress import Progress
 
 _INTERRUPTED = 130  # the shell's code for a process that Ctrl-C ended
@@ -54,7 +54,7 @@ def _prepare(options: argparse.Namespace) -> None:
   codec_lib.check_settings(options.codec, options.short_side)
   make_shards = runners.load(options.runner, options.runner_options)
   for path in filter(None, (options.source, options.splits, options.output)):
-    files.check(path)
+    buckets.check_access(path)
   directory = epath.Path(options.output)
   asked = Request(
     source=options.source,

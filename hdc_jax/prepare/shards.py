@@ -287,7 +287,7 @@ def combine(
 def remove_others(directory: epath.Path, index: Index) -> None:
   """Removes shards that an earlier request left and the index does not name."""
   names = {shard.name for shard in index.shards}
-  for name in files.names(directory):
+  for name in files.list_names(directory):
     if _LEFT.fullmatch(name) and name not in names:
       files.remove(directory / name)
       files.remove(sidecar_of(directory / name))

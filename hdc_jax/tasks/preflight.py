@@ -28,7 +28,7 @@ from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.distributed import processes
 from hdc_jax.errors import ConfigError, DataError, HdcError
 from hdc_jax.runs import metrics
-from hdc_jax.runtime import files
+from hdc_jax.runtime import buckets, files
 
 # What all processes must have alike → what to do where they do not.
 _ALIKE = {
@@ -196,7 +196,7 @@ def _check_datasets(
     yield (
       f"data       {path}: {index.num_videos:,} videos in {shards} shards"
       f"{few if 0 < shards < len(names) else ''}"
-      f"{copied if files.is_remote(path) else ''}"
+      f"{copied if buckets.is_remote(path) else ''}"
     )
 
 

@@ -138,7 +138,7 @@ def find_videos(directory: os.PathLike[str] | str) -> list[str]:
   """
   found = [
     path
-    for path in files.below(directory)
+    for path in files.find_files(directory)
     if os.path.splitext(path)[1].lower() in EXTENSIONS
   ]
   return sorted(found, key=lambda path: path.split("/"))

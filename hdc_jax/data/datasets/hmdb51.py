@@ -62,7 +62,7 @@ def list_videos(request: Request) -> Listing:
     DataError: if files are missing or contradict each other.
   """
   videos = source_videos(request)
-  matches = map(_FILE.fullmatch, files.names(request.splits))
+  matches = map(_FILE.fullmatch, files.list_names(request.splits))
   classes = sorted({match["label"] for match in matches if match})
   if not classes:
     raise DataError(

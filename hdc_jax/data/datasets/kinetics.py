@@ -103,7 +103,7 @@ def _by_name(videos: Sequence[str]) -> dict[str, list[str]]:
 
 def _csv_files(directory: str) -> dict[str, str]:
   """Names of the CSV files, and the split of each."""
-  matches = map(_FILE.fullmatch, files.names(directory))
+  matches = map(_FILE.fullmatch, files.list_names(directory))
   found = {match[0]: _SPLITS[match["split"]] for match in matches if match}
   splits = list(found.values())
   if "train" not in splits or len(set(splits)) < len(splits):
