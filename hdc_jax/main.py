@@ -131,10 +131,10 @@ def main(argv: Sequence[str] | None = None) -> int:
   except HdcError as error:
     _log.debug("where it was raised:", exc_info=True)
     print(f"error: {error}", file=sys.stderr)
-    if not processes.part(failed=True):
+    if not processes.leave(failed=True):
       os._exit(error.exit_code)
     return error.exit_code
-  processes.part(failed=False)
+  processes.leave(failed=False)
   return 0
 
 

@@ -111,7 +111,7 @@ class Step:
     options = mesh_lib.compiler_options(mesh)
     self.options = (options,) if options else ()
     self.lowered = made.train_step.lower(
-      mesh_lib.abstract(jax.eval_shape(made.init), mesh),
+      mesh_lib.abstract_replicated(jax.eval_shape(made.init), mesh),
       mesh_lib.abstract_batch(shapes, mesh),
     )
 

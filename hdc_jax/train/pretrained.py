@@ -60,7 +60,9 @@ def load(
     if wanted is not None:
       identity.check_same(wanted, config, identity.ARCHITECTURE, str(run))
     shapes = jax.eval_shape(functools.partial(_init, config))
-    variables = saved.restore_backbone(step, mesh_lib.abstract(shapes, mesh))
+    variables = saved.restore_backbone(
+      step, mesh_lib.abstract_replicated(shapes, mesh)
+    )
   return Pretrained(run, step, config, variables)
 
 
