@@ -18,9 +18,11 @@ from hdc_jax.data.store import cache as cache_lib
 from hdc_jax.data.store import records
 from hdc_jax.data.store.records import Index, Record, Segments
 from hdc_jax.data.video import codec
-from hdc_jax.data.video.codec import Frames, Window
+from hdc_jax.data.video import frames as frames_lib
+from hdc_jax.data.video.frames import Frames, Window
 from hdc_jax.data.video.originals import Original
 from hdc_jax.errors import DataError, StorageError
+from hdc_jax.runtime import buckets
 from hdc_jax.runtime import files as files_lib
 
 
@@ -119,9 +121,9 @@ def read_index(path: epath.PathLike, short_side: int = 128) -> Index:
 
 def _originals(path: epath.PathLike, short_side: int) -> "_Originals | None":
   """The video files of a directory in which nothing was prepared, if any."""
-  files_lib.check(path)
+  buckets.check_access(path)
   directory = epath.Path(path)
-  inside = files_lib.names(directory) if files_lib.is_dir(path) else []
+  inside = files_lib.list_names(directory) if files_lib.is_dir(path) else []
   ours = any(map(records.OURS.fullmatch, inside))
   files = find_videos(directory) if inside and not ours else []
   return _Originals(directory, files, short_side) if files else None
@@ -234,10 +236,10 @@ class _OriginalVideo:
     self.num_frames, self.fps, self.height, self.width = self._original.probe()
 
   def read(self, indices: Sequence[int], window: Window) -> Frames:
-    codec.check_window(window, self.height, self.width)
+    frames_lib.check_window(window, self.height, self.width)
     wanted, order = codec.unique_frames(indices, self.num_frames)
     found = self._original.read(wanted.tolist())
-    frames = codec.crop([found[i] for i in wanted.tolist()], window)
+    frames = frames_lib.crop([found[i] for i in wanted.tolist()], window)
     return Frames(frames.y[order], frames.uv[order])
 
   def label(self, name: str, frame: int) -> int:

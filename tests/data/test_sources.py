@@ -14,7 +14,7 @@ from hdc_jax.data import sources
 from hdc_jax.data.datasets.base import find_videos
 from hdc_jax.data.datasets.folder import label_by_folder
 from hdc_jax.data.store import records
-from hdc_jax.data.video.codec import Window
+from hdc_jax.data.video.frames import Window
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.prepare import shards
 from hdc_jax.prepare.runners import videos

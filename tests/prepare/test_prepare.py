@@ -16,7 +16,7 @@ from hdc_jax.data.datasets import DATASETS, VideoFile, synthetic
 from hdc_jax.data.store import records
 from hdc_jax.data.store.records import Index
 from hdc_jax.data.video import h264
-from hdc_jax.data.video.codec import Window
+from hdc_jax.data.video.frames import Window
 from hdc_jax.data.video.originals import Original
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.prepare import command as prepare
