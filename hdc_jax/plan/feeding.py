@@ -11,7 +11,8 @@ import ml_collections
 import numpy as np
 
 from hdc_jax.data.clips import cutting, sampling
-from hdc_jax.data.store.records import Index, Segments
+from hdc_jax.data.store.index import Index
+from hdc_jax.data.store.records import Segments
 from hdc_jax.data.synthetic import videos as synthetic
 from hdc_jax.data.video import codec
 from hdc_jax.data.video.codec import Encoded

@@ -23,7 +23,7 @@ from hdc_jax import errors
 from hdc_jax.config import identity
 from hdc_jax.data import sources
 from hdc_jax.data.store import cache as cache_lib
-from hdc_jax.data.store.records import Index
+from hdc_jax.data.store.index import Index
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.distributed import processes
 from hdc_jax.errors import ConfigError, DataError, HdcError

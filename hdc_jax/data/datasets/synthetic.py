@@ -3,7 +3,7 @@
 import os
 
 from hdc_jax.data.datasets.base import Dataset, Listing, Request, VideoFile
-from hdc_jax.data.store import records
+from hdc_jax.data.store import index as index_lib
 from hdc_jax.data.synthetic import videos as synthetic
 from hdc_jax.runtime import files
 from hdc_jax.runtime.progress import Progress
@@ -47,9 +47,9 @@ def list_videos(request: Request) -> Listing:
     if size is None
   ]
   if missing:
-    index = os.path.join(request.output, records.INDEX)
+    index = os.path.join(request.output, index_lib.INDEX)
     if not request.source and not files.exists(index):
-      records.mark_unfinished(request.output)
+      index_lib.mark_unfinished(request.output)
     with (
       Workers(_generate, request.workers) as workers,
       Progress(len(missing), "videos", "generating") as progress,
