@@ -15,13 +15,14 @@ Example:
 """
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from etils import epath
 
-from hdc_jax.data.datasets.base import find_videos
-from hdc_jax.data.datasets.unprepared import UnpreparedDataset
+from hdc_jax.data.datasets.base import VideoFile, find_videos
+from hdc_jax.data.datasets.unprepared import OriginalVideo, UnpreparedDataset
 from hdc_jax.data.store.cache import DEFAULT_CACHE
 from hdc_jax.data.store.index import PREPARED_NAMES, Index
 from hdc_jax.data.store.prepared import PreparedDataset
@@ -184,3 +185,21 @@ def _os_errors_as_data_errors() -> Iterator[None]:
     yield
   except OSError as error:
     raise DataError(str(error)) from error
+
+
+def open_video(path: str, short_side: int) -> Video:
+  """Opens one video file, which is decoded in place.
+
+  Args:
+    path: A video file in any format that FFmpeg reads.
+    short_side: Short side in pixels to which the frames are scaled; even.
+
+  Returns:
+    The video, without labels; its id is the name of the file.
+
+  Raises:
+    DataError: If the file cannot be opened or holds no video.
+    StorageError: If a bucket fails.
+  """
+  file = VideoFile(path, os.path.basename(path), labels={}, splits=())
+  return OriginalVideo(file, short_side)

@@ -148,23 +148,23 @@ def run_once(function: Callable[[], Any], mesh: Mesh) -> Any:
   )()
 
 
-def check_batch_size(field: str, batch_size: int, mesh: Mesh) -> None:
+def check_batch_size(field: str, batch_size: int, devices: int) -> None:
   """Checks that a global batch splits evenly over the devices.
 
   Args:
     field: Name of the config field, for the message.
     batch_size: Number of examples of the global batch.
-    mesh: The devices to split the batch over.
+    devices: Number of devices to split the batch over.
 
   Raises:
     ConfigError: If it does not split evenly; names the nearest sizes that do.
   """
-  count = mesh.devices.size
-  if batch_size < 1 or batch_size % count:
-    lower = batch_size // count * count
-    nearest = " or ".join(str(n) for n in (lower, lower + count) if n > 0)
+  if batch_size < 1 or batch_size % devices:
+    lower = batch_size // devices * devices
+    nearest = " or ".join(str(n) for n in (lower, lower + devices) if n > 0)
     raise ConfigError(
-      f"{field}={batch_size} does not split over {count} devices: use {nearest}"
+      f"{field}={batch_size} does not split over {devices} devices: use "
+      f"{nearest}"
     )
 
 
