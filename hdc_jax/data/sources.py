@@ -181,6 +181,7 @@ def _open_unprepared(
 
 @contextlib.contextmanager
 def _os_errors_as_data_errors() -> Iterator[None]:
+  """Turns an OSError, such as a missing permission, into a `DataError`."""
   try:
     yield
   except OSError as error:

@@ -39,12 +39,20 @@ def make_mesh(devices: int | Sequence[jax.Device] | None = None) -> Mesh:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-  """Returns the sharding of params and optimizer state: a copy per device."""
+  """Returns the sharding of params and optimizer state: a copy per device.
+
+  Args:
+    mesh: The devices to copy to.
+  """
   return NamedSharding(mesh, PartitionSpec())
 
 
 def batched(mesh: Mesh) -> NamedSharding:
-  """Returns the sharding of batches: the leading axis split over devices."""
+  """Returns the sharding of batches: the leading axis split over devices.
+
+  Args:
+    mesh: The devices to split over.
+  """
   return NamedSharding(mesh, PartitionSpec("data"))
 
 
@@ -158,6 +166,14 @@ def check_batch_size(field: str, batch_size: int, devices: int) -> None:
 
   Raises:
     ConfigError: If it does not split evenly; names the nearest sizes that do.
+
+  Example:
+    >>> check_batch_size("data.batch_size", 16, devices=8)
+    >>> check_batch_size("data.batch_size", 12, devices=8)
+    Traceback (most recent call last):
+      ...
+    hdc_jax.errors.ConfigError: data.batch_size=12 does not split over 8 \
+devices: use 8 or 16
   """
   if batch_size < 1 or batch_size % devices:
     lower = batch_size // devices * devices

@@ -76,7 +76,8 @@ def join(cluster: Cluster) -> None:
   except (ValueError, RuntimeError) as error:
     if not cluster.coordinator:
       _log.warning(
-        "found a TPU but no other processes, so this run has one: %s", error
+        "there is a TPU but no other process to join, so this run has one: %s",
+        error,
       )
       return
     raise ConfigError(

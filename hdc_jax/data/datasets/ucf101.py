@@ -148,6 +148,7 @@ def _check_groups(lines: Sequence[Line]) -> None:
 
 
 def _group(line: Line) -> str:
+  """Returns the path up to the group: all clips of one long video share it."""
   return line.video.rpartition("_c")[0]
 
 

@@ -97,6 +97,7 @@ def _make_room(copy: epath.Path, missing: Sequence[Shard]) -> None:
 
 
 def _total_bytes(shards: Sequence[Shard]) -> int:
+  """Size of several shards together."""
   return sum(shard.bytes for shard in shards)
 
 

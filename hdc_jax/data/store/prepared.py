@@ -19,7 +19,11 @@ class RecordVideo:
   """A video of a prepared dataset, see `sources.Video`."""
 
   def __init__(self, record: Record) -> None:
-    """Makes a video of a record."""
+    """Makes a video of a record.
+
+    Args:
+      record: The record, whose frames stay encoded until they are read.
+    """
     self.id, self.labels = record.id, record.labels
     self._encoded = record.encoded
     self.num_frames = record.encoded.num_frames

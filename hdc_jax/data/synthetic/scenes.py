@@ -183,6 +183,8 @@ def _rays(
   return np.cos(count * angle + rng.uniform(0, 2 * np.pi))
 
 
+# Maps a random generator, coordinates x and y (float64 `[H, W]`, in units of
+# the short side) and a wavelength to a scalar field, float64 `[H, W]`.
 _Field = Callable[
   [np.random.Generator, np.ndarray, np.ndarray, float], np.ndarray
 ]

@@ -191,6 +191,7 @@ def _encode_raw(
 
 
 def _pack_raw(frame: np.ndarray) -> bytes:
+  """Makes a raw packet of a yuv420p frame, see `Encoded.packets`."""
   y, u, v = split_planes(frame)
   return y.tobytes() + np.stack([u, v], axis=-1).tobytes()
 

@@ -88,7 +88,9 @@ class Encoder:
 
 
 def _packet_bytes(packets: Iterable[av.Packet]) -> Iterator[tuple[bytes, bool]]:
-  return ((bytes(packet), packet.is_keyframe) for packet in packets)
+  """Yields the bytes of each packet, and whether it is a keyframe."""
+  for packet in packets:
+    yield bytes(packet), packet.is_keyframe
 
 
 def decode(

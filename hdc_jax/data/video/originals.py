@@ -198,7 +198,7 @@ class Original:
 
     Returns:
       The frame of each index; None if the presentation times of the decoded
-      frames are not those that `probe` found.
+      frames are not those that `probe` has read.
     """
     index_at = {self._times[i]: i for i in indices}
     first, last = min(index_at), max(index_at)
