@@ -141,7 +141,7 @@ def nearest(
 
   starts = range(0, count, query_block)
   nothing = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.int32)
-  best = [mesh_lib.spread(mesh, nothing) for _ in starts]
+  best = [mesh_lib.whole_to_devices(mesh, nothing) for _ in starts]
   last = best[0]
   # The gallery is the outer loop, so that it goes to the device only once.
   for first in range(0, size, gallery_block):
@@ -150,7 +150,7 @@ def nearest(
       mesh_lib.replicated(mesh),
     )
     for i, start in enumerate(starts):
-      sought = mesh_lib.spread(
+      sought = mesh_lib.whole_to_devices(
         mesh, _block(queries, query_videos, start, query_block)
       )
       # These blocks are on their way while the device merges the last ones; to

@@ -10,12 +10,12 @@ import pathlib
 
 import numpy as np
 import pytest
+from hdc_jax.data.records import Index, Record
+from hdc_jax.predictions import Predictions
 
 from hdc_jax import command, runs
 from hdc_jax import config as config_lib
 from hdc_jax.data import codec
-from hdc_jax.data.records import Index, Record
-from hdc_jax.predictions import Predictions
 from hdc_jax.train import metrics
 
 WRITTEN = pathlib.Path(__file__).parent / "written_0_1_0"

@@ -8,7 +8,7 @@ import pytest
 from hdc_jax.report import page as report
 from hdc_jax.runs import metrics
 from hdc_jax.runs.predictions import PREDICTIONS, Predictions
-from hdc_jax.runtime import files
+from hdc_jax.runtime.buckets import is_remote
 from tests import small
 from tests.bucket import Bucket
 
@@ -23,7 +23,7 @@ def workdir(request, tmp_path, buckets):
 @pytest.fixture
 def local(workdir, tmp_path, buckets):
   """The same, as a local directory."""
-  root = buckets if files.is_remote(workdir) else tmp_path
+  root = buckets if is_remote(workdir) else tmp_path
   return root / "b" / "run"
 
 
