@@ -144,6 +144,12 @@ def options(task="pretrain", method="hdc", **changes):
   return resolve(config(task, method, **changes))
 
 
+def make_method(**changes):
+  """The method of `options`."""
+  made = options(**changes)
+  return made.method.make(made.augment, made.model.size)
+
+
 def training(mesh, **changes):
   """The training of `options`, for the devices of a mesh."""
   return options(**changes).make_training(mesh)
