@@ -45,7 +45,8 @@ line: --config.optim.lr=0.05. Exit codes are listed in hdc_jax/errors.py.
 _log = logging.getLogger("hdc_jax.main")
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+  """The parser of the command line, which leaves over the config's fields."""
   parser = flags.make_parser("python -m hdc_jax.main", __doc__, _EXAMPLES)
   parser.add_argument(
     "--workdir",
@@ -105,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   Returns:
     The exit code, see `errors`.
   """
-  options, rest = _parser().parse_known_args(argv)
+  options, rest = make_parser().parse_known_args(argv)
   logs.set_up(options.debug)
   try:
     _run(options, rest)
