@@ -9,7 +9,6 @@ import pytest
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.evaluate import pretrained
-from hdc_jax.tasks import TASKS
 from hdc_jax.train import checkpoint
 from tests import small
 
@@ -19,16 +18,9 @@ BATCH = {"model__norm": "batch"}
 CLASSES = {"pretrain": (), "finetune": (3,)}
 
 
-def tiny(task="pretrain", **changes):
-  """The config of a run, and its options."""
-  config = small.tiny(task=task, data__path="x", **changes)
-  options, _ = TASKS[task].resolve(config)
-  return config.to_dict(), options
-
-
 def model(**changes):
   """The options of a backbone."""
-  return tiny(**changes)[1].model
+  return small.resolve(small.tiny(**changes)).model
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +32,8 @@ def mesh():
 def saved(request, mesh, tmp_path_factory):
   """A run's directory, and the state that was saved there."""
   workdir = tmp_path_factory.mktemp("run")
-  config, options = tiny(request.param, **BATCH)
-  training = options.make_training(mesh, *CLASSES[request.param])
+  config = small.tiny(task=request.param, **BATCH)
+  training = small.resolve(config).make_training(mesh, *CLASSES[request.param])
   return workdir, small.save_run(workdir, training, config)
 
 
@@ -65,7 +57,8 @@ def test_the_backbone_is_what_was_saved(saved, mesh, reference):
 def test_a_head_may_have_running_means_alone(mesh, tmp_path):
   """CVRL's has, and then instance norm leaves the backbone none."""
   changes = small.METHODS["cvrl"] | {"model__norm": "instance"}
-  config, options = tiny(**changes)
+  config = small.tiny(**changes)
+  options = small.resolve(config)
   state = small.save_run(tmp_path, options.make_training(mesh), config)
   assert state.batch_stats and not state.backbone()["batch_stats"]
   found = pretrained.load(str(tmp_path), mesh, options.model)
@@ -143,7 +136,8 @@ def test_another_network_is_refused(saved, mesh, tmp_path, change, message):
   state = jax.tree.map(np.copy, saved[1])
   change(state.params["backbone"])
   with checkpoint.Checkpoints(tmp_path) as saving:
-    saving.save(7, state, {"step": 7}, tiny(**BATCH)[0])
+    config = small.tiny(**BATCH)
+    saving.save(7, state, {"step": 7}, config.to_dict())
     saving.wait()
   with pytest.raises(DataError, match=message):
     pretrained.load(str(tmp_path), mesh)
