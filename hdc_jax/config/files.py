@@ -1,6 +1,7 @@
 """Config files: where they are found, and how they are read."""
 
 import ast
+import difflib
 import importlib.util
 import pathlib
 import traceback
@@ -60,12 +61,13 @@ def find(name: str) -> pathlib.Path:
     packaged = (folder / path.name).with_suffix(".py")
     if path.parent.name in ("", "configs") and packaged.is_file():
       return packaged
-  choose(
-    f"--config={name}: there is no such file, and among the package's configs",
-    path.stem,
-    packaged_names(),
+  names = packaged_names()
+  near = difflib.get_close_matches(path.stem, names, n=1)
+  hint = f"; did you mean {near[0]}?" if near else ""
+  raise ConfigError(
+    f"--config={name}: there is no such file; configs of the package are "
+    f"{', '.join(names)}{hint}"
   )
-  raise ConfigError(f"--config={name}: there is no such file")
 
 
 def packaged_names() -> list[str]:
@@ -84,9 +86,8 @@ def _where(path: pathlib.Path, error: Exception) -> str:
   for frame in traceback.extract_tb(error.__traceback__):
     if frame.filename == str(path):
       line = frame.lineno
-  words = str(error).splitlines() or [""]
   place = f"{path}, line {line}" if line else str(path)
-  return f"{place}: {type(error).__name__}: {words[0]}"
+  return f"{place}: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def parse_arg(arg: str, **defaults: Any) -> dict[str, Any]:

@@ -2,6 +2,6 @@
 
 from hdc_jax.options.fields import Options, option
 from hdc_jax.options.identity import RunConfig
-from hdc_jax.options.schema import Schema, variant
+from hdc_jax.options.schema import Schema, Variant
 
-__all__ = ["Options", "RunConfig", "Schema", "option", "variant"]
+__all__ = ["Options", "RunConfig", "Schema", "Variant", "option"]

@@ -3,7 +3,8 @@
 A task lists its options as fields of a frozen dataclass. Which fields a config
 has depends on what it chooses:
 
->>> from hdc_jax.options import Options, Schema, option, variant
+>>> from typing import Annotated
+>>> from hdc_jax.options import Options, Schema, Variant, option
 >>> @dataclasses.dataclass(frozen=True)
 ... class Backbone(Options, section="model"):
 ...   width: int = option(64, "Channels of the first convolution.", at_least=1)
@@ -15,7 +16,7 @@ has depends on what it chooses:
 ...   shortcut: str = option("A", "How shapes are matched.", choices=("A", "B"))
 >>> @dataclasses.dataclass(frozen=True)
 ... class Training:
-...   model: Backbone = variant("model", {"c3d": C3D, "r3d": R3D})
+...   model: Annotated[Backbone, Variant("model", {"c3d": C3D, "r3d": R3D})]
 >>> schema = Schema(Training)
 >>> schema.defaults({"model": "c3d"})
 {'model': {'name': 'c3d', 'width': 64}}
@@ -38,26 +39,18 @@ Path = tuple[str, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-  """Options that depend on a name in the config.
+  """Options whose class a name in the config decides.
+
+  It annotates a field of a task's options.
 
   Attributes:
-    section: The section whose field `name` decides.
-    classes: The classes of options by that name.
-  """
-
-  section: str
-  classes: Mapping[str, type[Options]]
-
-
-def variant(section: str, classes: Mapping[str, type[Options]]) -> Any:
-  """A field of a task's options whose class a name in the config decides.
-
-  Args:
     section: The section whose field `name` decides: 'model' for
       `config.model.name`.
     classes: The classes of options by that name; the first is the default.
   """
-  return dataclasses.field(metadata={"variant": Variant(section, classes)})
+
+  section: str
+  classes: Mapping[str, type[Options]]
 
 
 class Schema:
@@ -69,15 +62,15 @@ class Schema:
     """Reads the fields of a task's options.
 
     Args:
-      options: A frozen dataclass, each of whose fields is a class of options
-        or a `variant` of several.
+      options: A frozen dataclass, each of whose fields has a class of options
+        as its type, annotated by a `Variant` where there are several.
       configs: Schemas of whole configs that are sections of this one.
     """
     self._options = options
     self._configs = configs or {}
-    hints = typing.get_type_hints(options)
+    hints = typing.get_type_hints(options, include_extras=True)
     self._classes: dict[str, type[Options] | Variant] = {
-      field.name: field.metadata.get("variant", hints[field.name])
+      field.name: _kind(hints[field.name])
       for field in dataclasses.fields(options)
     }
 
@@ -133,31 +126,32 @@ class Schema:
   def known(self) -> dict[Path, list[Any]]:
     """The defaults of all fields that any variant has, by path."""
     known: dict[Path, list[Any]] = {("task",): []}
-    for kind in self._classes.values():
-      if isinstance(kind, Variant):
-        known.setdefault((kind.section, "name"), [])
-      classes = kind.classes.values() if isinstance(kind, Variant) else [kind]
-      for cls in classes:
-        for path, default in leaves(cls.defaults()):
-          known.setdefault((*cls.parents(), *path), []).append(default)
+    known |= {(section, "name"): [] for section in self.variants()}
+    for cls in self._every_class():
+      for path, default in leaves(cls.defaults()):
+        known.setdefault((*cls.parents(), *path), []).append(default)
     for name, schema in self._configs.items():
-      known |= {(name, *path): found for path, found in schema.known().items()}
+      known |= {
+        (name, *path): values for path, values in schema.known().items()
+      }
     return known
 
   def selectors(self) -> set[Path]:
     """Paths of the fields on which it depends which others there are."""
-    selectors: set[Path] = set()
-    for kind in self._classes.values():
-      if isinstance(kind, Variant):
-        selectors.add((kind.section, "name"))
-      classes = kind.classes.values() if isinstance(kind, Variant) else [kind]
-      for cls in classes:
-        for field in dataclasses.fields(cls):
-          if when := rule_of(field).when:
-            selectors.add((*cls.parents(), when[0]))
+    selectors = {(section, "name") for section in self.variants()}
+    for cls in self._every_class():
+      rules = map(rule_of, dataclasses.fields(cls))
+      selectors |= {
+        (*cls.parents(), rule.when[0]) for rule in rules if rule.when
+      }
     for name, schema in self._configs.items():
       selectors |= {(name, *path) for path in schema.selectors()}
     return selectors
+
+  def _every_class(self) -> Iterator[type[Options]]:
+    """All classes of options, of all variants."""
+    for kind in self._classes.values():
+      yield from kind.classes.values() if isinstance(kind, Variant) else (kind,)
 
   def classes(self, values: Mapping[str, Any]) -> dict[str, type[Options]]:
     """The class of each of the task's options.
@@ -171,59 +165,69 @@ class Schema:
       for name, cls in self._classes.items()
     }
 
+  def kinds(self) -> dict[str, type[Options] | Variant]:
+    """What each of the task's options is: a class, or a variant of several."""
+    return dict(self._classes)
+
   def variants(self) -> dict[str, Variant]:
     """What decides by a name, by the section that has the name."""
     kinds = [cls for cls in self._classes.values() if isinstance(cls, Variant)]
     return {kind.section: kind for kind in reversed(kinds)}
 
-  def check_field(self, path: Path, values: Mapping[str, Any]) -> None:
+  def check_field(
+    self, path: Path, values: Mapping[str, Any], prefix: Path = ("config",)
+  ) -> None:
     """Checks that a config has a field, given what it chooses.
 
     Args:
       path: The names that lead to the field.
       values: Values by section.
+      prefix: The names that lead to the config, for the message.
 
     Raises:
       ConfigError: If there is no such field, or it has no effect; the message
         lists those there are.
     """
-    if path[0] in self._configs:
-      self._configs[path[0]].check_field(path[1:], values[path[0]])
+    if path[0] in self._configs and path[1:]:
+      name, inner = path[0], values[path[0]]
+      self._configs[name].check_field(path[1:], inner, (*prefix, name))
       return
     fitted: Any = self.fit(values)
     for depth, name in enumerate(path):
-      where = ".".join(("config", *path[:depth]))
+      where = ".".join((*prefix, *path[:depth]))
       if not isinstance(fitted, Mapping):
         raise ConfigError(f"{where} is a value, it has no field {name!r}")
       if name not in fitted:
-        self._explain(path[: depth + 1], values)
-        choose(where + self._chosen(path, values), name, fitted)
+        self._check_effect(where, name, path[:depth], values)
+        decisive = self._decisive(path[:depth], values)
+        choose(f"{where} (of {decisive})" if decisive else where, name, fitted)
       fitted = fitted[name]
 
-  def _explain(self, path: Path, values: Mapping[str, Any]) -> None:
-    """Raises ConfigError if the field exists, but has no effect here."""
-    *section, name = path
+  def _check_effect(
+    self, where: str, name: str, section: Path, values: Mapping[str, Any]
+  ) -> None:
+    """Raises ConfigError if a field is there, but has no effect."""
     for cls in self.classes(values).values():
-      if [cls.section] != (section or [""]):
-        continue
       for field in dataclasses.fields(cls):
         when = rule_of(field).when
-        if field.name == name and when:
+        if cls.parents() == section and field.name == name and when:
+          chosen = section_of(values, cls.section).get(when[0])
           wanted = " or ".join(map(str, when[1]))
-          value = section_of(values, cls.section).get(when[0])
           raise ConfigError(
-            f"{cls.full_name(name)} has an effect only with {cls.full_name(when[0])}="
-            f"{wanted}, which is {value!r} here: leave it out"
+            f"{where}.{name} has an effect only with {where}.{when[0]}="
+            f"{wanted}, which is {chosen!r} here: leave it out"
           )
 
-  def _chosen(self, path: Path, values: Mapping[str, Any]) -> str:
-    """The name that decides about a section: ' (of hdc)'."""
-    decisive = {
-      cls.section: self._names(values)[kind.section]
-      for attribute, cls in self.classes(values).items()
-      if isinstance(kind := self._classes[attribute], Variant)
-    }
-    return f" (of {decisive[path[0]]})" if path[0] in decisive else ""
+  def _decisive(self, section: Path, values: Mapping[str, Any]) -> str:
+    """The name that decides which fields a section has, or ''."""
+    if not section:
+      return f"task {values['task']}" if "task" in values else ""
+    names = self._names(values)
+    for attribute, cls in self.classes(values).items():
+      kind = self._classes[attribute]
+      if isinstance(kind, Variant) and cls.parents() == section[:1]:
+        return names[kind.section]
+    return ""
 
   def _names(self, values: Mapping[str, Any]) -> dict[str, str]:
     """The variant that each section chooses."""
@@ -233,6 +237,14 @@ class Schema:
       choose(f"config.{section}.name", name, kind.classes)
       names[section] = name
     return names
+
+
+def _kind(hint: Any) -> type[Options] | Variant:
+  """What a type hint says of the class of options."""
+  for extra in getattr(hint, "__metadata__", ()):
+    if isinstance(extra, Variant):
+      return extra
+  return hint
 
 
 def section_of(values: Mapping[str, Any], section: str) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import ml_collections
 
@@ -21,7 +21,7 @@ from hdc_jax.data.options import (
 from hdc_jax.data.store.records import Index
 from hdc_jax.evaluate.evaluation import Evaluation
 from hdc_jax.models import BACKBONES, BackboneOptions
-from hdc_jax.options import Options, RunConfig, Schema, option, variant
+from hdc_jax.options import Options, RunConfig, Schema, Variant, option
 from hdc_jax.tasks.costs import Cost
 
 
@@ -67,7 +67,7 @@ class Evaluated:
   clips: Clips
   loading: Loading
   shown: ShownClips
-  model: BackboneOptions = variant("model", BACKBONES)
+  model: Annotated[BackboneOptions, Variant("model", BACKBONES)]
 
   def open(self) -> Evaluation:
     """Opens the dataset, to be seen by all devices.

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import ml_collections
 from jax.sharding import Mesh
@@ -16,7 +16,7 @@ from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError
 from hdc_jax.methods import METHODS, MethodOptions, make_objective
 from hdc_jax.models import BACKBONES, BackboneOptions
-from hdc_jax.options import Options, Schema, option, variant
+from hdc_jax.options import Options, Schema, Variant, option
 from hdc_jax.report import page as report
 from hdc_jax.runs import metrics
 from hdc_jax.tasks import costs
@@ -38,9 +38,9 @@ class Learning:
   clips: Clips
   batches: Batches
   loading: Loading
-  model: BackboneOptions = variant("model", BACKBONES)
-  method: MethodOptions = variant("method", METHODS)
-  augment: Any = variant("method", AUGMENTS)
+  model: Annotated[BackboneOptions, Variant("model", BACKBONES)]
+  method: Annotated[MethodOptions, Variant("method", METHODS)]
+  augment: Annotated[Any, Variant("method", AUGMENTS)]
   optim: Optim
   train: loop.Train
 

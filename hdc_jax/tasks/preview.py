@@ -5,7 +5,7 @@ strip of frames for each view of the method.
 """
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import ml_collections
@@ -19,7 +19,7 @@ from hdc_jax.data.options import Clips, Dataset, Learned, Loading
 from hdc_jax.data.store.records import Index
 from hdc_jax.methods import METHODS, MethodOptions
 from hdc_jax.models import BACKBONES, BackboneOptions
-from hdc_jax.options import variant
+from hdc_jax.options import Variant
 from hdc_jax.report.figures import strips
 from hdc_jax.runs import metrics
 from hdc_jax.tasks.base import Seed, Task
@@ -39,9 +39,9 @@ class Preview:
   learned: Learned
   clips: Clips
   loading: Loading
-  model: BackboneOptions = variant("model", BACKBONES)
-  method: MethodOptions = variant("method", METHODS)
-  augment: Any = variant("method", AUGMENTS)
+  model: Annotated[BackboneOptions, Variant("model", BACKBONES)]
+  method: Annotated[MethodOptions, Variant("method", METHODS)]
+  augment: Annotated[Any, Variant("method", AUGMENTS)]
 
   def __post_init__(self) -> None:
     """Checks that the views fit their clips."""
