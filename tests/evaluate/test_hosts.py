@@ -29,7 +29,9 @@ def found(prepared, tmp_path_factory):
 def test_processes_do_not_change_what_is_found(found):
   (want,) = found[1]
   assert len(want["ids"]) > 6  # videos with several scenes
-  assert len({tuple(address) for address in want["segments"]}) == len(want["ids"])
+  assert len({tuple(address) for address in want["segments"]}) == len(
+    want["ids"]
+  )
   for got in found[4]:
     for name in ("ids", "segments", "accuracies"):
       np.testing.assert_array_equal(got[name], want[name])

@@ -172,8 +172,16 @@ def test_smaller_subsets_lie_in_larger_ones(source, tmp_path, field, values):
       ConfigError,
       r"subset\.fraction=0\.5 and config\.subset\.shots=2 exclude each other",
     ),
-    ({"subset__shots": -1}, ConfigError, r"subset\.shots=-1 must be at least 0"),
-    ({"subset__fraction": 0.0}, ConfigError, r"subset\.fraction=0\.0 must be above 0"),
+    (
+      {"subset__shots": -1},
+      ConfigError,
+      r"subset\.shots=-1 must be at least 0",
+    ),
+    (
+      {"subset__fraction": 0.0},
+      ConfigError,
+      r"subset\.fraction=0\.0 must be above 0",
+    ),
     (
       {"subset__fraction": 1.5},
       ConfigError,

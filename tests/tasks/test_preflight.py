@@ -15,11 +15,6 @@ from tests import small
 from tests.bucket import Bucket
 from tests.tasks import planning
 
-# ml_collections reads config files by it.
-pytestmark = pytest.mark.filterwarnings(
-  "ignore:the load_module:DeprecationWarning"
-)
-
 
 @pytest.fixture
 def told(monkeypatch):

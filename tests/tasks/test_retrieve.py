@@ -67,9 +67,7 @@ def run(prepared, tmp_path_factory):
     )
     saved.save(0, state, {"step": 0}, small.config().to_dict())
     saved.wait()
-  return small.config(
-    "retrieve", data__path=prepared, checkpoint=str(workdir)
-  )
+  return small.config("retrieve", data__path=prepared, checkpoint=str(workdir))
 
 
 def test_the_task(run, tmp_path, capsys):

@@ -24,9 +24,7 @@ def test_cutting(source, clips, crops, count):
   video, batch = source[3], cut.map(3)
   whole = Window(0, 0, video.height, video.width)
   columns = (batch[name] for name in evaluation.ADDRESS)
-  found = zip(
-    zip(*columns, strict=True), batch["y"], batch["uv"], strict=True
-  )
+  found = zip(zip(*columns, strict=True), batch["y"], batch["uv"], strict=True)
   assert str(batch["id"]) == video.id
   for segment in segments_of(3, video, "scene"):
     first, length = segment.first, segment.stop - segment.first

@@ -11,7 +11,7 @@ from hdc_jax.data.datasets import DATASETS, Request, ucf101
 from hdc_jax.data.options import Loading
 from hdc_jax.errors import DataError
 from hdc_jax.prepare import command as prepare
-from tests import layouts, small
+from tests import layouts
 from tests.layouts import edit, remove
 
 EYE, BALL, HAND = "ApplyEyeMakeup", "Basketball", "HandstandPushups"
