@@ -45,7 +45,12 @@ def quick(monkeypatch):
     return Blocks(width, norm, dtype)
 
   for name in ("c3d", "r3d18", "r2plus1d10"):
-    monkeypatch.setattr(BACKBONES[name], "module", module)
+    for attribute, value in {
+      "module": module,
+      "fewest_frames": 1,
+      "smallest_size": 1,
+    }.items():
+      monkeypatch.setattr(BACKBONES[name], attribute, value)
   for name, settings in {
     "make_mesh": {"devices": 1},
     "compiler_options": {"once": True},

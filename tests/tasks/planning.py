@@ -3,9 +3,9 @@
 import json
 import pathlib
 
+from hdc_jax.config import files
 from hdc_jax.runs import metrics
 from hdc_jax.tasks import tables
-from tests.test_configs import load
 
 CONFIG = pathlib.Path(__file__).parents[2] / "configs" / "tables.py"
 
@@ -21,7 +21,7 @@ def make(table, base="r3d18", **changes):
     base: Name of the config that the runs' configs come from.
     **changes: Values of fields, by dotted name.
   """
-  config = load(CONFIG, f"table={table},base={base}")
+  config = files.read(f"{CONFIG}:table={table},base={base}")
   paths = {"pretrain.data.path": "k400", "ucf101": "ucf", "hmdb51": "hmdb"}
   config.update_from_flattened_dict(paths | changes)
   return config

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from hdc_jax import main
+from hdc_jax.config import files
 from hdc_jax.options import identity
 from hdc_jax.tasks import dry_run, tables
 from hdc_jax.tasks.costs import Cost
 from hdc_jax.train import flops as flops_lib
 from tests.tasks import planning
-from tests.test_configs import load
 
 
 def test_a_dry_run_prints_and_writes_nothing(tmp_path, quick, capsys):
@@ -73,7 +73,7 @@ def test_a_shared_pretraining_costs_once(tmp_path, monkeypatch):
 
 def test_a_dry_run_of_another_task_prints_its_config(capsys):
   base = planning.CONFIG.with_stem("tiny")
-  want = load(base, "task=retrieve")
+  want = files.read(f"{base}:task=retrieve")
   want.data.path, want.checkpoint = "/nowhere", "runs/none"
   paths = [
     f"--config.data.path={want.data.path}",

@@ -3,10 +3,11 @@
 import ml_collections
 import pytest
 
+from hdc_jax import tasks
+from hdc_jax.config import files
 from hdc_jax.errors import ConfigError
 from hdc_jax.tasks import tables
 from tests.tasks import planning
-from tests.test_configs import load
 
 # The paper's figures, row by row.
 TABLE2 = [69.0, 65.4, 61.0, 49.4, 68.0, 64.7]
@@ -100,6 +101,7 @@ def test_table_3_is_of_backbones_and_both_datasets():
   }
   for row in rows:
     name, _, slow = row.row.name.partition("-")
+    assert set(row.changes) <= {"model.name", "optim.decay"}
     pretraining, *evaluations = (values(job) for job in row.jobs)
     assert pretraining.optim.decay == (1e-5 if slow else 1e-4)
     assert [config.data.path for config in evaluations] == ["ucf", "hmdb"]
@@ -155,10 +157,9 @@ def test_evaluations_have_the_backbone_of_the_pretraining():
 @pytest.mark.parametrize("base", ["r3d18", "tiny", "c3d"])
 def test_config(base, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)  # the base is found all the same
-  config = load(planning.CONFIG, f"base={base}")
-  assert config.is_locked
+  config = files.read(f"{planning.CONFIG}:base={base}")
   for task in ("pretrain", "finetune", "retrieve"):
-    want = load(planning.CONFIG.with_stem(base), f"task={task}")
+    want = files.read(f"{base}:task={task}")
     assert config[task].to_dict() == want.to_dict()
 
 
@@ -172,5 +173,12 @@ def test_bad_input():
   with pytest.raises(ConfigError, match=r"config\.hmdb51 is not set"):
     plan(3, **{"hmdb51": ""})
   assert plan(4, **{"hmdb51": ""})  # which it does not need
+  with pytest.raises(ConfigError, match=r"finetune\.optim.*: 'rate' is not"):
+    plan(1, **{"finetune.optim.rate": 0.1})
+  message = (
+    r"^config\.finetune, for the run ucf101-split1/scratch: config\.data"
+  )
+  with pytest.raises(ConfigError, match=message):
+    tasks.resolve(planning.make(1, **{"finetune.data.frames": 0}))
   with pytest.raises(ConfigError, match="base: 'tables' is not one of"):
-    load(planning.CONFIG, "base=tables")
+    files.read(f"{planning.CONFIG}:base=tables")
