@@ -95,8 +95,7 @@ def test_a_bucket_that_fails_does_not_end_a_run(buckets, monkeypatch, caplog):
 
 def test_a_whole_run_in_a_bucket(workdir, local):
   """Config, metrics, predictions and result become a report."""
-  config = small.config()
-  metrics.write_config(workdir, config)
+  metrics.write_config(workdir, small.config().to_dict())
   with metrics.MetricsWriter(workdir) as writer:
     writer.write(1, {"loss": 2.5})
   made = Predictions(
