@@ -92,7 +92,7 @@ def _conv_frames(
 def _active_taps(
   x: jax.Array, kernel: jax.Array, strides: Triple, padding: Triple
 ) -> list[int]:
-  """The temporal taps of a kernel that meet any frame besides padding.
+  """The temporal taps of a kernel that meet any frame, not only padding.
 
   At the end of a deep network, where clips have a single frame, that is one tap
   of a kernel of three.
