@@ -20,12 +20,13 @@ the most temporal positions: 8, 4 and 2 at blocks 3, 4 and 5 for 16 frames.
 """
 
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hdc_jax.models import conv, norm
+from hdc_jax.models import base, conv, norm
 
 # For each block the channels of its convolutions by name, as multiples of the
 # width.
@@ -87,3 +88,16 @@ class C3D(nn.Module):
         x = nn.relu(make_norm(name=f"norm{name}")(x))
       endpoints[block] = x
     return endpoints
+
+
+class C3DOptions(base.BackboneOptions):
+  """Options of C3D."""
+
+  name = "c3d"
+  # The max pools halve the frames three times, and height and width four times.
+  fewest_frames = 8
+  smallest_size = 16
+
+  def module(self, **options: Any) -> nn.Module:
+    """The module with these attributes."""
+    return C3D(**options)

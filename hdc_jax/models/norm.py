@@ -132,7 +132,7 @@ def make_norm(name: str, dtype: jnp.dtype, train: bool) -> Norm:
     A function of `name=` that returns a module.
 
   Raises:
-    KeyError: If there is no such norm; `models.make_backbone` checks the name.
+    KeyError: If there is no such norm; `BackboneOptions` checks the name.
 
   Example:
     >>> make_norm("group", jnp.float32, train=False)(name="norm1")

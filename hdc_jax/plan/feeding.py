@@ -10,10 +10,10 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
-import ml_collections
 import numpy as np
 
 from hdc_jax.data.clips import cutting, sampling
+from hdc_jax.data.options import Clips
 from hdc_jax.data.store.records import Index, Segments
 from hdc_jax.data.synthetic import videos as synthetic
 from hdc_jax.data.video import codec
@@ -40,7 +40,7 @@ def likely_short_side(canvas: int) -> int:
 
 
 def clips_per_second(
-  data: ml_collections.ConfigDict,
+  clips: Clips,
   starts: sampling.Starts,
   short_side: int,
   seconds: float,
@@ -48,7 +48,7 @@ def clips_per_second(
   """Measures how many clips per second a core cuts from H.264 video.
 
   Args:
-    data: `config.data` of the run.
+    clips: How clips are cut.
     starts: How the method places the clips of a video.
     short_side: Short side in pixels of the generated video.
     seconds: CPU time to measure for, in seconds. The time of the core that
@@ -58,13 +58,13 @@ def clips_per_second(
     Clips per second of CPU time.
   """
   source = _generate(short_side)
-  cut = cutting.make_cut(source, data, numbers=np.arange(1), starts=starts)
+  cut = cutting.make_cut(source, clips, numbers=np.arange(1), starts=starts)
   rng = np.random.default_rng(0)
   cut.random_map(0, rng)  # The first call creates the decoder.
-  start, clips = time.thread_time(), 0
+  start, count = time.thread_time(), 0
   while (spent := time.thread_time() - start) < seconds:
-    clips += len(cut.random_map(0, rng)["y"])
-  return clips / spent
+    count += len(cut.random_map(0, rng)["y"])
+  return count / spent
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
