@@ -9,6 +9,7 @@ import pathlib
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 
 ARRAYS, LOSSES, RESULTS, SHARDS = "arrays", "losses", "results", "shards"
 
@@ -60,13 +61,13 @@ def read_run(directory: pathlib.Path) -> Outcome:
   return outcome
 
 
-def read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
+def read_checkpoint(directory: pathlib.Path) -> dict[str, np.ndarray]:
   """Reads the arrays of a tree that Orbax saved, by dotted name.
 
   Args:
-    path: Directory of the tree.
+    directory: Directory of the tree.
   """
-  handler = ocp.PyTreeCheckpointHandler()
+  handler, path = ocp.PyTreeCheckpointHandler(), epath.Path(directory)
   as_numpy = jax.tree.map(
     lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
     handler.metadata(path).tree,

@@ -1,7 +1,7 @@
 """Views: augmented clips of a batch, computed on the device."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +53,7 @@ class View:
 def make_views(
   views: Sequence[View],
   key: Key[Array, ""],
-  clips: dict[str, Integer[Array, "b clips ..."]],
+  clips: Mapping[str, Integer[Array, "b clips ..."]],
 ) -> Float[Array, "b v t h w 3"]:
   """Computes every view of every video of a batch.
 

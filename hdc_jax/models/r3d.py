@@ -317,7 +317,7 @@ class R3D50(R3DOptions):
 
   def module(self, **options: Any) -> nn.Module:
     """The module with these attributes; CVRL's where they are not given."""
-    own = {"stem": (5, 7, 7), "shortcut": "B"} | options
+    own: dict[str, Any] = {"stem": (5, 7, 7), "shortcut": "B"} | options
     return R3D(
       stage_sizes=(3, 4, 6, 3),
       block=Bottleneck,

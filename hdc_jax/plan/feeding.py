@@ -67,7 +67,7 @@ def clips_per_second(
   return count / spent
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(eq=False)
 class _Generated:
   """A generated video, and a source that holds it alone; see `data.sources`."""
 
