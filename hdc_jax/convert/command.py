@@ -21,7 +21,7 @@ from hdc_jax.config import flags, identity
 from hdc_jax.convert import layouts
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import ConfigError, DataError, HdcError, choose
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 from hdc_jax.train import checkpoint, pretrained, training
 
 Arrays = dict[str, np.ndarray]
@@ -107,7 +107,7 @@ def save_run(
   """Writes a run at step 0: these variables and heads that are untrained."""
   made = training.make_trainer(config, mesh.make_mesh())
   state = made.init_state().with_backbone(variables)
-  metrics.write_config(output, config)
+  results.write_config(output, config)
   with checkpoint.Checkpoints(output) as saved:
     # It has seen no dataset, so no training can go on from here.
     saved.save(0, state, {"step": 0, "fingerprint": ""}, config)

@@ -1,28 +1,24 @@
-"""What a run writes of itself: metrics.jsonl, TensorBoard, result, config."""
+"""The metrics of a run by step: metrics.jsonl and TensorBoard."""
 
 import collections
 import contextlib
-import importlib.metadata
 import json
 import logging
 import os
 import tempfile
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import jax
-import ml_collections
 import tensorboardX
 from etils import epath
 
 from hdc_jax.errors import StorageError
 from hdc_jax.runtime import files
 
-METRICS, RESULT, CONFIG = "metrics.jsonl", "result.json", "config.json"
+METRICS = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
 _INTERVAL = 30.0  # seconds from one writing to a bucket to the next
-_VERSIONED = ("hdc-jax", "jax", "jaxlib", "flax", "optax", "grain", "av")
 
 _log = logging.getLogger(__name__)
 
@@ -161,45 +157,3 @@ def read_metrics(workdir: epath.PathLike) -> list[dict[str, float]]:
     return []
   lines = files.read_text(path).splitlines(keepends=True)
   return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-def versions() -> dict[str, str]:
-  """The versions of this package and of those that its results depend on."""
-  return {name: importlib.metadata.version(name) for name in _VERSIONED}
-
-
-def write_result(
-  workdir: epath.PathLike, result: Mapping[str, Any]
-) -> dict[str, Any]:
-  """Writes result.json, adding the device and the versions.
-
-  Returns:
-    What was written.
-  """
-  devices = jax.devices()
-  result = dict(result) | {
-    "device": f"{len(devices)} × {devices[0].device_kind}",
-    "versions": versions(),
-  }
-  _write_json(workdir, RESULT, result)
-  return result
-
-
-def write_config(
-  workdir: epath.PathLike, config: ml_collections.ConfigDict
-) -> None:
-  """Writes the resolved config as config.json."""
-  _write_json(workdir, CONFIG, config.to_dict())
-
-
-def _write_json(workdir: epath.PathLike, name: str, value: Any) -> None:
-  """Writes a file whole or not at all, on process 0."""
-  if jax.process_index() == 0:
-    text = json.dumps(value, indent=2) + "\n"
-    files.write(epath.Path(workdir) / name, text.encode())
-
-
-def read_result(workdir: epath.PathLike) -> dict[str, Any]:
-  """The result.json of a run, empty if there is none."""
-  path = epath.Path(workdir) / RESULT
-  return json.loads(files.read_text(path)) if files.exists(path) else {}

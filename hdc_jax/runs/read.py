@@ -9,11 +9,11 @@ from etils import epath
 
 from hdc_jax.config import identity
 from hdc_jax.errors import DataError
-from hdc_jax.runs import metrics, predictions
+from hdc_jax.runs import metrics, predictions, results
 from hdc_jax.runs.predictions import Predictions
 from hdc_jax.runtime import files
 
-_FILES = (metrics.METRICS, metrics.RESULT, metrics.CONFIG)
+_FILES = (metrics.METRICS, results.RESULT, results.CONFIG)
 _TASKS = {
   "pretrain": "pretraining",
   "finetune": "fine-tuning",
@@ -79,7 +79,6 @@ def read(directories: Sequence[epath.PathLike]) -> list[Run]:
 def _read(path: epath.Path, paths: Sequence[epath.Path]) -> Run:
   """Reads a run. Its name is as much of its path as tells it from others."""
   alike = [other for other in paths if other.name == path.name]
-  config = path / metrics.CONFIG
   # What lies in another run's directory is that run's.
   others = {*paths} - {path}
   found = {
@@ -100,10 +99,8 @@ def _read(path: epath.Path, paths: Sequence[epath.Path]) -> Run:
         for file in found[metrics.METRICS]
         if file.parent != path
       },
-      result=metrics.read_result(path),
-      config=identity.flatten(
-        json.loads(files.read_text(config)) if files.exists(config) else {}
-      ),
+      result=results.read_result(path),
+      config=identity.flatten(results.read_config(path)),
       predictions=_by_label(found[predictions.PREDICTIONS]),
       pictures=[(_title(file, path), file) for file in found["*.png"]],
     )

@@ -19,7 +19,7 @@ from etils import epath
 
 from hdc_jax.errors import choose, require
 from hdc_jax.evaluate import features, setup
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 from hdc_jax.runtime import files
 
 _log = logging.getLogger(__name__)
@@ -55,10 +55,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     features.centre_view(made.looks.size),
     made.mesh,
   )
-  result = metrics.read_result(workdir)
+  result = results.read_result(workdir)
   rows = result["rows"] if made.stamp.items() <= result.items() else []
   written = {row["name"]: row for row in rows}
-  metrics.write_config(workdir, config)
+  results.write_config(workdir, config)
   shards = range(0, len(numbers), config.embed.shard)
   for i, first in enumerate(shards):
     name = f"features-{i:05d}-of-{len(shards):05d}.npz"
@@ -82,7 +82,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     size = {"vectors": len(vectors), "width": vectors.shape[1]}
     written[name] = {"name": name} | size
     rows = [written[name] for name in sorted(written)]
-    result = metrics.write_result(workdir, made.stamp | {"rows": rows})
+    result = results.write_result(workdir, made.stamp | {"rows": rows})
   print(f"features of {len(numbers):,} videos: {workdir}/features-*.npz")
   return result
 

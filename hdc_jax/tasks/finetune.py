@@ -20,6 +20,7 @@ import numpy as np
 from etils import epath
 from jax.sharding import Mesh
 
+from hdc_jax import report
 from hdc_jax.config import identity
 from hdc_jax.data import sources
 from hdc_jax.data.clips import cutting
@@ -28,8 +29,7 @@ from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import require
 from hdc_jax.evaluate import class_activation, features, setup, trials
 from hdc_jax.methods import supervised
-from hdc_jax.report import page as report
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 from hdc_jax.runs.predictions import PREDICTIONS
 from hdc_jax.runs.rows import format_rows
 from hdc_jax.train import loop, pretrained, training
@@ -64,7 +64,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     "config.data.batch_size", config.data.batch_size, mesh
   )
   cutting.check_clips(source.index.short_side, config.data, config.model.size)
-  metrics.write_config(workdir, config)
+  results.write_config(workdir, config)
   networks = functools.cache(functools.partial(_make_networks, config, mesh))
   rows = []
   for trial in trials.trials(config, source, workdir):
@@ -72,7 +72,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     own.checkpoint = made.stamp["checkpoint"]  # the step, as its run may go on
     directory = epath.Path(workdir) / trial.name
     wanted = made.stamp | {"config_fingerprint": identity.fingerprint(own)}
-    result = metrics.read_result(directory)
+    result = results.read_result(directory)
     if not wanted.items() <= result.items():
       _log.info(
         "%s: trains on %d videos of %s",
@@ -83,10 +83,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       found = _run_trial(
         own, directory, networks(len(trial.classes)), source, trial, loaded
       )
-      result = metrics.write_result(directory, wanted | found)
+      result = results.write_result(directory, wanted | found)
     rows.append(trial.row | {k: result[k] for k in ("top1", "top5")})
   means = trials.summarise(rows)
-  result = metrics.write_result(
+  result = results.write_result(
     workdir,
     made.stamp
     | {k: (means or rows)[0][k] for k in ("top1", "top5")}

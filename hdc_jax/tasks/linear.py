@@ -18,14 +18,14 @@ import ml_collections
 import numpy as np
 from etils import epath
 
+from hdc_jax import report
 from hdc_jax.data.clips import cutting
 from hdc_jax.data.clips.test_clips import RandomLooks
 from hdc_jax.errors import require
 from hdc_jax.evaluate import features, probe, setup
 from hdc_jax.evaluate import trials as trials_lib
 from hdc_jax.methods import supervised
-from hdc_jax.report import page as report
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 from hdc_jax.runs.predictions import PREDICTIONS
 from hdc_jax.runs.rows import format_rows
 
@@ -54,11 +54,11 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   cutting.check_clips(
     made.source.index.short_side, config.data, config.model.size
   )
-  result = metrics.read_result(workdir)
+  result = results.read_result(workdir)
   if made.stamp.items() <= result.items():
     _log.info("%s holds this result already", workdir)
   else:
-    metrics.write_config(workdir, config)
+    results.write_config(workdir, config)
     prober = _Prober(config, recipe, made)
     rows = []
     for trials in _same_splits(trials_lib.trials(config, made.source, workdir)):
@@ -66,7 +66,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     chosen = [row for row in rows if row["chosen"]]
     means = trials_lib.summarise(chosen)
     found = {k: (means or chosen)[0][k] for k in ("top1", "top5")}
-    result = metrics.write_result(
+    result = results.write_result(
       workdir, made.stamp | found | {"rows": rows + means}
     )
   print(format_rows(result["rows"]))

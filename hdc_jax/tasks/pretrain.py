@@ -5,13 +5,13 @@ from typing import Any
 
 import ml_collections
 
+from hdc_jax import report
 from hdc_jax.config import identity
 from hdc_jax.data import sources
 from hdc_jax.data.clips import cutting
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import require
-from hdc_jax.report import page as report
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 from hdc_jax.train import loop, training
 
 _log = logging.getLogger(__name__)
@@ -48,8 +48,8 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   cutting.check_clips(source.index.short_side, config.data, config.model.size)
   numbers = source.index.split(config.data.split)
   _, speed = loop.fit(config, workdir, made, source, numbers)
-  if speed or not metrics.read_result(workdir):
-    metrics.write_result(
+  if speed or not results.read_result(workdir):
+    results.write_result(
       workdir,
       {
         "task": "pretrain",
@@ -61,4 +61,4 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     )
   page = report.write(workdir, runs=[workdir])
   _log.info("report: %s", page)
-  return metrics.read_result(workdir)
+  return results.read_result(workdir)

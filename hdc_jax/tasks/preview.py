@@ -17,7 +17,7 @@ from hdc_jax.data import sources
 from hdc_jax.data.clips import cutting, loader
 from hdc_jax.errors import require
 from hdc_jax.report.figures import strips
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 
 PREVIEW = "views.png"
 _VIDEOS = 6
@@ -62,6 +62,6 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     path.parent.mkdir(parents=True, exist_ok=True)
     names = [view.name for view in method.views]
     strips.draw(frames.astype(np.uint8), names, path)
-  result = metrics.write_result(workdir, result)
+  result = results.write_result(workdir, result)
   print(f"views of {len(ids)} videos: {path}")
   return result

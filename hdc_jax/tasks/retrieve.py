@@ -17,10 +17,10 @@ import jax
 import ml_collections
 import numpy as np
 
+from hdc_jax import report
 from hdc_jax.data.labels.splits import chosen_labels, split_names
 from hdc_jax.evaluate import features, neighbour_sheet, search, setup
-from hdc_jax.report import page as report
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 from hdc_jax.runs.predictions import Predictions
 from hdc_jax.runs.rows import format_rows
 from hdc_jax.train import pretrained
@@ -79,11 +79,11 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   made = setup.set_up(config, "retrieve")
   labels = chosen_labels(config, made.source)
   divisions = split_names(config, made.source)
-  result = metrics.read_result(workdir)
+  result = results.read_result(workdir)
   if made.stamp.items() <= result.items():
     _log.info("%s holds this result already", workdir)
   else:
-    metrics.write_config(workdir, config)
+    results.write_config(workdir, config)
     weights = {"trained": made.loaded.variables}
     if config.retrieve.untrained:
       weights["untrained"] = pretrained.initial(made.loaded.config, made.mesh)
@@ -94,7 +94,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       for fold, splits in divisions.items()
       for row in _measure(look, workdir, label, fold, splits)
     ]
-    result = metrics.write_result(workdir, made.stamp | {"rows": rows})
+    result = results.write_result(workdir, made.stamp | {"rows": rows})
   print(format_rows(result["rows"]))
   page = report.write(workdir, runs=[made.loaded.run, workdir])
   print(f"report: {page}")

@@ -14,12 +14,11 @@ from typing import Any
 import ml_collections
 from etils import epath
 
-from hdc_jax import models
+from hdc_jax import models, report
 from hdc_jax.config import identity
 from hdc_jax.data import sources
 from hdc_jax.errors import choose, require
-from hdc_jax.report import page as report
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 from hdc_jax.runs.rows import format_rows
 from hdc_jax.runtime import files
 from hdc_jax.tasks import finetune, papers, pretrain, retrieve
@@ -55,11 +54,11 @@ class Job:
   @property
   def state(self) -> str:
     """'done', 'to resume' or 'to do'."""
-    result = metrics.read_result(self.directory)
+    result = results.read_result(self.directory)
     fingerprint = identity.fingerprint(self.config)
     if result.get("config_fingerprint") == fingerprint:
       return "done"
-    begun = files.exists(self.directory / metrics.CONFIG)
+    begun = files.exists(self.directory / results.CONFIG)
     return "to resume" if begun else "to do"
 
 
@@ -77,15 +76,15 @@ class PlannedRow:
   changes: Mapping[str, Any]
   jobs: Sequence[Job]
 
-  def values(self, results: Mapping[epath.Path, Any]) -> dict[str, Any]:
+  def values(self, done: Mapping[epath.Path, Any]) -> dict[str, Any]:
     """The row of the table, as far as there are results.
 
     Args:
-      results: Of jobs, by directory.
+      done: Results of jobs, by directory.
     """
     values: dict[str, Any] = {"name": self.row.name}
     for job in self.jobs:
-      found = _measured(results.get(job.directory, {}))
+      found = _measured(done.get(job.directory, {}))
       columns = job.evaluation.columns if job.evaluation else {}
       for column, source in columns.items():
         if source in found:
@@ -197,12 +196,12 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   # A wrong path must not be found out after days of pretraining.
   for path in dict.fromkeys(job.config.data.path for job in jobs):
     sources.read_index(path)
-  results = {
-    job.directory: metrics.read_result(job.directory)
+  done = {
+    job.directory: results.read_result(job.directory)
     for job in jobs
     if job.state == "done"
   }
-  metrics.write_config(workdir, config)
+  results.write_config(workdir, config)
   stamp = {
     "task": "tables",
     "table": config.table,
@@ -210,12 +209,12 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   }
   for row in planned:
     for job in row.jobs:
-      if job.directory not in results:
+      if job.directory not in done:
         _log.info("row %s: %s", row.row.name, job.directory)
         task = TASKS[job.config.task]
-        results[job.directory] = task(job.config, str(job.directory))
-    rows = [row.values(results) for row in planned]
-    result = metrics.write_result(workdir, stamp | {"rows": rows})
+        done[job.directory] = task(job.config, str(job.directory))
+    rows = [row.values(done) for row in planned]
+    result = results.write_result(workdir, stamp | {"rows": rows})
     page = report.write(workdir, runs=[workdir])
   print(f"Table {config.table}: {papers.TABLES[config.table].title}")
   print(format_rows(rows))

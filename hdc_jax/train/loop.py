@@ -15,7 +15,7 @@ from hdc_jax.data import sources
 from hdc_jax.data.clips import loader
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import Preempted
-from hdc_jax.runs import metrics
+from hdc_jax.runs import metrics, results
 from hdc_jax.runtime.progress import Progress
 from hdc_jax.train import checkpoint, guards, training
 from hdc_jax.train.step import Metrics, TrainState
@@ -61,7 +61,7 @@ def fit(
     if int(state.step) >= config.train.steps:
       _log.info("%s is at step %d already", workdir, int(state.step))
       return state, {}
-    metrics.write_config(workdir, config)
+    results.write_config(workdir, config)
     batches = loader.training_batches(
       source,
       config,

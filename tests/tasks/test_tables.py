@@ -15,7 +15,7 @@ from hdc_jax.config import identity
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.prepare import command as prepare
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 from hdc_jax.tasks import costs as costs_lib
 from hdc_jax.tasks import dry_run, tables
 from hdc_jax.train import flops as flops_lib
@@ -217,7 +217,7 @@ class Tasks(dict):
 
   def task(self, config, workdir):
     self.ran.append(str(pathlib.Path(workdir).relative_to(self.root)))
-    metrics.write_config(workdir, config)
+    results.write_config(workdir, config)
     if len(self.ran) > self.allowed:
       raise KeyboardInterrupt
     result = {
@@ -230,7 +230,7 @@ class Tasks(dict):
       if config.task == "retrieve"
       else [],
     }
-    return metrics.write_result(workdir, result)
+    return results.write_result(workdir, result)
 
   def again(self, allowed=1000):
     """What a run does from here on."""
