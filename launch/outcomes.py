@@ -22,8 +22,6 @@ FINAL = tuple(e.exit_code for e in (ConfigError, DataError, NonFiniteError))
 AGAIN = tuple(e.exit_code for e in (Preempted, Hung, StorageError))
 # What ssh ends with when it cannot reach a host.
 UNREACHABLE = 255
-# What a shell ends with after Ctrl-C.
-INTERRUPTED = 130
 
 
 def telling(codes: Collection[int], otherwise: int) -> int:

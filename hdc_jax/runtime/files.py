@@ -236,7 +236,7 @@ def below(directory: epath.PathLike) -> list[str]:
 def _find(directory: str) -> dict[str, int]:
   """Size of every object below a bucket's directory, by its path."""
   scheme, _, _ = directory.partition("://")
-  found = _storage(directory).find(directory, detail=True)
+  found: Any = _storage(directory).find(directory, detail=True)
   return {f"{scheme}://{name}": info["size"] for name, info in found.items()}
 
 

@@ -125,5 +125,6 @@ def _start_worker() -> None:
 
 def _follow_parent() -> None:
   """Ends this process with its parent, even if that was killed."""
-  multiprocessing.parent_process().join()
-  os._exit(1)
+  if parent := multiprocessing.parent_process():
+    parent.join()
+    os._exit(1)
