@@ -15,7 +15,6 @@ import dataclasses
 import itertools
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,16 +23,12 @@ from etils import epath
 
 from hdc_jax.data.datasets.base import Listing, VideoFile
 from hdc_jax.data.store import records
-from hdc_jax.data.store.records import Index, Record, Shard
+from hdc_jax.data.store.records import Record, Shard
 from hdc_jax.errors import DataError
 from hdc_jax.runtime import files
 
 VIDEOS_PER_SHARD = 256  # by default: some 100 MB of ten-second videos
 MAX_SHARDS = 1024  # by default
-# What is of no use once a dataset is made, unless its index names it.
-_LEFT = re.compile(
-  r"shard-\d{5}-of-\d{5}\.array_record|\.shard-.*\.tmp|\.unfinished"
-)
 _READERS = 16  # sidecars in a bucket are read so many at a time
 
 Ranges = list[tuple[int, int]]
@@ -167,7 +162,7 @@ def write(
       with _writing(path):
         writer.write(result)
       for split in file.splits:
-        _extend(splits[split], videos, videos + 1)
+        extend(splits[split], videos, videos + 1)
       for label, segments in file.labels.items():
         classes[label].update(sorted({str(n) for _, n in segments}))
       num_frames += Record.from_bytes(result).encoded.num_frames
@@ -221,78 +216,6 @@ def _finished(
   return sidecar if whole else None
 
 
-def request_digest(plans: Sequence[Plan], listing: Listing) -> str:
-  """What was asked of `prepare`, hashed; see `Index.request`."""
-  return records.digest(
-    [
-      [[shard.name, shard.key] for shard in plans],
-      listing.official,
-      listing.left_out,
-    ]
-  )
-
-
-def combine(
-  sidecars: Sequence[Sidecar],
-  *,
-  request: str,
-  codec: str,
-  short_side: int,
-  listing: Listing,
-) -> Index:
-  """Makes the index of a dataset of which every shard is finished.
-
-  Args:
-    sidecars: of all shards, in order.
-    request: see `request_digest`.
-    codec: of the records.
-    short_side: of the frames.
-    listing: of which the shards were made.
-
-  Returns:
-    The index.
-  """
-  splits: dict[str, Ranges] = collections.defaultdict(list)
-  first = 0
-  for sidecar in sidecars:
-    for split, ranges in sidecar.splits.items():
-      for start, stop in ranges:
-        _extend(splits[split], first + start, first + stop)
-    first += sidecar.shard.videos
-  skipped = [s for sidecar in sidecars for s in sidecar.skipped]
-  labels = {name: list(names) for name, names in listing.label_names.items()}
-  return Index(
-    fingerprint=records.digest(
-      [
-        records.VERSION,
-        [sidecar.shard.sha256 for sidecar in sidecars],
-        labels,
-        splits,
-      ]
-    ),
-    request=request,
-    codec=codec,
-    short_side=short_side,
-    num_videos=first,
-    num_frames=sum(sidecar.num_frames for sidecar in sidecars),
-    labels=labels,
-    splits=dict(splits),
-    shards=[sidecar.shard for sidecar in sidecars],
-    skipped=[dataclasses.asdict(s) for s in skipped],
-    official=listing.official,
-    left_out={why: len(which) for why, which in listing.left_out.items()},
-  )
-
-
-def remove_others(directory: epath.Path, index: Index) -> None:
-  """Removes shards that an earlier request left and the index does not name."""
-  names = {shard.name for shard in index.shards}
-  for name in files.names(directory):
-    if _LEFT.fullmatch(name) and name not in names:
-      files.remove(directory / name)
-      files.remove(sidecar_of(directory / name))
-
-
 def sidecar_of(path: epath.Path) -> epath.Path:
   """Where the sidecar of a shard lies."""
   return path.with_suffix(".json")
@@ -307,8 +230,14 @@ def _writing(path: epath.Path) -> Iterator[None]:
     raise DataError(f"{path}: cannot be written: {error}") from error
 
 
-def _extend(ranges: Ranges, start: int, stop: int) -> None:
-  """Adds a range behind the others, to the last one if it continues it."""
+def extend(ranges: Ranges, start: int, stop: int) -> None:
+  """Adds a range to others, joined with the last one if it continues it.
+
+  Args:
+    ranges: Ranges of record numbers, changed in place.
+    start: First record of the new range.
+    stop: One more than its last record.
+  """
   if ranges and ranges[-1][1] == start:
     start = ranges.pop()[0]
   ranges.append((start, stop))

@@ -23,6 +23,7 @@ from hdc_jax.prepare.runners import videos
 from hdc_jax.prepare.runners.job import Job
 from hdc_jax.prepare.shards import Plan
 from hdc_jax.runtime import files
+from hdc_jax.runtime.commands import Terminated
 from hdc_jax.runtime.progress import Progress
 
 _PLANS = ".shard-plans.tmp"  # removed with whatever else shards leave behind
@@ -78,9 +79,10 @@ def make_shards(job: Job, progress: Progress) -> None:
     try:
       _run(pipeline)
     except Exception as error:
-      # What Beam makes of Ctrl-C where it meets the work itself.
-      if str(error).startswith(KeyboardInterrupt.__name__):
-        raise KeyboardInterrupt from None
+      # What Beam makes of Ctrl-C and SIGTERM where they meet the work itself.
+      for kind in (KeyboardInterrupt, Terminated):
+        if str(error).startswith(kind.__name__):
+          raise kind from None
       reason = (str(error).strip() or repr(error)).splitlines()[-1]
       raise DataError(
         f"--runner={job.runner} failed: {reason}; run the same command again "
