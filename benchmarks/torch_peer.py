@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from hdc_jax import methods
-from hdc_jax.convert import command as convert
+from hdc_jax.convert import encoder as encoder_lib
 from hdc_jax.errors import ConfigError
 from hdc_jax.interop import encoders
 from hdc_jax.methods import base
@@ -66,7 +66,7 @@ def make_network(
   config: ml_collections.ConfigDict, method: base.Method
 ) -> Network:
   """The network that `config.model` describes, with the method's heads."""
-  described = convert.describe(config.model)
+  described = encoder_lib.describe(config.model)
   encoder = encoders.ENCODERS[described.pop("name")](**described)
   return Network(encoder, method)
 
