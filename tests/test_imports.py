@@ -44,7 +44,14 @@ BELOW = {
     "runtime",
     "train",
   },
-  "convert": {"config", "distributed", "models", "runs", "train"},
+  "convert": {
+    "config",
+    "distributed",
+    "models",
+    "runs",
+    "runtime",
+    "train",
+  },
   "tasks": {
     "augment",
     "config",
