@@ -348,11 +348,14 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 def start(work, rest, shell="{}"):
   """Runs a script by a shell; gives exit code, stdout and stderr."""
+  # What is buffered is written at the end of a process, where it can fail.
+  environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
   script = SCRIPT.format(work=work, rest=rest)
   python = shlex.join([sys.executable, "-c", script])
   done = subprocess.run(
     ["bash", "-o", "pipefail", "-c", shell.format(python)],
     cwd=ROOT,
+    env=environment,
     capture_output=True,
     text=True,
     timeout=60,
