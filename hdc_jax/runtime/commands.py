@@ -8,52 +8,24 @@ its traceback in a file, which the line names.
 
 import argparse
 import contextlib
-import errno
 import io
 import os
-import platform
 import select
-import shlex
 import signal
 import sys
-import tempfile
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from hdc_jax.errors import (
-  BROKEN_PIPE,
-  BUG,
-  INTERRUPTED,
-  ConfigError,
-  DataError,
-  HdcError,
-  Preempted,
-  StorageError,
-)
-from hdc_jax.runtime import logs
+from hdc_jax.errors import BROKEN_PIPE, ConfigError
+from hdc_jax.runtime import failures, logs
 
 Parse = Callable[[Sequence[str]], argparse.Namespace]
 Work = Callable[[argparse.Namespace], int | None]
 Part = Callable[[bool], bool]
 
-# What an OSError says of a path that someone named wrongly.
-_WRONG_PATH = (
-  errno.ENOENT,
-  errno.EEXIST,
-  errno.ENOTDIR,
-  errno.EISDIR,
-  errno.EACCES,
-  errno.EPERM,
-  errno.EROFS,
-  errno.ENAMETOOLONG,
-  errno.ELOOP,
-)
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_LONGEST_REASON = 300  # characters of a bug's message that are shown
 _LEAVING_SECONDS = 60  # how long threads and exit handlers may take at the end
 
 
@@ -69,10 +41,6 @@ class _Parser(argparse.ArgumentParser):
     file = file or sys.stdout
     file.write(self.format_help())
     file.flush()
-
-
-class Terminated(KeyboardInterrupt):
-  """SIGTERM, which ends a command in the same way as Ctrl-C does."""
 
 
 def make_parser(
@@ -177,7 +145,7 @@ def leave(code: int) -> NoReturn:
 
 @contextlib.contextmanager
 def _sigterm_raises() -> Iterator[None]:
-  """Has SIGTERM raise `Terminated`, where nobody else handles it."""
+  """Has SIGTERM raise `failures.Terminated`, where nobody else handles it."""
   is_main = threading.current_thread() is threading.main_thread()
   if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
     yield
@@ -191,7 +159,7 @@ def _sigterm_raises() -> Iterator[None]:
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
   del number, frame
-  raise Terminated
+  raise failures.Terminated
 
 
 def _report(
@@ -203,102 +171,10 @@ def _report(
   with contextlib.suppress(OSError):  # stderr may be gone as well
     if options.debug:
       traceback.print_exception(error)
-  line, code = _describe(error, options, argv)
+  line, code = failures.describe(error, options, argv)
   with contextlib.suppress(OSError):
     print(" ".join(line.splitlines()), file=sys.stderr, flush=True)
   return code
-
-
-def _describe(
-  error: BaseException, options: argparse.Namespace, argv: Sequence[str]
-) -> tuple[str, int]:
-  """The line and the exit code of what ended a command."""
-  match error:
-    case Terminated():
-      words = ("stopped by SIGTERM", *map(str, error.args))
-      return ": ".join(words), Preempted.exit_code
-    case KeyboardInterrupt():
-      return ": ".join(("interrupted", *map(str, error.args))), INTERRUPTED
-    case HdcError():
-      return f"error: {error}", error.exit_code
-    case OSError():
-      return _describe_os_error(error, options)
-  kind = type(error).__name__
-  first = (str(error).strip().splitlines() or [""])[0][:_LONGEST_REASON]
-  what = f"error: a bug, please report it: {kind}{first and f': {first}'}"
-  path = _save_traceback(error, getattr(options, "workdir", ""), argv)
-  return f"{what}; the traceback is in {path}", BUG
-
-
-def _describe_os_error(
-  error: OSError, options: argparse.Namespace
-) -> tuple[str, int]:
-  """The line and the exit code of a failure of a disk or the network."""
-  path = os.fsdecode(error.filename or "") if _has_path(error) else ""
-  named = (_flag_of(path, options), path, error.strerror or str(error))
-  what = "error: " + ": ".join(filter(None, named))
-  if isinstance(error, ConnectionError | TimeoutError):
-    return f"{what}; run the same command again", StorageError.exit_code
-  if error.errno in _FULL:
-    what = f"{what}; make room, and run the same command again"
-    return what, DataError.exit_code
-  if error.errno in _WRONG_PATH:
-    what = f"{what}; name another path, or change its permissions"
-    return what, ConfigError.exit_code
-  return what, DataError.exit_code
-
-
-def _has_path(error: OSError) -> bool:
-  return isinstance(error.filename, str | bytes | os.PathLike)
-
-
-def _flag_of(path: str, options: argparse.Namespace) -> str:
-  """The flag that names a path, as '--json', or one above or below it."""
-  for name, value in vars(options).items():
-    if path and value and isinstance(value, str):
-      folder, file = os.path.split(value)
-      partial = os.path.join(folder, f".{file}.")  # see `files.writing`
-      inside = os.path.join(value, "")
-      if path == value or path.startswith((inside, partial)):
-        return f"--{name}"
-  return ""
-
-
-def _save_traceback(
-  error: BaseException, workdir: str, argv: Sequence[str]
-) -> str:
-  """Writes a traceback to the run's directory, or to that of temporary files.
-
-  Returns:
-    Where it is.
-  """
-  lines = traceback.format_exception(error)
-  content = f"{shlex.join(argv)}\n\n{''.join(lines)}".encode(
-    errors="backslashreplace"
-  )
-  moment = time.strftime("%Y%m%d-%H%M%S")
-  name = f"error-{moment}-{platform.node()}-{os.getpid()}.log"
-  remote = "://" in workdir
-  if remote or os.path.isdir(workdir):
-    path = os.path.join(workdir, name)
-    # Whatever is wrong with this place, there is another one.
-    with contextlib.suppress(Exception):
-      if remote:
-        # Launchers, which never come here, do without what it imports.
-        from hdc_jax.runtime import files
-
-        files.write(path, content)
-        return path
-      with open(path, "xb") as file:
-        file.write(content)
-      return path
-  try:
-    handle, path = tempfile.mkstemp(prefix="hdc_jax-", suffix=f"-{name}")
-    with os.fdopen(handle, "wb") as file:
-      file.write(content)
-    return path
-  except OSError:
-    return "no file, as none can be written; --debug shows it"
 
 
 def _flush(stream: TextIO | None) -> None:
