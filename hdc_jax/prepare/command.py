@@ -15,8 +15,8 @@ as H.264 from which a training clip of 16 frames can be cut in about 2 ms.
 
 Interrupted or killed, it goes on at the first shard that is not finished when
 run again. Run again on a complete dataset, it does nothing; if some of the
-files have changed, it makes only the shards they are in. Videos that cannot be
-used are left out and named at the end and in index.json.
+files have changed, it makes only the shards that hold them. Videos that cannot
+be used are left out, and named at the end and in index.json.
 
 examples:
   # eight motions in front of eight scenes, generated: something to try

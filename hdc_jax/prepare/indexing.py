@@ -21,7 +21,7 @@ _LEFT = re.compile(
 
 
 def request_digest(plans: Sequence[Plan], listing: Listing) -> str:
-  """What was asked of `prepare`, hashed; see `Index.request`."""
+  """Digest of all that a dataset was asked to be; see `Index.request`."""
   return records.digest(
     [
       [[shard.name, shard.key] for shard in plans],
@@ -42,14 +42,14 @@ def combine(
   """Makes the index of a dataset of which every shard is finished.
 
   Args:
-    sidecars: of all shards, in order.
-    request: see `request_digest`.
-    codec: of the records.
-    short_side: of the frames.
-    listing: of which the shards were made.
+    sidecars: Sidecars of all shards, in order.
+    request: Digest of the request, from `request_digest`.
+    codec: Codec of the records.
+    short_side: Short side of the frames, in pixels.
+    listing: Listing of the videos that the shards were made of.
 
   Returns:
-    The index.
+    The index, which is not saved yet.
   """
   splits: dict[str, shards.Ranges] = collections.defaultdict(list)
   first = 0
@@ -79,12 +79,12 @@ def combine(
     shards=[sidecar.shard for sidecar in sidecars],
     skipped=[dataclasses.asdict(s) for s in skipped],
     official=listing.official,
-    left_out={why: len(which) for why, which in listing.left_out.items()},
+    left_out={reason: len(ids) for reason, ids in listing.left_out.items()},
   )
 
 
 def remove_others(directory: epath.Path, index: Index) -> None:
-  """Removes shards that an earlier request left and the index does not name."""
+  """Removes shards of earlier requests, which the index does not name."""
   names = {shard.name for shard in index.shards}
   for name in files.names(directory):
     if _LEFT.fullmatch(name) and name not in names:

@@ -92,8 +92,8 @@ def prepare(
     short_side=short_side,
     listing=listing,
   )
-  for reason, names in listing.left_out.items():
-    lines = "".join(f"{name}\n" for name in names)
+  for reason, ids in listing.left_out.items():
+    lines = "".join(f"{video_id}\n" for video_id in ids)
     files.write(directory / f"{reason}.txt", lines.encode())
   index.save(directory)
   indexing.remove_others(directory, index)
@@ -146,6 +146,7 @@ def _complete(
 
 
 def _how_far(directory: epath.Path, plans: Sequence[Plan]) -> str:
+  """Words on how many shards are finished, and how to make the rest."""
   sidecars = shards.finished(directory, plans)
   return (
     f"{len(plans) - sidecars.count(None)} of {len(plans)} shards are finished; "

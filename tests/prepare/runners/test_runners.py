@@ -18,7 +18,9 @@ from tests.prepare.runners.comparing import contents
 
 
 def test_what_follows_two_dashes_is_for_beam():
-  with pytest.raises(ConfigError, match=r"--runner=local is not of it: --x=1$"):
+  with pytest.raises(
+    ConfigError, match=r"--runner=local is not part of: --x=1$"
+  ):
     runners.load("local", ["--x=1"])
 
 
