@@ -32,8 +32,8 @@ _SAFETENSORS = ".safetensors"
 
 _HELP = """\
 The extension of a file is its format: .safetensors, or .pt, .pth, .pth.tar,
-for which PyTorch must be installed: pip install 'hdc-jax[interop]'. A .pt file
-holds the weights under 'state_dict'.
+for which PyTorch must be installed: pip install torch. A .pt file holds the
+weights under 'state_dict'.
 
 examples:
   # an encoder for PyTorch; hdc_jax/interop/encoders.py loads it
@@ -226,7 +226,7 @@ def _format(
   except ModuleNotFoundError as error:
     raise ConfigError(
       f"{path}: PyTorch is needed for {suffix} files: "
-      "pip install 'hdc-jax[interop]', or use .safetensors"
+      "pip install torch, or use .safetensors"
     ) from error
   return torch_files.read, torch_files.write
 

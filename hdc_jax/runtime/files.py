@@ -23,8 +23,8 @@ from etils.epath import backend
 
 from hdc_jax.errors import ConfigError, StorageError
 
-# What each kind of storage needs, and the extra that brings it.
-_NEEDS = {"gs": ("gcsfs", "gcs"), "s3": ("s3fs", "s3")}
+# The library that each kind of storage needs.
+_NEEDS = {"gs": "gcsfs", "s3": "s3fs"}
 
 # Other processes write to the same directories: a listing is not remembered.
 for _scheme in _NEEDS:
@@ -58,9 +58,9 @@ def check(path: epath.PathLike) -> None:
   scheme = os.fspath(path).partition("://")[0]
   if scheme not in _NEEDS:
     raise ConfigError(f"{path}: is neither local nor gs:// nor s3://")
-  package, extra = _NEEDS[scheme]
-  if importlib.util.find_spec(package) is None:
-    raise ConfigError(f"{path}: needs `pip install 'hdc-jax[{extra}]'`")
+  library = _NEEDS[scheme]
+  if importlib.util.find_spec(library) is None:
+    raise ConfigError(f"{path}: needs `pip install {library}`")
   with _answering(path), contextlib.suppress(FileNotFoundError):
     epath.Path(path).stat()
 
