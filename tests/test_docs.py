@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from hdc_jax import main
+from hdc_jax.errors import HdcError
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = sorted(
@@ -132,3 +133,13 @@ def test_choices():
     if re.search(r"\bChoice\b", path.read_text())
   ]
   assert set(listed) == set(files)
+
+
+def test_exit_codes():
+  """The table of exit codes has every error's."""
+  text = (ROOT / "docs" / "exit_codes.md").read_text()
+  listed = {
+    int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)
+  }
+  errors = {HdcError, *HdcError.__subclasses__()}
+  assert listed == {0} | {error.exit_code for error in errors}
