@@ -85,21 +85,21 @@ def test_flags(module, capsys, monkeypatch):
     assert flags <= known | {"--help"}, arguments
 
 
+# Flags of `main` that need the machines they speak of.
+_OF_MACHINES = ("--preflight", "--coordinator", "--process")
+
+
 def _runs():
   """Arguments of `main` in the docs: its own, and those given to launchers."""
   for module, arguments in COMMANDS:
     if module.startswith("launch."):
       arguments = arguments[(*arguments, "--").index("--") + 1 :]
     if module == "hdc_jax.main" or module.startswith("launch."):
-      # Some of these need the machines that they speak of.
       arguments = [a for a in arguments if not a.startswith(_OF_MACHINES)]
       # Counting the FLOPs of a table takes long; test_tables.py does.
       tables = any("configs/tables.py" in a for a in arguments)
       if arguments and "…" not in "".join(arguments) and not tables:
         yield arguments
-
-
-_OF_MACHINES = ("--preflight", "--coordinator", "--process")
 
 
 @pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
