@@ -91,3 +91,11 @@ def test_wheel_in_a_new_environment(wheel, tmp_path):
   assert found["configs"] == {
     path.name: path.read_text() for path in ROOT.glob("configs/*.py")
   }
+
+
+def test_other_files_have_the_version():
+  version = hdc_jax.__version__
+  citation = (ROOT / "CITATION.cff").read_text().splitlines()
+  changes = (ROOT / "CHANGELOG.md").read_text()
+  assert f"version: {version}" in citation
+  assert f"## [{version}] - " in changes
