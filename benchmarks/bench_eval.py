@@ -15,12 +15,12 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
+from hdc_jax.data.clips.test_clips import fixed_looks
 
 from benchmarks import measure
 from hdc_jax.config import flags
 from hdc_jax.data import sources
 from hdc_jax.data.clips import evaluation
-from hdc_jax.data.clips.test_clips import fixed_looks
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import HdcError
 from hdc_jax.evaluate import features

@@ -17,8 +17,9 @@ from hdc_jax import config as config_lib
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """The config; `arg` holds arguments as in `task=linear`."""
   args = config_lib.parse_arg(arg, task="pretrain")
-  config = config_lib.default(**args, method="cvrl")
-  config.model.name = "r3d50"
+  config = config_lib.default(
+    **args, method="cvrl", changes={"model.name": "r3d50"}
+  )
   if config.task == "linear":
     # Longer clips, and at the test all of the short side.
     config.data.frames = 32

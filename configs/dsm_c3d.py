@@ -20,6 +20,4 @@ from hdc_jax import config as config_lib
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """The config; `arg` holds arguments as in `task=finetune`."""
   args = config_lib.parse_arg(arg, task="pretrain")
-  config = config_lib.default(**args, method="dsm")
-  config.model.name = "c3d"
-  return config
+  return config_lib.default(**args, method="dsm", changes={"model.name": "c3d"})

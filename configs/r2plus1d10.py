@@ -19,6 +19,4 @@ from hdc_jax import config as config_lib
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """The config; `arg` holds arguments as in `task=retrieve`."""
   args = config_lib.parse_arg(arg, task="pretrain", method="hdc")
-  config = config_lib.default(**args)
-  config.model.name = "r2plus1d10"
-  return config
+  return config_lib.default(**args, changes={"model.name": "r2plus1d10"})

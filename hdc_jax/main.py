@@ -8,31 +8,12 @@ from collections.abc import Sequence
 
 import jax
 
+from hdc_jax import tasks
 from hdc_jax.config import flags
 from hdc_jax.distributed import processes
-from hdc_jax.errors import HdcError, choose, require
+from hdc_jax.errors import HdcError, require
 from hdc_jax.runtime import files, logs
-from hdc_jax.tasks import (
-  dry_run,
-  embed,
-  finetune,
-  linear,
-  preflight,
-  pretrain,
-  preview,
-  retrieve,
-  tables,
-)
-
-TASKS = {
-  "pretrain": pretrain.run,
-  "finetune": finetune.run,
-  "linear": linear.run,
-  "retrieve": retrieve.run,
-  "embed": embed.run,
-  "tables": tables.run,
-  "preview": preview.run,
-}
+from hdc_jax.tasks import dry_run, preflight
 
 _EXAMPLES = r"""examples:
   Pretrain as in the HDC paper on prepared shards:
@@ -141,7 +122,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
   """Does what the command line asks for."""
   config = flags.read_config(options.config, rest)
-  task = choose("config.task", config.task, TASKS)
+  # What is wrong with the config is said before anything else is done.
+  tasks.resolve(config, options.workdir)
   if options.dry_run:
     print(dry_run.describe(config, options.workdir))
     return
@@ -155,7 +137,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
   if options.preflight or jax.process_count() > 1:
     print(preflight.check(config, options.workdir))
   if not options.preflight:
-    task(config, options.workdir)
+    tasks.task_of(config).run(config, options.workdir)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
 """The command line of the programs that take a config."""
 
 import argparse
-import ast
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from hdc_jax.errors import ConfigError, choose, require
+from hdc_jax.config import files
+from hdc_jax.errors import ConfigError, require
+from hdc_jax.options.schema import Path
+from hdc_jax.tasks import task_of
 
 
 def make_parser(
@@ -44,7 +45,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def read_config(file: str, fields: Sequence[str]) -> ml_collections.ConfigDict:
-  """The config of a command line.
+  """The config of a command line, with the fields that its choices give it.
 
   Args:
     file: What `--config` names.
@@ -54,83 +55,72 @@ def read_config(file: str, fields: Sequence[str]) -> ml_collections.ConfigDict:
     ConfigError: If there are others, or the file or a field is missing,
       unknown or mistyped.
   """
-  argv = ["", *([f"--config={file}"] if file else []), *fields]
+  require("--config", file, "name a file in configs/")
+  config = files.read(file)
+  schema = task_of(config).schema
+  given = _split(fields)
+  # What decides about the fields comes first.
+  selectors = schema.selectors()
+  deciding = [(p, arg) for p, arg in given if p in selectors]
+  for path, _ in deciding:
+    schema.check_field(path, config.to_dict())
+  config = _set(config, deciding)
+  config = ml_collections.ConfigDict(schema.fit(config.to_dict()))
+  others = [(p, arg) for p, arg in given if p not in selectors]
+  for path, _ in given:
+    schema.check_field(path, config.to_dict())
+  return _set(config, others)
+
+
+def _split(fields: Sequence[str]) -> list[tuple[Path, str]]:
+  """The path of each argument like `--config.optim.lr=0.05`, and itself."""
+  given, rest = [], list(fields)
+  while rest:
+    argument = rest.pop(0)
+    match = re.match(r"--?(?:no)?config\.([\w.]+)(=?)", argument)
+    if not match:
+      raise ConfigError(f"unexpected argument {argument!r}; see --help")
+    if not match[2] and rest and not rest[0].startswith("-"):
+      argument += f"={rest.pop(0)}"
+    given.append((tuple(match[1].split(".")), argument))
+  return given
+
+
+def _set(
+  config: ml_collections.ConfigDict, given: Sequence[tuple[Path, str]]
+) -> ml_collections.ConfigDict:
+  """Sets fields of a config, which must be there, by typed arguments.
+
+  Raises:
+    ConfigError: If a value is mistyped, or decides about a recipe.
+  """
+  before = config.copy_and_resolve_references()
   values = flags.FlagValues()
-  config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
+  arguments = ["", *(argument for _, argument in given)]
+  config_flags.DEFINE_config_dict(
+    "config", config, flag_values=values, sys_argv=arguments
+  )
   try:
-    _, *others = values(argv)
+    values(arguments)
   except flags.Error as error:
-    # An error within a config file arrives as its whole traceback.
     text = str(error).strip().splitlines()[-1]
-    raise ConfigError(
-      f"{text.split('ConfigError: ')[-1]}; see --help"
-    ) from error
-  except (AttributeError, KeyError):
-    _check_fields(argv)
-    raise
-  config = values.config
-  require("--config", config, "name a file in configs/")
-  if not isinstance(config, ml_collections.ConfigDict):
-    raise ConfigError(
-      f"--config: cannot read {values['config'].config_filename}"
-    )
-  if others:
-    raise ConfigError(f"unexpected argument {others[0]!r}; see --help")
+    raise ConfigError(f"{text}; see --help") from error
+  for path, _ in given:
+    if path[-1] == "task" or path[-2:] == ("method", "name"):
+      _check_recipe(path, before, config)
   return config
 
 
-def _check_fields(argv: Sequence[str]) -> None:
-  """Raises a ConfigError on `--config.field` if the config has no such field.
-
-  The flag library knows that something is wrong, but not what there is instead.
-  """
-  plain = flags.FlagValues()
-  config_flags.DEFINE_config_file("config", flag_values=plain, sys_argv=[])
-  fields = [re.match(r"--?config\.([\w.]+)", arg) for arg in argv]
-  others = [arg for arg, m in zip(argv, fields, strict=True) if not m]
-  plain(others, known_only=True)
-  check_fields(plain.config, (m[1] for m in fields if m))
-
-
-def check_fields(
-  config: ml_collections.ConfigDict, fields: Iterable[str]
+def _check_recipe(
+  path: Path, before: ml_collections.ConfigDict, now: ml_collections.ConfigDict
 ) -> None:
-  """Checks that every dotted field exists.
-
-  Raises:
-    ConfigError: Naming the first that does not, those there are, and the
-      nearest one.
-  """
-  for field in fields:
-    section, path = config, "config"
-    for name in field.split("."):
-      if not isinstance(section, ml_collections.ConfigDict):
-        raise ConfigError(f"{path} is a value, it has no field {name!r}")
-      section, path = choose(path, name, section), f"{path}.{name}"
-
-
-def parse_arg(arg: str, **defaults: Any) -> dict[str, Any]:
-  """Parses what follows the colon in `--config=configs/tiny.py:task=retrieve`.
-
-  Args:
-    arg: Comma-separated `name=value`; a bare `name` means `name=True`.
-    **defaults: The arguments a config takes, each with its default, whose type
-      the value must have.
-
-  Raises:
-    ConfigError: If an argument is unknown or mistyped.
-  """
-  values = dict(defaults)
-  for item in filter(None, arg.split(",")):
-    name, _, text = item.partition("=")
-    like = choose("config argument", name, defaults)
-    try:
-      value = (
-        text if isinstance(like, str) else ast.literal_eval(text or "True")
-      )
-    except (ValueError, SyntaxError):
-      value = None
-    if type(value) is not type(like):
-      raise ConfigError(f"config argument {name}={text!r} is not like {like!r}")
-    values[name] = value
-  return values
+  """Raises ConfigError if a field is changed that has a recipe of its own."""
+  old, new = before, now
+  for name in path:
+    old, new = old[name], new[name]
+  if old != new:
+    name = "task" if path[-1] == "task" else "method"
+    raise ConfigError(
+      f"config.{'.'.join(path)}={new}: write it as an argument of the config, "
+      f"--config=FILE:{name}={new}, which sets its recipe too"
+    )

@@ -1,40 +1,64 @@
-"""Configs by task and method, with the recipes of the papers.
+"""Configs by task and method, with the recipes of the papers."""
 
-A config file in configs/ returns `default()` with what it changes. `default`
-names every field there is, so a field that it does not name is an error.
-"""
-
-import copy
 from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
 
-from hdc_jax.config import fields
 from hdc_jax.errors import choose
+from hdc_jax.methods import METHODS
+from hdc_jax.options.schema import nest
+from hdc_jax.tasks import TASKS
+
+# The tasks that learn by a method. Others take from its recipe only what makes
+# the network and its clips.
+_BY_METHOD = ("pretrain", "preview")
+_NETWORK = ("data.", "model.")
 
 
 def default(
   task: str = "pretrain",
   method: str = "hdc",
+  recipe: Mapping[str, Any] | None = None,
   changes: Mapping[str, Any] | None = None,
 ) -> ml_collections.ConfigDict:
-  """The fields that every config has, with the recipe of the papers.
+  """The config of a task, with the recipe of the papers.
+
+  It has the fields that have an effect on such a run, and no others.
 
   Args:
-    task: One of `hdc_jax.main.TASKS`.
-    method: One of `hdc_jax.methods.METHODS`, whose networks to make.
-    changes: Of the method's recipe for pretraining, by dotted field.
+    task: Name of a task, see `tasks.TASKS`.
+    method: Name of a method, whose networks to make, see `methods.METHODS`.
+    recipe: Changes of the method's recipe for pretraining, by dotted field.
+    changes: Values by dotted field, for all tasks and methods that have the
+      field; they win over recipes.
 
   Raises:
-    ConfigError: If there is no such task or method.
+    ConfigError: If there is no such task, method or field.
+
+  Example:
+    >>> default("retrieve", changes={"model.name": "c3d"}).model.name
+    'c3d'
   """
-  config = ml_collections.ConfigDict(copy.deepcopy(fields.FIELDS))
-  config.task, config.method.name = task, method
-  recipe = choose("method.name", method, fields.METHODS) | (changes or {})
-  shared = ("data.", "model.") if task not in ("pretrain", "preview") else ("",)
-  config.update_from_flattened_dict(
-    {k: v for k, v in recipe.items() if k.startswith(shared)}
-  )
-  config.update_from_flattened_dict(choose("config.task", task, fields.TASKS))
-  return config
+  record = choose("config.task", task, TASKS)
+  own = choose("config.method.name", method, METHODS).recipe
+  by_method = {"method.name": method} | dict(own) | dict(recipe or {})
+  if task not in _BY_METHOD:
+    by_method = {
+      field: value
+      for field, value in by_method.items()
+      if field.startswith(_NETWORK)
+    }
+  for field in (*(recipe or {}), *(changes or {})):
+    _check_known(field)
+  values = by_method | dict(record.recipe) | dict(changes or {})
+  fitted = record.schema.fit({"task": task} | nest(values))
+  return ml_collections.ConfigDict(fitted)
+
+
+def _check_known(field: str) -> None:
+  """Raises ConfigError if no task and method has a field."""
+  known = {
+    ".".join(path) for task in TASKS.values() for path in task.schema.known()
+  }
+  choose("config field", field, sorted(known))

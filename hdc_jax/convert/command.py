@@ -16,13 +16,16 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from hdc_jax import models
-from hdc_jax.config import flags, identity
+from hdc_jax.config import flags
 from hdc_jax.convert import layouts
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import ConfigError, DataError, HdcError, choose
+from hdc_jax.evaluate import pretrained
+from hdc_jax.models import BackboneOptions
 from hdc_jax.runs import metrics
-from hdc_jax.train import checkpoint, pretrained, training
+from hdc_jax.tasks import pretrain
+from hdc_jax.tasks.pretrain import WithoutData
+from hdc_jax.train import checkpoint
 
 Arrays = dict[str, np.ndarray]
 Metadata = dict[str, str]
@@ -80,37 +83,39 @@ def main(argv: Sequence[str] | None = None) -> int:
   return 0
 
 
-def describe(model: ml_collections.ConfigDict) -> dict[str, Any]:
-  """What of `config.model` an encoder is built from, by its argument names."""
-  described = {field: model[field] for field in ("name", "width", "norm")}
-  return identity.flatten(described | models.chosen_options(model))
-
-
-def load_backbone(
-  reference: str,
-) -> tuple[ml_collections.ConfigDict, dict[str, Any]]:
-  """The config of a run, and its backbone's variables as NumPy arrays.
+def load_backbone(reference: str) -> tuple[BackboneOptions, dict[str, Any]]:
+  """The backbone of a run, and its variables as NumPy arrays.
 
   Args:
-    reference: As in `config.checkpoint`.
+    reference: A run directory, or one step in it, as in `config.checkpoint`.
 
   Raises:
     DataError: If there is no checkpoint.
   """
   loaded = pretrained.load(reference, mesh.make_mesh())
-  return loaded.config, jax.device_get(loaded.variables)
+  return loaded.backbone, jax.device_get(loaded.variables)
 
 
 def save_run(
   config: ml_collections.ConfigDict, variables: Mapping[str, Any], output: str
 ) -> None:
-  """Writes a run at step 0: these variables and heads that are untrained."""
-  made = training.make_trainer(config, mesh.make_mesh())
-  state = made.init_state().with_backbone(variables)
-  metrics.write_config(output, config)
+  """Writes a run at step 0: a backbone, and heads that are untrained.
+
+  Args:
+    config: A config of task `pretrain`; its dataset is not used.
+    variables: The backbone's variables, by collection.
+    output: Directory of the run.
+
+  Raises:
+    ConfigError: If the config is wrong.
+  """
+  training = WithoutData.read(config).make_training(mesh.make_mesh())
+  state = training.init_state().with_backbone(variables)
+  values = pretrain.TASK.run_config(config.to_dict()).values
+  metrics.write_config(output, values)
   with checkpoint.Checkpoints(output) as saved:
     # It has seen no dataset, so no training can go on from here.
-    saved.save(0, state, {"step": 0, "fingerprint": ""}, config)
+    saved.save(0, state, {"step": 0, "fingerprint": ""}, values)
 
 
 def _export(options: argparse.Namespace, fields: Sequence[str]) -> None:
@@ -118,15 +123,15 @@ def _export(options: argparse.Namespace, fields: Sequence[str]) -> None:
   if fields:
     raise ConfigError(f"unexpected argument {fields[0]!r}; see --help")
   _, write = _format(options.output)
-  config, variables = load_backbone(options.checkpoint)
+  backbone, variables = load_backbone(options.checkpoint)
   own, *others = [
-    layout for layout in layouts.of(config.model.name) if layout.exports
+    layout for layout in layouts.of(backbone.name) if layout.exports
   ]
   choices = {layout.name: layout for layout in (own, *others)}
   layout = choose("--layout", options.layout or own.name, choices)
-  _check_requirements(layout, config.model)
+  _check_requirements(layout, backbone)
   # The metadata is for our own encoders, which have the default names.
-  model = json.dumps(describe(config.model))
+  model = json.dumps(backbone.architecture())
   metadata = {"model": model} if layout is own else {}
   arrays = layouts.to_torch(variables, layout)
   output = pathlib.Path(options.output)
@@ -143,20 +148,20 @@ def _import(options: argparse.Namespace, fields: Sequence[str]) -> None:
   config = flags.read_config(options.config, fields)
   if (pathlib.Path(options.output) / "checkpoints").exists():
     raise ConfigError(f"--output: there is a run in {options.output} already")
-  backbone = models.make_backbone(config.model)
+  backbone = WithoutData.read(config).model
   clip = jnp.zeros((1, 16, 112, 112, 3))
-  template = jax.eval_shape(backbone.init, jax.random.key(0), clip)
+  template = jax.eval_shape(backbone.make().init, jax.random.key(0), clip)
 
   arrays, metadata = read(options.weights)
-  _check_description(options.weights, metadata, config.model)
+  _check_description(options.weights, metadata, backbone)
   left_out = [name for name in arrays if layouts.CLASSIFIER.match(name)]
   arrays = {n: array for n, array in arrays.items() if n not in left_out}
-  layout = layouts.detect(arrays, template, config.model.name)
+  layout = layouts.detect(arrays, template, backbone.name)
   try:
-    variables = layouts.from_torch(arrays, template, layout, config.model.norm)
+    variables = layouts.from_torch(arrays, template, layout, backbone.norm)
   except DataError as error:
     raise DataError(f"{options.weights}: {error}") from error
-  _check_requirements(layout, config.model)
+  _check_requirements(layout, backbone)
   save_run(config, variables, options.output)
   _report(options.output, variables, layout)
   if left_out:
@@ -173,32 +178,30 @@ def _report(
 
 
 def _check_requirements(
-  layout: layouts.Layout, model: ml_collections.ConfigDict
+  layout: layouts.Layout, backbone: BackboneOptions
 ) -> None:
   """Raises ConfigError where the layout's networks are built otherwise."""
   for field, value in layout.requires.items():
-    if model[field] != value:
+    own = getattr(backbone, field, None)
+    if own != value:
       raise ConfigError(
         f"{layout.name}'s layout is of networks with {field}={value}, but "
-        f"config.model.{field} is {model[field]!r}: import with "
+        f"config.model.{field} is {own!r}: import with "
         f"--config.model.{field}={value}, export without --layout"
       )
 
 
 def _check_description(
-  path: str, metadata: Metadata, model: ml_collections.ConfigDict
+  path: str, metadata: Metadata, backbone: BackboneOptions
 ) -> None:
   """Raises ConfigError if the file says that it is of another network."""
   try:
     stated = json.loads(metadata.get("model", ""))
   except ValueError:  # not written by `export`
     return
-  described = describe(model)
-  for field in sorted(stated.keys() | described.keys()):
-    here, there = (
-      found.get(field, models.OPTIONS.get(field))
-      for found in (described, stated)
-    )
+  own, defaults = backbone.architecture(), backbone.defaults()
+  for field in sorted(stated.keys() | own.keys()):
+    here, there = (one.get(field, defaults.get(field)) for one in (own, stated))
     if here != there:
       raise ConfigError(
         f"config.model.{field} is {here!r}, but {path} is of a network with "

@@ -256,3 +256,17 @@ def _label(video: Video, name: str, frame: int) -> int:
 def _check_number(i: Any, count: int) -> None:
   if not 0 <= i < count:
     raise IndexError(f"video {i} of {count}")
+
+
+def open_video(path: str, short_side: int) -> Video:
+  """Opens one video file, to be decoded where it lies.
+
+  Args:
+    path: A file that PyAV can read.
+    short_side: Short side of the frames that are given, in pixels.
+
+  Raises:
+    DataError: If it cannot be opened or holds no video.
+  """
+  file = VideoFile(path, os.path.basename(path), labels={}, splits=())
+  return _OriginalVideo(file, short_side)

@@ -107,18 +107,17 @@ def run_once(function: Callable[[], Any], mesh: Mesh) -> Any:
   )()
 
 
-def check_batch_size(field: str, batch_size: int, mesh: Mesh) -> None:
+def check_batch_size(field: str, batch_size: int, devices: int) -> None:
   """Checks that a global batch splits evenly over the devices.
 
   Raises:
     ConfigError: If not, naming the nearest sizes that do.
   """
-  count = mesh.devices.size
-  if batch_size < 1 or batch_size % count:
-    lower = batch_size // count * count
-    near = " or ".join(str(n) for n in (lower, lower + count) if n > 0)
+  if batch_size < 1 or batch_size % devices:
+    lower = batch_size // devices * devices
+    near = " or ".join(str(n) for n in (lower, lower + devices) if n > 0)
     raise ConfigError(
-      f"{field}={batch_size} does not split over {count} devices: use {near}"
+      f"{field}={batch_size} does not split over {devices} devices: use {near}"
     )
 
 

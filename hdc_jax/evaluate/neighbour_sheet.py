@@ -1,14 +1,13 @@
 """Sheets of queries and the nearest neighbours that were found for them."""
 
 import jax
-import ml_collections
 import numpy as np
 from etils import epath
 
-from hdc_jax.data import sources
 from hdc_jax.data.clips import sampling
-from hdc_jax.data.labels.segments import Part
-from hdc_jax.evaluate import features, frames
+from hdc_jax.data.labels.segments import Segment
+from hdc_jax.evaluate import frames
+from hdc_jax.evaluate.evaluation import Evaluation, Outputs
 from hdc_jax.report.figures import contact_sheet
 
 _QUERIES = 8
@@ -17,44 +16,51 @@ _FRAMES = 4
 
 
 def draw_sheet(
-  workdir: str,
-  title: str,
-  config: ml_collections.ConfigDict,
-  source: sources.Source,
+  path: epath.PathLike,
+  evaluation: Evaluation,
   label: str,
-  queries: features.Outputs,
-  gallery: features.Outputs,
+  queries: Outputs,
+  gallery: Outputs,
   neighbours: np.ndarray,
 ) -> None:
-  """Draws evenly spread queries with their nearest neighbours, on process 0."""
+  """Draws evenly spread queries with their nearest neighbours, on process 0.
+
+  Args:
+    path: The file to write the picture to.
+    evaluation: The videos, and which clips of them are seen.
+    label: The label whose classes are shown.
+    queries: Q segments that were searched for.
+    gallery: The segments that were searched.
+    neighbours: Positions in the gallery, int [Q, K], the nearest first.
+  """
   if jax.process_index():
     return
+  source, placement = evaluation.source, evaluation.placement
   names = source.index.labels[label]
 
-  def shoot(part: Part) -> contact_sheet.Shot:
-    video = source[part.video]
-    start, stop = part.first, part.stop
-    span = sampling.clip_span(config.data.frames, config.data.stride)
-    start = max(start, (start + stop - span) // 2)
-    stop = min(stop, start + span)
+  def show(segment: Segment) -> contact_sheet.Shot:
+    video = source[segment.video]
+    span = sampling.clip_span(placement.frames, placement.stride)
+    start = max(segment.first, (segment.first + segment.stop - span) // 2)
+    stop = min(segment.stop, start + span)
     indices = np.linspace(start, stop - 1, _FRAMES).astype(int)
     window = sampling.centre_window(
       video.height, video.width, min(video.height, video.width)
     )
     return contact_sheet.Shot(
-      frames.read_rgb(video, indices, window), names[part.label]
+      frames.read_rgb(video, indices, window), names[segment.label]
     )
 
-  count = min(_QUERIES, len(queries.parts))
+  count = min(_QUERIES, len(queries.segments))
   matches = []
-  for i in np.linspace(0, len(queries.parts) - 1, count).astype(int):
-    found = [gallery.parts[j] for j in neighbours[i, :_NEIGHBOURS]]
+  for i in np.linspace(0, len(queries.segments) - 1, count).astype(int):
+    query = queries.segments[i]
+    nearest = [gallery.segments[j] for j in neighbours[i, :_NEIGHBOURS]]
     matches.append(
       contact_sheet.Match(
-        shoot(queries.parts[i]),
-        [shoot(part) for part in found],
-        [part.label == queries.parts[i].label for part in found],
+        show(query),
+        [show(segment) for segment in nearest],
+        [segment.label == query.label for segment in nearest],
       )
     )
-  path = epath.Path(workdir) / f"neighbours-{title.replace(' ', '-')}.png"
-  contact_sheet.contact_sheet(matches, path)
+  contact_sheet.contact_sheet(matches, epath.Path(path))

@@ -12,17 +12,18 @@ from typing import Any
 
 import grain
 import jax
-import ml_collections
 import numpy as np
 from etils import epath
 
 from hdc_jax.data import sources
 from hdc_jax.data.clips import loader
 from hdc_jax.data.labels import subsets
-from hdc_jax.data.labels.segments import parts_of
+from hdc_jax.data.labels.segments import segments_of
 from hdc_jax.data.labels.splits import chosen_labels, split_names
+from hdc_jax.data.options import Folds, Loading, Subset, Tested
 from hdc_jax.errors import ConfigError, DataError
-from hdc_jax.evaluate import features, statistics
+from hdc_jax.evaluate import statistics
+from hdc_jax.evaluate.evaluation import Outputs
 from hdc_jax.runs.predictions import Predictions
 from hdc_jax.runs.rows import CONFIDENCE
 from hdc_jax.runtime import files
@@ -73,9 +74,7 @@ class Trial:
       row["draw"] = str(self.draw)
     return row
 
-  def predictions(
-    self, outputs: features.Outputs, scores: np.ndarray
-  ) -> Predictions:
+  def predictions(self, outputs: Outputs, scores: np.ndarray) -> Predictions:
     """What was predicted of the tested parts.
 
     Args:
@@ -85,14 +84,14 @@ class Trial:
     ids, names = np.array(outputs.ids), np.array(self.classes)
     return Predictions(ids, outputs.labels, scores, names, self.label)
 
-  def configure(
-    self, config: ml_collections.ConfigDict
-  ) -> ml_collections.ConfigDict:
-    """The config of this trial alone."""
-    config = config.copy_and_resolve_references()
-    config.data.split, config.test.split = self.train_split, self.test_split
-    config.data.labels = (self.label,)
-    return config
+  @property
+  def changes(self) -> dict[str, Any]:
+    """What makes a config that of this trial alone, by dotted field."""
+    return {
+      "data.split": self.train_split,
+      "test.split": self.test_split,
+      "data.labels": (self.label,),
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,114 +109,99 @@ class _Classes(grain.transforms.Map):
   def map(self, number: int) -> tuple[str, list[int]]:
     """The id, and the classes of the video's parts."""
     video = self.source[int(number)]
-    parts = parts_of(int(number), video, self.label)
-    return video.id, sorted({part.label for part in parts})
+    segments = segments_of(int(number), video, self.label)
+    return video.id, sorted({segment.label for segment in segments})
 
 
-def trials(
-  config: ml_collections.ConfigDict,
-  source: sources.Source,
-  workdir: epath.PathLike,
-) -> list[Trial]:
-  """Those that the config asks for: labels, then divisions, then subsets.
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """Which trials to make.
 
-  Args:
-    config: `data`, `test.split`, `subset` and `seed` are used.
-    source: Of the videos.
-    workdir: Gets a directory for each trial, with the list of its training
-      videos.
-
-  Raises:
-    ConfigError: If there is no such label, split or subset.
-    DataError: If a class has no video to train on, or no name.
+  Attributes:
+    source: The videos.
+    folds: Splits to train on, and labels.
+    tested: Split to test on.
+    subset: How few labels to learn from.
+    loading: Threads that read the labels.
+    seed: Seed of the subsets.
   """
-  divisions = split_names(config, source)
-  return [
-    trial
-    for label in chosen_labels(config, source)
-    for fold, splits in divisions.items()
-    for trial in _of_division(config, source, workdir, label, fold, splits)
-  ]
 
+  source: sources.Source
+  folds: Folds
+  tested: Tested
+  subset: Subset
+  loading: Loading
+  seed: int
 
-def _of_division(
-  config: ml_collections.ConfigDict,
-  source: sources.Source,
-  workdir: epath.PathLike,
-  label: str,
-  fold: str,
-  splits: tuple[str, str],
-) -> Iterator[Trial]:
-  """A trial for each random subset of a split."""
-  train, test = splits
-  numbers = source.index.split(train)
-  names = source.index.labels[label]
-  draws = _draws(config.subset)
-  known: list[tuple[str, list[int]]] = []
-  for draw in range(draws):
-    trial = Trial(label, names, fold, draw, draws, train, test, numbers)
-    path = epath.Path(workdir) / trial.name / LIST
-    stamp = {
-      "data_fingerprint": source.index.fingerprint,
-      "split": train,
-      "label": label,
-      "seed": config.seed,
-      "subset": dict(config.subset),
+  def write_trials(self, workdir: epath.PathLike) -> list[Trial]:
+    """Makes the trials: labels, then folds, then subsets.
+
+    Args:
+      workdir: Gets a directory for each trial, with the list of its training
+        videos. A list that is there already is used again.
+
+    Raises:
+      ConfigError: If there is no such label, split or subset.
+      DataError: If a class has no video to train on, or no name.
+    """
+    folds = split_names(self.folds, self.tested.split, self.source.index)
+    trials = []
+    for label in chosen_labels(self.folds, self.source.index):
+      for fold, (train, test) in folds.items():
+        names = self.source.index.labels[label]
+        videos = self.source.index.split(train)
+        whole = Trial(
+          label, names, fold, 0, self.subset.draws, train, test, videos
+        )
+        trials += self._write_draws(epath.Path(workdir), whole)
+    return trials
+
+  def _write_draws(self, workdir: epath.Path, whole: Trial) -> Iterator[Trial]:
+    """Makes a trial for each random subset of the videos of one trial."""
+    known: list[tuple[str, list[int]]] = []
+    for draw in range(self.subset.draws):
+      trial = dataclasses.replace(whole, draw=draw)
+      path = workdir / trial.name / LIST
+      stamp = self._stamp(trial)
+      saved = json.loads(files.read_text(path)) if files.exists(path) else {}
+      if stamp.items() <= saved.items():
+        chosen = np.array([v["record"] for v in saved["videos"]], np.int64)
+      else:
+        known = known or self._read_labels(whole)
+        rng = np.random.default_rng((self.seed, draw))
+        positions = _choose(known, self.subset, trial.label, rng)
+        chosen = whole.train[positions]
+        _write(path, stamp, trial, known, positions)
+      yield dataclasses.replace(trial, train=chosen)
+
+  def _stamp(self, trial: Trial) -> dict[str, Any]:
+    """What tells the list of a trial from lists of other videos."""
+    return {
+      "data_fingerprint": self.source.index.fingerprint,
+      "split": trial.train_split,
+      "label": trial.label,
+      "seed": self.seed,
+      "subset": vars(self.subset),
     }
-    saved = json.loads(files.read_text(path)) if files.exists(path) else {}
-    if stamp.items() <= saved.items():
-      chosen = np.array([v["record"] for v in saved["videos"]], np.int64)
-    else:
-      # A test without labels fails now, and not after the training.
-      first = int(source.index.split(test)[0])
-      parts_of(first, source[first], label)
-      known = known or _read(source, numbers, label, config.data, train)
-      _check_classes(known, names, label, train)
-      rng = np.random.default_rng((config.seed, draw))
-      positions = _choose(known, config.subset, label, rng)
-      chosen = numbers[positions]
-      _write(path, stamp, numbers, known, positions, names)
-    yield dataclasses.replace(trial, train=chosen)
 
-
-def _draws(subset: ml_collections.ConfigDict) -> int:
-  if not 0 < subset.fraction <= 1:
-    raise ConfigError(
-      f"config.subset.fraction={subset.fraction}: use one above 0 and at most 1"
+  def _read_labels(self, trial: Trial) -> list[tuple[str, list[int]]]:
+    """Reads the id and the classes of each training video, and checks them."""
+    # A test without labels fails now, and not after the training.
+    first = int(self.source.index.split(trial.test_split)[0])
+    segments_of(first, self.source[first], trial.label)
+    dataset = grain.MapDataset.source(trial.train).map(
+      _Classes(self.source, trial.label)
     )
-  if subset.shots < 0:
-    raise ConfigError(f"config.subset.shots={subset.shots} is negative")
-  whole = subset.fraction == 1.0 and not subset.shots
-  if subset.draws < 1 or (whole and subset.draws > 1):
-    raise ConfigError(
-      f"config.subset.draws={subset.draws}: at least 1, and more only of "
-      "subsets, with config.subset.fraction below 1 or config.subset.shots"
-    )
-  if subset.shots and subset.fraction != 1.0:
-    raise ConfigError(
-      f"config.subset.fraction={subset.fraction} and config.subset.shots="
-      f"{subset.shots} exclude each other: set one"
-    )
-  return subset.draws
-
-
-def _read(
-  source: sources.Source,
-  numbers: np.ndarray,
-  label: str,
-  data: ml_collections.ConfigDict,
-  split: str,
-) -> list[tuple[str, list[int]]]:
-  """The id and the classes of each video."""
-  dataset = grain.MapDataset.source(numbers).map(_Classes(source, label))
-  # A record of ten seconds has some 200 kB.
-  found = loader.read_ahead(dataset, 1 << 18, data.threads, workers=0)
-  read = []
-  with Progress(len(numbers), "videos", f"labels of {split}") as progress:
-    for video in found:
-      read.append(video)
-      progress.update()
-  return read
+    # A record of ten seconds has some 200 kB.
+    loading = dataclasses.replace(self.loading, workers=0)
+    known = []
+    title = f"labels of {trial.train_split}"
+    with Progress(len(trial.train), "videos", title) as progress:
+      for video in loader.read_ahead(dataset, 1 << 18, loading):
+        known.append(video)
+        progress.update()
+    _check_classes(known, trial.classes, trial.label, trial.train_split)
+    return known
 
 
 def _check_classes(
@@ -246,12 +230,12 @@ def _check_classes(
 
 def _choose(
   known: list[tuple[str, list[int]]],
-  subset: ml_collections.ConfigDict,
+  subset: Subset,
   label: str,
   rng: np.random.Generator,
 ) -> np.ndarray:
   """Positions of the videos to train on."""
-  if subset.fraction == 1.0 and not subset.shots:
+  if subset.whole:
     return np.arange(len(known))
   for name, classes in known:
     if len(classes) > 1:
@@ -268,17 +252,16 @@ def _choose(
 def _write(
   path: epath.Path,
   stamp: Mapping[str, Any],
-  numbers: np.ndarray,
+  trial: Trial,
   known: list[tuple[str, list[int]]],
   positions: np.ndarray,
-  names: Sequence[str],
 ) -> None:
   """Writes the list of training videos, on process 0."""
   videos = [
     {
-      "record": int(numbers[i]),
+      "record": int(trial.train[i]),
       "id": known[i][0],
-      "classes": [names[number] for number in known[i][1]],
+      "classes": [trial.classes[number] for number in known[i][1]],
     }
     for i in positions
   ]

@@ -1,23 +1,13 @@
-"""Methods by name; see `base` for what a method is."""
+"""Methods by name: what is contrasted with what, as data.
 
-import ml_collections
+`base` says what a method is; docs/extend.md shows how to add one.
+"""
 
-from hdc_jax.errors import choose
 from hdc_jax.methods import cvrl, dsm, hdc
-from hdc_jax.methods.base import Method
+from hdc_jax.methods.base import Method, MethodOptions, make_objective
 
-METHODS = {
-  "hdc": hdc.make_method,
-  "cvrl": cvrl.make_method,
-  "dsm": dsm.make_method,
+__all__ = ["METHODS", "Method", "MethodOptions", "make_objective"]
+
+METHODS: dict[str, type[MethodOptions]] = {
+  method.name: method for method in (hdc.HDC, cvrl.CVRL, dsm.DSM)
 }
-
-
-def make_method(config: ml_collections.ConfigDict) -> Method:
-  """The method that `config.method` describes.
-
-  Raises:
-    ConfigError: If its name is unknown; the message lists the valid ones.
-  """
-  make = choose("method.name", config.method.name, METHODS)
-  return make(config)

@@ -1,23 +1,29 @@
 """A method as data: views of a video, and terms of the loss between them.
 
-The train step makes the views, encodes them once, and sums the terms; it knows
-no method by name. A new method is a file that returns a `Method`, and a line in
-the registry.
+A new method is one file with a subclass of `MethodOptions`, and a line in the
+registry (`methods.METHODS`). Its options say which fields of a config it has;
+`make` gives its views and terms; the rest of the package knows no method by
+name. docs/extend.md has a complete example.
 """
 
+import abc
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hdc_jax.augment import views as views_lib
 from hdc_jax.data.clips import sampling
 from hdc_jax.models import heads
+from hdc_jax.objective import Batch, Metrics, Objective, Variables
+from hdc_jax.options import Options, option
 
 # (anchors, positives[, negatives]) [B, N, D] → (loss, accuracy); see `losses`.
-Objective = Callable[..., tuple[Float[Array, ""], Float[Array, ""]]]
+Contrast = Callable[..., tuple[Float[Array, ""], Float[Array, ""]]]
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -25,9 +31,9 @@ class Head:
   """A projection; heads of one name share their parameters.
 
   Attributes:
-    name: Of the parameters.
+    name: Name of the head's parameters.
     dim: Embedding width D.
-    hidden: Widths of the layers before; none for a linear projection.
+    hidden: Widths of the hidden layers; none for a linear projection.
   """
 
   name: str
@@ -45,7 +51,7 @@ class Embedding:
     view: Name of the view.
     endpoint: Name of the backbone's endpoint.
     pool: 'space' (one vector per temporal position) or 'space_time' (one).
-    head: What projects the pooled features.
+    head: The projection of the pooled features.
   """
 
   view: str
@@ -59,18 +65,18 @@ class Term:
   """One summand of the loss.
 
   Attributes:
-    name: Under which `loss/<name>` and `accuracy/<name>` are logged.
-    anchor: Whose positive is to be found.
-    positive: The keys; each video's own is the positive, others negatives.
-    objective: Of anchors, positives and, if there are, negatives.
-    weight: In the sum.
-    negative: Of each video, to be told from its positive; if any.
+    name: The name under which `loss/<name>` and `accuracy/<name>` are logged.
+    anchor: The embeddings whose positives are to be recognised.
+    positive: The keys; each video's own is its positive, the others negatives.
+    contrast: The loss of anchors, positives and, if there are any, negatives.
+    weight: Weight of the term in the sum.
+    negative: Embeddings, one per video, to be told from the positives, if any.
   """
 
   name: str
   anchor: Embedding
   positive: Embedding
-  objective: Objective
+  contrast: Contrast
   weight: float = 1.0
   negative: Embedding | None = None
 
@@ -85,11 +91,11 @@ class Method:
   """Views and terms.
 
   Attributes:
-    views: V views per video.
-    terms: Summed by weight.
-    starts: Of the clips that the views are of.
-    momentum: Of the encoder of the keys, a running mean of the trained one
-      (MoCo's m, say 0.999); 0: one encoder for all.
+    views: The V views of each video.
+    terms: The summands of the loss.
+    starts: How the clips that the views show are placed in a video.
+    momentum: Decay m of the running mean of the parameters that encodes the
+      keys (MoCo's m, say 0.999); 0: one encoder for all.
   """
 
   views: tuple[views_lib.View, ...]
@@ -109,9 +115,14 @@ class Method:
 
   @property
   def embeddings(self) -> tuple[Embedding, ...]:
-    """Anchors and keys."""
+    """The distinct anchors and keys of the terms, in order."""
     needed = (e for term in self.terms for e in (term.anchor, *term.keys))
     return tuple(dict.fromkeys(needed))
+
+  @property
+  def description(self) -> str:
+    """The loss in words."""
+    return " + ".join(f"{term.weight:g}·{term.name}" for term in self.terms)
 
   def loss(
     self, embeddings: Mapping[Embedding, Float[Array, "b n d"]]
@@ -119,11 +130,11 @@ class Method:
     """The weighted sum of the terms, and what to log of each.
 
     Args:
-      embeddings: Of the whole batch, for each of `self.embeddings`.
+      embeddings: For each of `self.embeddings`, those of the whole batch.
     """
-    total, metrics = 0.0, {}
+    total, metrics = jnp.float32(0.0), {}
     for term in self.terms:
-      loss, accuracy = term.objective(
+      loss, accuracy = term.contrast(
         embeddings[term.anchor], *(embeddings[key] for key in term.keys)
       )
       total += term.weight * loss
@@ -132,12 +143,45 @@ class Method:
     return total, metrics
 
 
+@dataclasses.dataclass(frozen=True)
+class MethodOptions(Options, abc.ABC, section="method"):
+  """Options of a method: section `method` of a config.
+
+  Attributes:
+    name: The name of the method in a config and in the registry.
+    augment: The class of the method's options in section `augment`.
+    recipe: Values of other fields, by dotted name, with which the method's
+      paper pretrains, where they differ from the defaults.
+  """
+
+  name: ClassVar[str]
+  augment: ClassVar[type[Options]]
+  recipe: ClassVar[Mapping[str, Any]] = {}
+
+  momentum: float = option(
+    0.0,
+    "Decay of the running mean of the parameters that encodes the keys (0.999 "
+    "in MoCo); 0: one encoder for all.",
+    at_least=0,
+    below=1,
+  )
+
+  @abc.abstractmethod
+  def make(self, augment: Any, size: int) -> Method:
+    """The views and terms that the options describe.
+
+    Args:
+      augment: Options of the class `self.augment`.
+      size: Height and width of the views, in pixels.
+    """
+
+
 class Network(nn.Module):
   """The backbone with a method's heads.
 
   Attributes:
     backbone: From clips to endpoints.
-    method: Whose embeddings to compute.
+    method: The method whose embeddings are computed.
   """
 
   backbone: nn.Module
@@ -163,11 +207,12 @@ class Network(nn.Module):
     wanted = wanted or self.method.embeddings
     used = {e.view for e in wanted}
     names = [view.name for view in self.method.views]
-    places = [i for i, name in enumerate(names) if name in used]
-    if len(places) < len(names):
-      views = views[:, jnp.array(places)]
-    numbers = {names[place]: i for i, place in enumerate(places)}
+    selected = [i for i, name in enumerate(names) if name in used]
+    if len(selected) < len(names):
+      views = views[:, jnp.array(selected)]  # [B, V', T, H, W, 3]
+    position = {names[i]: at for at, i in enumerate(selected)}
     batch, count = views.shape[:2]
+    # [B·V', T, H, W, 3] → [B·V', T', H', W', C]
     endpoints = self.backbone(views.reshape(-1, *views.shape[2:]), train)
     projections = {
       head: heads.Projection(head.dim, head.hidden, name=head.name)
@@ -180,10 +225,50 @@ class Network(nn.Module):
     embedded = {}
     for (endpoint, pool, head), members in groups.items():
       features = endpoints[endpoint]
+      # [B, V', T', H', W', C], of which M views are embedded: [B, M, …]
       features = features.reshape(batch, count, *features.shape[1:])
-      features = jnp.stack([features[:, numbers[e.view]] for e in members], 1)
+      features = jnp.stack([features[:, position[e.view]] for e in members], 1)
+      # [B·M, T', H', W', C] → [B·M, N, C] → [B·M, N, D]
       features = features.reshape(-1, *features.shape[2:])
       vectors = projections[head](heads.average_pool(features, pool), train)
       vectors = vectors.reshape(batch, len(members), *vectors.shape[1:])
       embedded |= {e: vectors[:, i] for i, e in enumerate(members)}
     return embedded
+
+
+def make_objective(method: Method, backbone: nn.Module) -> Objective:
+  """The objective of a method: its loss of a backbone with its heads."""
+  network = Network(backbone, method)
+
+  def loss(
+    params: Any, variables: Variables, batch: Batch, key: jax.Array
+  ) -> tuple[jax.Array, tuple[Metrics, Any]]:
+    del key  # nothing in these networks is random
+
+    def embed(params: Any, wanted: tuple[Embedding, ...]) -> Any:
+      return network.apply(
+        {"params": params, "batch_stats": variables.batch_stats},
+        batch["views"],
+        train=True,
+        wanted=wanted,
+        mutable=["batch_stats"],
+      )
+
+    if method.momentum:
+      keys, _ = embed(variables.ema, method.keys)
+      embeddings, updated = embed(params, method.anchors)
+      embeddings = keys | embeddings
+    else:
+      embeddings, updated = embed(params, method.embeddings)
+    with jax.named_scope("loss"):
+      value, metrics = method.loss(embeddings)
+    return value, (metrics, updated.get("batch_stats", {}))
+
+  return Objective(
+    network,
+    method.views,
+    method.starts,
+    loss,
+    method.description,
+    method.momentum,
+  )

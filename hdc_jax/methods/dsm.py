@@ -9,67 +9,97 @@ its own `n` as well as from other videos.
 Choice: the paper names no other augmentations; these are HDC's.
 """
 
+import dataclasses
 import functools
-
-import ml_collections
+from typing import ClassVar
 
 from hdc_jax import losses
-from hdc_jax.augment import colour, flow, geometry, views, warp
+from hdc_jax.augment import flow, geometry, views, warp
 from hdc_jax.data.clips import sampling
-from hdc_jax.errors import choose
-from hdc_jax.methods import base
+from hdc_jax.methods import augmentations, base
 from hdc_jax.models import heads
+from hdc_jax.options import option
 
 # How motion is broken → the clip of view n, and what is done to it.
 NEGATIVES = {"shift": (1, ()), "flow": (0, (flow.FlowScaling(),))}
-OBJECTIVES = {
-  "infonce": lambda method: functools.partial(
-    losses.info_nce, temperature=method.temperature
-  ),
-  "triplet": lambda method: functools.partial(
-    losses.triplet, margin=method.margin
-  ),
-}
 
 
-def make_views(
-  config: ml_collections.ConfigDict,
-) -> tuple[views.View, ...]:
-  """The views q, p and n."""
-  augment, size = config.augment, config.model.size
-  clip, breaking = choose("method.negative", config.method.negative, NEGATIVES)
+@dataclasses.dataclass(frozen=True)
+class DSM(base.MethodOptions):
+  """Options of DSM."""
 
-  def view(name: str, clip: int, *breaking: views.Transform) -> views.View:
-    transforms = (
-      geometry.RandomFlip(augment.flip),
-      *breaking,
-      colour.ColourJitter(**augment.jitter),
-      colour.ChannelReplication(**augment.replication),
+  name = "dsm"
+  augment = augmentations.Family
+  recipe: ClassVar = {
+    "data.canvas": 256,
+    "data.stride": 4,
+    "model.size": 224,
+    "model.norm": "batch",
+    "optim.lr": 0.01,
+    "optim.decay": 0.0,
+  }
+
+  objective: str = option(
+    "infonce",
+    "How the query is compared: infonce or triplet.",
+    choices=("infonce", "triplet"),
+  )
+  temperature: float = option(
+    0.07,
+    "Temperature of InfoNCE's softmax.",
+    above=0,
+    when=("objective", ("infonce",)),
+  )
+  margin: float = option(
+    0.5,
+    "Distance by which negatives of a triplet must be farther than positives.",
+    at_least=0,
+    when=("objective", ("triplet",)),
+  )
+  negative: str = option(
+    "shift",
+    "What breaks the motion of the negative: shift (another clip of the video) "
+    "or flow (scaled optical flow).",
+    choices=NEGATIVES,
+  )
+  dim: int = option(128, "Width of the embeddings.", at_least=1)
+
+  def make(self, augment: augmentations.Family, size: int) -> base.Method:
+    """DSM's three views, and its one term."""
+    made = self.make_views(augment, size)
+    head = base.Head("projection", self.dim)
+    query, positive, negative = (
+      base.Embedding(view.name, heads.LAST, "space_time", head) for view in made
     )
-    crop = geometry.ScaleJitterCrop(size, augment.scales)
-    return views.View(name, clip, crop, transforms)
+    contrast = {
+      "infonce": functools.partial(
+        losses.info_nce, temperature=self.temperature
+      ),
+      "triplet": functools.partial(losses.triplet, margin=self.margin),
+    }[self.objective]
+    term = base.Term("dsm", query, positive, contrast, negative=negative)
+    shifted = any(view.clip for view in made)
+    starts = (
+      sampling.ShiftedStarts() if shifted else sampling.IndependentStarts()
+    )
+    return base.Method(made, (term,), starts, self.momentum)
 
-  return (
-    view("q", 0),
-    view("p", 0, warp.ThinPlateSpline()),
-    view("n", clip, *breaking),
-  )
+  def make_views(
+    self, augment: augmentations.Family, size: int
+  ) -> tuple[views.View, ...]:
+    """The views q, p and n."""
 
+    def view(name: str, clip: int, *breaking: views.Transform) -> views.View:
+      transforms = (
+        geometry.RandomFlip(augment.flip),
+        *breaking,
+        *augment.colours(),
+      )
+      return views.View(name, clip, augment.crop(size), transforms)
 
-def make_method(config: ml_collections.ConfigDict) -> base.Method:
-  """DSM as `config.method` and `config.augment` describe it.
-
-  Raises:
-    ConfigError: If the objective or the negative is unknown.
-  """
-  method = config.method
-  made = make_views(config)
-  head = base.Head("projection", method.dim)
-  query, positive, negative = (
-    base.Embedding(view.name, heads.LAST, "space_time", head) for view in made
-  )
-  objective = choose("method.objective", method.objective, OBJECTIVES)(method)
-  term = base.Term("dsm", query, positive, objective, negative=negative)
-  shifted = max(view.clip for view in made)
-  starts = sampling.ShiftedStarts() if shifted else sampling.IndependentStarts()
-  return base.Method(made, (term,), starts, method.momentum)
+    clip, breaking = NEGATIVES[self.negative]
+    return (
+      view("q", 0),
+      view("p", 0, warp.ThinPlateSpline()),
+      view("n", clip, *breaking),
+    )

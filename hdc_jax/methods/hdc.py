@@ -13,87 +13,110 @@ terms. The rows of the paper's Table 1 differ in `contrasts`, `blocks` and
 `weights` alone.
 """
 
+import dataclasses
 import functools
 
-import ml_collections
-
 from hdc_jax import losses
-from hdc_jax.augment import colour, geometry, views
+from hdc_jax.augment import geometry, views
 from hdc_jax.data.clips import sampling
-from hdc_jax.errors import ConfigError, choose
-from hdc_jax.methods import base
+from hdc_jax.errors import ConfigError
+from hdc_jax.methods import augmentations, base
+from hdc_jax.options import option
 
 # contrast → (the anchor's counterpart, what is pooled)
 CONTRASTS = {"spatial": ("s", "space"), "temporal": ("t", "space_time")}
 
 
+@dataclasses.dataclass(frozen=True)
+class HDC(base.MethodOptions):
+  """Options of HDC; the defaults are those of the paper's full model."""
+
+  name = "hdc"
+  augment = augmentations.Family
+
+  temperature: float = option(
+    0.07, "Temperature of the contrasts' softmax.", above=0
+  )
+  dim: int = option(128, "Width of the embeddings.", at_least=1)
+  contrasts: tuple[str, ...] = option(
+    ("spatial", "temporal"),
+    "Contrasts at each block: spatial, temporal or both.",
+    choices=CONTRASTS,
+    required="name spatial, temporal or both",
+  )
+  blocks: tuple[int, ...] = option(
+    (3, 4, 5),
+    "Blocks of the backbone that are contrasted.",
+    required="name at least one block, such as (5,)",
+    at_least=1,
+    at_most=5,
+  )
+  weights: tuple[float, ...] = option(
+    (0.25, 0.5, 1.0),
+    "Weight of each block's terms in the loss.",
+    required="give each of config.method.blocks a weight",
+  )
+  symmetric: bool = option(
+    False, "Whether the other views also look for their anchors."
+  )
+
+  def check(self) -> None:
+    """Checks that every block has a weight."""
+    if len(self.weights) != len(self.blocks):
+      raise ConfigError(
+        f"config.method.weights={self.weights} must have one weight for each "
+        f"of config.method.blocks={self.blocks}"
+      )
+
+  def make(self, augment: augmentations.Family, size: int) -> base.Method:
+    """HDC's views and terms.
+
+    A view that no term needs is not made: spatial contrast alone has no `t`.
+    """
+    terms = self.make_terms()
+    needed = {e.view for term in terms for e in (term.anchor, *term.keys)}
+    family = make_views(augment, size)
+    used = tuple(view for view in family if view.name in needed)
+    clips = 1 + max(view.clip for view in used)
+    starts = sampling.IndependentStarts(clips)
+    return base.Method(used, terms, starts, self.momentum)
+
+  def make_terms(self) -> tuple[base.Term, ...]:
+    """A term per block and contrast.
+
+    Each view has its own linear head per block; that of `o` serves both
+    contrasts (Section 3.3 of the paper).
+    """
+    contrast_loss = functools.partial(
+      losses.info_nce, temperature=self.temperature, symmetric=self.symmetric
+    )
+
+    def embedding(view: str, block: int, pool: str) -> base.Embedding:
+      head = base.Head(f"{view}_block{block}", self.dim)
+      return base.Embedding(view, f"block{block}", pool, head)
+
+    def term(contrast: str, block: int, weight: float) -> base.Term:
+      counterpart, pool = CONTRASTS[contrast]
+      anchor = embedding("o", block, pool)
+      positive = embedding(counterpart, block, pool)
+      name = f"{contrast}{block}"
+      return base.Term(name, anchor, positive, contrast_loss, weight)
+
+    return tuple(
+      term(contrast, block, weight)
+      for block, weight in zip(self.blocks, self.weights, strict=True)
+      for contrast in self.contrasts
+    )
+
+
 def make_views(
-  augment: ml_collections.ConfigDict, size: int
+  augment: augmentations.Family, size: int
 ) -> tuple[views.View, ...]:
   """The views o, s and t, whose augmentations are drawn alike."""
-  crop = geometry.ScaleJitterCrop(size, augment.scales)
-  transforms = (
-    geometry.RandomFlip(augment.flip),
-    colour.ColourJitter(**augment.jitter),
-    colour.ChannelReplication(**augment.replication),
-  )
+  crop = augment.crop(size)
+  transforms = (geometry.RandomFlip(augment.flip), *augment.colours())
   return (
     views.View("o", 0, crop, transforms),
     views.View("s", 0, crop, transforms),
     views.View("t", 1, crop, transforms),
   )
-
-
-def make_terms(method: ml_collections.ConfigDict) -> tuple[base.Term, ...]:
-  """A term per block and contrast.
-
-  Each view has its own linear head per block; that of `o` serves both
-  contrasts (Section 3.3 of the paper).
-
-  Raises:
-    ConfigError: If contrasts are unknown or weights do not match blocks.
-  """
-  for contrast in method.contrasts:
-    choose("method.contrasts", contrast, CONTRASTS)
-  if not method.contrasts or not method.blocks:
-    raise ConfigError("method.contrasts and method.blocks must not be empty")
-  if len(method.weights) != len(method.blocks):
-    raise ConfigError(
-      f"method.weights={method.weights} must have one weight for each of "
-      f"method.blocks={method.blocks}"
-    )
-  objective = functools.partial(
-    losses.info_nce,
-    temperature=method.temperature,
-    symmetric=method.symmetric,
-  )
-
-  def embedding(view: str, block: int, pool: str) -> base.Embedding:
-    head = base.Head(f"{view}_block{block}", method.dim)
-    return base.Embedding(view, f"block{block}", pool, head)
-
-  def term(contrast: str, block: int, weight: float) -> base.Term:
-    counterpart, pool = CONTRASTS[contrast]
-    anchor = embedding("o", block, pool)
-    positive = embedding(counterpart, block, pool)
-    name = f"{contrast}{block}"
-    return base.Term(name, anchor, positive, objective, weight)
-
-  return tuple(
-    term(contrast, block, weight)
-    for block, weight in zip(method.blocks, method.weights, strict=True)
-    for contrast in method.contrasts
-  )
-
-
-def make_method(config: ml_collections.ConfigDict) -> base.Method:
-  """HDC as `config.method` and `config.augment` describe it.
-
-  A view that no term needs is not made: spatial contrast alone has no `t`.
-  """
-  terms = make_terms(config.method)
-  needed = {e.view for term in terms for e in (term.anchor, *term.keys)}
-  family = make_views(config.augment, config.model.size)
-  made = tuple(view for view in family if view.name in needed)
-  clips = 1 + max(view.clip for view in made)
-  return base.Method(made, terms, sampling.IndependentStarts(clips))

@@ -19,12 +19,13 @@ temporal positions: 8, 4 and 2 at blocks 3, 4 and 5 for 16 frames.
 """
 
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hdc_jax.models import conv, norm
+from hdc_jax.models import base, conv, norm
 
 # block → channels, in widths, of its convolutions by name
 BLOCKS = {
@@ -73,3 +74,16 @@ class C3D(nn.Module):
         x = nn.relu(make_norm(name=f"norm{name}")(x))
       endpoints[block] = x
     return endpoints
+
+
+class C3DOptions(base.BackboneOptions):
+  """Options of C3D."""
+
+  name = "c3d"
+  # Its max pools halve the frames three times, and the sides four times.
+  fewest_frames = 8
+  smallest_size = 16
+
+  def module(self, **options: Any) -> nn.Module:
+    """The module with these attributes."""
+    return C3D(**options)

@@ -17,12 +17,13 @@ the stem and of the shortcuts (projections) too.
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hdc_jax.models import conv, norm, r3d
+from hdc_jax.models import base, conv, norm, r3d
 
 
 class FactoredConv(nn.Module):
@@ -65,11 +66,18 @@ def factored(dtype: jnp.dtype, make_norm: norm.Norm) -> conv.Convolution:
   return functools.partial(FactoredConv, dtype=dtype, make_norm=make_norm)
 
 
-R2PLUS1D10 = functools.partial(
-  r3d.R3D,
-  stage_sizes=(1, 1, 1, 1),
-  convolution=factored,
-  stem=(3, 7, 7),
-  stem_pool=False,
-  shortcut="B",
-)
+class R2Plus1D10(base.BackboneOptions):
+  """Options of R(2+1)D-10."""
+
+  name = "r2plus1d10"
+
+  def module(self, **options: Any) -> nn.Module:
+    """The module with these attributes."""
+    return r3d.R3D(
+      stage_sizes=(1, 1, 1, 1),
+      convolution=factored,
+      stem=(3, 7, 7),
+      stem_pool=False,
+      shortcut="B",
+      **options,
+    )

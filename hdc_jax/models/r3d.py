@@ -37,12 +37,14 @@ the end.
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hdc_jax.models import conv, norm
+from hdc_jax.models import base, conv, norm
+from hdc_jax.options import option
 
 Endpoints = dict[str, jax.Array]
 
@@ -222,17 +224,66 @@ class R3D(nn.Module):
     return endpoints
 
 
-R3D18 = functools.partial(R3D, stage_sizes=(2, 2, 2, 2))
-R3D34 = functools.partial(R3D, stage_sizes=(3, 4, 6, 3))
-R3D50 = functools.partial(
-  R3D,
-  stage_sizes=(3, 4, 6, 3),
-  block=Bottleneck,
-  stem=(5, 7, 7),
-  stem_strides=(2, 2, 2),
-  pool_window=(1, 3, 3),
-  pool_strides=(1, 2, 2),
-  strides=(1, 2, 2),
-  temporal_kernels=(1, 1, 3, 3),
-  shortcut="B",
-)
+@dataclasses.dataclass(frozen=True)
+class R3DOptions(base.BackboneOptions):
+  """Options that 3D-ResNets have besides those of all backbones."""
+
+  stem: tuple[int, ...] = option(
+    (),
+    "Kernel size of the stem over T, H, W; empty: the backbone's own.",
+    lengths=(0, 3),
+    at_least=1,
+  )
+  shortcut: str = option(
+    "",
+    "Shortcut where the shape changes: A (subsample and zero-pad), B (1×1×1 "
+    "projection) or empty: the backbone's own.",
+    choices=("", "A", "B"),
+  )
+  stem_pool: bool = option(True, "Whether a max pool follows the stem.")
+
+  def own_options(self) -> dict[str, Any]:
+    """The options that are not left to the backbone."""
+    own = {"stem": self.stem, "shortcut": self.shortcut}
+    pool = {} if self.stem_pool else {"stem_pool": False}
+    return {name: value for name, value in own.items() if value} | pool
+
+
+class R3D18(R3DOptions):
+  """3D-ResNet18."""
+
+  name = "r3d18"
+
+  def module(self, **options: Any) -> nn.Module:
+    """The module with these attributes."""
+    return R3D(stage_sizes=(2, 2, 2, 2), **options)
+
+
+class R3D34(R3DOptions):
+  """3D-ResNet34."""
+
+  name = "r3d34"
+
+  def module(self, **options: Any) -> nn.Module:
+    """The module with these attributes."""
+    return R3D(stage_sizes=(3, 4, 6, 3), **options)
+
+
+class R3D50(R3DOptions):
+  """CVRL's R3D-50."""
+
+  name = "r3d50"
+
+  def module(self, **options: Any) -> nn.Module:
+    """The module with these attributes, or else CVRL's."""
+    own = {"stem": (5, 7, 7), "shortcut": "B"} | options
+    return R3D(
+      stage_sizes=(3, 4, 6, 3),
+      block=Bottleneck,
+      stem_strides=(2, 2, 2),
+      pool_window=(1, 3, 3),
+      pool_strides=(1, 2, 2),
+      strides=(1, 2, 2),
+      temporal_kernels=(1, 1, 3, 3),
+      **own,
+    )

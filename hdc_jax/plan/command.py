@@ -17,7 +17,6 @@ from typing import Any
 import ml_collections
 from etils import epath
 
-from hdc_jax import methods
 from hdc_jax.config import flags
 from hdc_jax.data import sources
 from hdc_jax.data.clips import cutting
@@ -25,6 +24,7 @@ from hdc_jax.errors import ConfigError, HdcError, TooLargeError, require
 from hdc_jax.plan import compiling, feeding, page, slice_plan
 from hdc_jax.runtime import files, logs
 from hdc_jax.runtime.slices import GENERATIONS, Slice
+from hdc_jax.tasks.pretrain import WithoutData
 
 _EXAMPLES = r"""examples:
   What the paper's recipe takes on 256 chips, with 16 videos each:
@@ -77,15 +77,17 @@ def plan(
   Raises:
     ConfigError: If a slice or a field is wrong, or libtpu is not installed.
   """
-  if config.task != "pretrain":
-    raise ConfigError(f"config.task={config.task}: only pretrain is planned")
+  options = WithoutData.read(config)
   compiling.use_cpu()
-  data, method = config.data, methods.make_method(config)
-  short_side = _short_side(data)
-  cutting.check_clips(short_side, data, config.model.size)
-  rate = feeding.clips_per_second(data, method.starts, short_side, _SECONDS)
+  size = options.model.size
+  method = options.method.make(options.augment, size)
+  short_side = _short_side(options)
+  cutting.check_clips(options.clips, size, short_side)
+  rate = feeding.clips_per_second(
+    options.clips, method.starts, short_side, _SECONDS
+  )
   planned = slice_plan.Planned(
-    config, short_side, method.starts.clips, rate, cache
+    options, short_side, method.starts.clips, rate, cache
   )
   rows = [planned.row(name, per_chip) for name in topologies]
   if fit:
@@ -94,37 +96,38 @@ def plan(
     "estimates": slice_plan.LABEL,
     "rows": rows,
     "clips_per_second_per_core": rate,
-    "model": config.model.name,
-    "method": config.method.name,
-    "dtype": config.model.dtype,
+    "model": options.model.name,
+    "method": options.method.name,
+    "dtype": options.model.dtype,
     "clips_per_video": len(method.views),
-    "clip": [data.frames, config.model.size, config.model.size],
+    "clip": [options.clips.frames, size, size],
     "device": rows[0]["device"],
     "host": feeding.processor(),
     "versions": compiling.versions(),
   }
 
 
-def _short_side(data: ml_collections.ConfigDict) -> int:
-  """Of the dataset's frames, or of those that a dataset is likely to have."""
-  if not data.path:
-    return feeding.likely_short_side(data.canvas)
-  index = sources.read_index(data.path)
+def _short_side(options: WithoutData) -> int:
+  """The short side of the dataset's frames, or else a likely one, in pixels."""
+  path = options.dataset.path
+  if not path:
+    return feeding.likely_short_side(options.clips.canvas)
+  index = sources.read_index(path)
   if index.codec != "h264":
     raise ConfigError(
-      f"config.data.path={data.path}: its codec is {index.codec}, and feeding "
+      f"config.data.path={path}: its codec is {index.codec}, and feeding "
       "is planned for h264: prepare it so, or leave the path unset"
     )
   return index.short_side
 
 
-def _per_chip(config: ml_collections.ConfigDict, where: Slice) -> int:
+def _per_chip(batch_size: int, where: Slice) -> int:
   """The config's videos per chip; if they do not split, says so."""
-  count, rest = divmod(config.data.batch_size, where.chips)
+  count, rest = divmod(batch_size, where.chips)
   if count and not rest:
     return count
   print(
-    f"config.data.batch_size={config.data.batch_size} does not split over "
+    f"config.data.batch_size={batch_size} does not split over "
     f"{where.chips} chips; planned with --batch_per_chip={_PER_CHIP}, which is "
     f"--config.data.batch_size={_PER_CHIP * where.chips}",
     file=sys.stderr,
@@ -172,7 +175,8 @@ def _run(options: argparse.Namespace, fields: Sequence[str]) -> None:
   slices = [Slice.parse(name, "--topology") for name in names]
   per_chip = options.batch_per_chip
   if per_chip is None:
-    per_chip = _per_chip(config, slices[0])
+    batch_size = WithoutData.read(config).batches.batch_size
+    per_chip = _per_chip(batch_size, slices[0])
   if per_chip < 1:
     raise ConfigError(f"--batch_per_chip={per_chip} must be at least 1")
   cache = os.path.expanduser(options.cache)

@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
-import ml_collections
 from etils import epath
 from jax.experimental import topologies
 
@@ -29,7 +28,7 @@ from hdc_jax.errors import ConfigError
 from hdc_jax.plan import hlo, module_costs
 from hdc_jax.runtime import files
 from hdc_jax.runtime.slices import Slice
-from hdc_jax.train import training as trainer_lib
+from hdc_jax.tasks.pretrain import Learning
 
 _log = logging.getLogger(__name__)
 
@@ -90,28 +89,30 @@ class Step:
   """The train step of a config, for one slice."""
 
   def __init__(
-    self, config: ml_collections.ConfigDict, name: str, short_side: int
+    self, learning: Learning, name: str, short_side: int, batch_size: int
   ) -> None:
     """Traces and lowers the step.
 
     Args:
-      config: Of the run, with the global batch size.
-      name: Of the slice.
-      short_side: Of the source's frames, in pixels.
+      learning: What is learned; its batch size is not used.
+      name: Name of the slice.
+      short_side: Short side of the source's frames, in pixels.
+      batch_size: Videos per step, over all chips.
     """
-    found = devices(name)
-    mesh = mesh_lib.make_mesh(found)
-    mesh_lib.check_batch_size(
-      "config.data.batch_size", config.data.batch_size, mesh
+    chips = devices(name)
+    mesh = mesh_lib.make_mesh(chips)
+    mesh_lib.check_batch_size("config.data.batch_size", batch_size, len(chips))
+    training = learning.make_training(mesh)
+    starts = training.objective.starts
+    shapes = cutting.batch_shapes(
+      learning.clips, starts, short_side, batch_size
     )
-    made = trainer_lib.make_trainer(config, mesh)
-    shapes = cutting.batch_shapes(config.data, made.starts, short_side)
     self.name = name
-    self.device = f"{len(found)} × {found[0].device_kind}"
+    self.device = f"{len(chips)} × {chips[0].device_kind}"
     options = mesh_lib.compiler_options(mesh)
     self.options = (options,) if options else ()
-    self.lowered = made.train_step.lower(
-      mesh_lib.abstract(jax.eval_shape(made.init), mesh),
+    self.lowered = training.train_step.lower(
+      mesh_lib.abstract(jax.eval_shape(training.init), mesh),
       mesh_lib.abstract_batch(shapes, mesh),
     )
 

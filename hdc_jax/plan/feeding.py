@@ -7,10 +7,10 @@ import tempfile
 import time
 from collections.abc import Mapping
 
-import ml_collections
 import numpy as np
 
 from hdc_jax.data.clips import cutting, sampling
+from hdc_jax.data.options import Clips
 from hdc_jax.data.store.records import Index, Segments
 from hdc_jax.data.synthetic import videos as synthetic
 from hdc_jax.data.video import codec
@@ -30,7 +30,7 @@ def likely_short_side(canvas: int) -> int:
 
 
 def clips_per_second(
-  data: ml_collections.ConfigDict,
+  clips: Clips,
   starts: sampling.Starts,
   short_side: int,
   seconds: float,
@@ -38,19 +38,19 @@ def clips_per_second(
   """Measures how many clips a core cuts from a generated H.264 video.
 
   Args:
-    data: `config.data`.
-    starts: Of the clips of a video.
-    short_side: Of the video's frames, in pixels.
-    seconds: Of a core, to measure for; what others take of it is left out.
+    clips: How clips are cut.
+    starts: How the clips of a video are placed in time.
+    short_side: Short side of the video's frames, in pixels.
+    seconds: Seconds of a core's time to measure for.
   """
   source = _generate(short_side)
-  cut = cutting.make_cut(source, data, numbers=np.arange(1), starts=starts)
+  cut = cutting.make_cut(source, clips, numbers=np.arange(1), starts=starts)
   rng = np.random.default_rng(0)
   cut.random_map(0, rng)  # makes the decoder
-  start, clips = time.thread_time(), 0
+  start, count = time.thread_time(), 0
   while (spent := time.thread_time() - start) < seconds:
-    clips += len(cut.random_map(0, rng)["y"])
-  return clips / spent
+    count += len(cut.random_map(0, rng)["y"])
+  return count / spent
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

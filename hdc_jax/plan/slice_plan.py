@@ -7,14 +7,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 from etils import epath
 
 from hdc_jax.distributed import mesh
 from hdc_jax.plan import compiling
 from hdc_jax.runtime.slices import Slice
 from hdc_jax.tasks import costs
-from hdc_jax.train import training
+from hdc_jax.tasks.pretrain import Learning
+from hdc_jax.train.training import Training
 
 LABEL = (
   "the TPU compiler's estimates; nothing was run on a TPU, and exchanges "
@@ -29,14 +29,15 @@ class Planned:
   """What is planned.
 
   Attributes:
-    config: Of the run; its batch size is not used.
-    short_side: Of the source's frames, in pixels.
-    clips_per_video: That a host cuts out of each.
-    clips_per_second_per_core: Which a core of a host cuts.
-    cache: See `compiling.Step.facts`.
+    learning: What is learned; its batch size is not used.
+    short_side: Short side of the source's frames, in pixels.
+    clips_per_video: Clips that a host cuts out of each video.
+    clips_per_second_per_core: Clips that a core of a host cuts per second.
+    cache: Directory that keeps what the compiler says, see
+      `compiling.Step.facts`.
   """
 
-  config: ml_collections.ConfigDict
+  learning: Learning
   short_side: int
   clips_per_video: int
   clips_per_second_per_core: float
@@ -53,13 +54,13 @@ class Planned:
       A row of the JSON. It ends with 'out_of_memory' if the step does not fit.
     """
     where = Slice.parse(name)
-    config = self._config(where, per_chip)
     facts = self._facts(name, per_chip)
+    batch_size = per_chip * where.chips
     row = {
       "name": name,
       "device": facts["device"],
       "hosts": where.hosts,
-      "batch_size": config.data.batch_size,
+      "batch_size": batch_size,
       "batch_per_chip": per_chip,
       "compile_seconds": facts["compile_seconds"],
       "cached": facts["cached"],
@@ -67,34 +68,26 @@ class Planned:
     }
     if not row["fits"]:
       return row | {"out_of_memory": facts["out_of_memory"]}
-    return row | self._speed(config, where, facts)
-
-  def _config(self, where: Slice, per_chip: int) -> ml_collections.ConfigDict:
-    config = self.config.copy_and_resolve_references()
-    config.data.batch_size = per_chip * where.chips
-    return config
+    return row | self._speed(batch_size, where, facts)
 
   def _facts(self, name: str, per_chip: int) -> dict[str, Any]:
-    config = self._config(Slice.parse(name), per_chip)
-    step = compiling.Step(config, name, self.short_side)
+    batch_size = per_chip * Slice.parse(name).chips
+    step = compiling.Step(self.learning, name, self.short_side, batch_size)
     return step.facts(self.cache)
 
   def _speed(
-    self,
-    config: ml_collections.ConfigDict,
-    where: Slice,
-    facts: Mapping[str, Any],
+    self, batch_size: int, where: Slice, facts: Mapping[str, Any]
   ) -> dict[str, Any]:
-    chip, batch_size = where.generation, config.data.batch_size
-    cost = costs.pretraining(config, {})
+    chip, training = where.generation, self._training()
+    cost = costs.of_training(training, batch_size, steps=1)
     seconds = facts["estimated_cycles"] / chip.clock_hz
     collective_bytes: dict[str, int] = {}
     for exchange in facts["collectives"]:
       kind = exchange["kind"]
       collective_bytes[kind] = collective_bytes.get(kind, 0) + exchange["bytes"]
     videos = batch_size / seconds
-    clips = cost.clips / cost.steps / seconds
-    flops = cost.flops / cost.steps / where.chips
+    clips = cost.clips / seconds
+    flops = cost.flops / where.chips
     cut = videos / where.hosts * self.clips_per_video
     return {
       "hbm_bytes": facts["hbm_bytes"] | {"limit": chip.hbm_bytes},
@@ -106,7 +99,7 @@ class Planned:
       "flops_per_chip": flops,
       "estimated_utilisation": flops / seconds / chip.peak_flops,
       "collective_bytes": collective_bytes,
-      "key_bytes": batch_size * self._key_bytes(config),
+      "key_bytes": batch_size * _key_bytes(training),
       "collective_seconds": sent_bytes(facts["collectives"])
       / chip.link_bytes_per_second,
       "cores_per_host": math.ceil(cut / self.clips_per_second_per_core),
@@ -115,18 +108,9 @@ class Planned:
       "collectives": facts["collectives"],
     }
 
-  def _key_bytes(self, config: ml_collections.ConfigDict) -> int:
-    """Of the keys of one video, which each chip is to have of all videos."""
-    made = training.make_trainer(config, mesh.make_mesh(1))
-    method = made.network.method
-
-    def embed(views: jax.Array) -> Any:
-      network, key = made.network, jax.random.key(0)
-      return network.init_with_output(key, views, wanted=method.keys)[0]
-
-    views = jax.ShapeDtypeStruct((1, *made.views_shape), jnp.float32)
-    keys = jax.tree.leaves(jax.eval_shape(embed, views))
-    return sum(x.size * x.dtype.itemsize for x in keys)
+  def _training(self) -> Training:
+    """The training on one device, to be traced."""
+    return self.learning.make_training(mesh.make_mesh(1))
 
   def largest(self, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """Looks for the largest number of videos per chip that fits.
@@ -155,6 +139,20 @@ class Planned:
       "largest_batch_per_chip": fitting,
       "too_large_batch_per_chip": failing,
     }
+
+
+def _key_bytes(training: Training) -> int:
+  """Bytes of the keys of one video, which each chip has of all videos."""
+  network = training.objective.network
+  wanted = network.method.keys
+
+  def embed(views: jax.Array) -> Any:
+    key = jax.random.key(0)
+    return network.init_with_output(key, views, wanted=wanted)[0]
+
+  views = jax.ShapeDtypeStruct((1, *training.views_shape), jnp.float32)
+  keys = jax.tree.leaves(jax.eval_shape(embed, views))
+  return sum(x.size * x.dtype.itemsize for x in keys)
 
 
 def sent_bytes(collectives: Sequence[Mapping[str, Any]]) -> int:

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import ml_collections
 import tensorboardX
 from etils import epath
 
@@ -185,11 +184,9 @@ def write_result(
   return result
 
 
-def write_config(
-  workdir: epath.PathLike, config: ml_collections.ConfigDict
-) -> None:
-  """Writes the resolved config as config.json."""
-  _write_json(workdir, CONFIG, config.to_dict())
+def write_config(workdir: epath.PathLike, config: Mapping[str, Any]) -> None:
+  """Writes all fields of a config, by section, as config.json."""
+  _write_json(workdir, CONFIG, config)
 
 
 def _write_json(workdir: epath.PathLike, name: str, value: Any) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from etils import epath
 
-from hdc_jax.config import identity
 from hdc_jax.errors import DataError
+from hdc_jax.options import identity
 from hdc_jax.runs import metrics, predictions
 from hdc_jax.runs.predictions import Predictions
 from hdc_jax.runtime import files

@@ -1,1 +1,89 @@
-"""What python -m hdc_jax.main can do, a file for each task."""
+"""What `python -m hdc_jax.main` can do: a file for each task, and its record.
+
+Main, preflight, dry runs and launchers read these records: a task is here or it
+does not exist.
+"""
+
+from typing import Any
+
+import ml_collections
+
+from hdc_jax.distributed import mesh
+from hdc_jax.errors import choose
+from hdc_jax.options import RunConfig, identity
+from hdc_jax.tasks import (
+  embed,
+  finetune,
+  linear,
+  pretrain,
+  preview,
+  retrieve,
+  tables,
+)
+from hdc_jax.tasks.base import Task
+
+__all__ = ["TASKS", "Task", "check_batches", "resolve", "task_of"]
+
+TASKS: dict[str, Task] = {
+  task.name: task
+  for task in (
+    pretrain.TASK,
+    finetune.TASK,
+    linear.TASK,
+    retrieve.TASK,
+    embed.TASK,
+    preview.TASK,
+    tables.TASK,
+  )
+}
+
+
+def task_of(config: ml_collections.ConfigDict) -> Task:
+  """The task that a config is of.
+
+  Raises:
+    ConfigError: If there is no such task; the message lists those there are.
+  """
+  return choose("config.task", config.get("task", ""), TASKS)
+
+
+def check_batches(task: Task, config: RunConfig, devices: int) -> None:
+  """Checks that the batches of a run split over devices.
+
+  Args:
+    task: The task of the run.
+    config: The config of the run.
+    devices: Number of devices, over all hosts.
+
+  Raises:
+    ConfigError: If one does not, naming the nearest sizes that do.
+  """
+  flat = identity.flatten(config.values)
+  for field in task.batches:
+    mesh.check_batch_size(f"config.{field}", flat[field], devices)
+
+
+def resolve(
+  config: ml_collections.ConfigDict, workdir: str = ""
+) -> list[tuple[Task, Any, RunConfig]]:
+  """The runs that a config describes, with their options checked.
+
+  Args:
+    config: A config of any task.
+    workdir: The run directory, to which checkpoints of runs may belong.
+
+  Returns:
+    Task, options and config of each run, in order: one run but for `tables`.
+
+  Raises:
+    ConfigError: Naming the field that is wrong.
+  """
+  task = task_of(config)
+  options, run_config = task.resolve(config)
+  if task is not tables.TASK:
+    return [(task, options, run_config)]
+  jobs = [job for row in tables.plan(config, workdir) for job in row.jobs]
+  return [
+    (job.task, job.task.schema.build(job.config.values), job.config)
+    for job in jobs
+  ]

@@ -1,37 +1,30 @@
-"""What runs of the tasks cost, reckoned from their configs, without any data.
+"""What a run costs, reckoned from its options, without any data.
 
 FLOPs are those of the network, its gradients and the update, see
-`train.cost.count_flops`; augmentation is left out. Evaluations are reckoned
+`train.flops.count_flops`; augmentation is left out. Evaluations are reckoned
 with the official numbers of videos of a dataset, as if each were 300 frames
 long.
 """
 
 import dataclasses
-from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 
-from hdc_jax import models
-from hdc_jax.data.clips.test_clips import FixedLooks
-from hdc_jax.distributed import mesh
-from hdc_jax.methods import supervised
-from hdc_jax.train import flops as flops_lib
-from hdc_jax.train import training
-
-# What a dataset has, by split, and its 'classes'.
-Counts = Mapping[str, int]
+from hdc_jax.data.clips.placement import FixedPlacement
+from hdc_jax.data.options import Clips, ShownClips
+from hdc_jax.train import flops
+from hdc_jax.train.training import Training
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-  """What it takes.
+  """What a run takes.
 
   Attributes:
-    steps: Of training.
-    clips: That the network sees, in training and in tests.
-    flops: Of the network on them.
+    steps: Steps of training.
+    clips: Clips that the network sees, in training and in tests.
+    flops: Floating-point operations of the network on them.
   """
 
   steps: int = 0
@@ -46,75 +39,52 @@ class Cost:
     )
 
 
-def pretraining(config: ml_collections.ConfigDict, counts: Counts) -> Cost:
-  """Of task `pretrain`, whose length does not depend on the dataset's."""
-  del counts
-  made = training.make_trainer(config, mesh.make_mesh(devices=1))
-  return _training(config, made, 1)
+def of_training(training: Training, batch_size: int, steps: int) -> Cost:
+  """The cost of some steps of training.
 
-
-def finetuning(config: ml_collections.ConfigDict, counts: Counts) -> Cost:
-  """Of task `finetune`: training and test on each division."""
-  folds = _folds(config)
-  made = supervised.make_trainer(
-    config, mesh.make_mesh(devices=1), counts["classes"]
-  )
-  state = jax.eval_shape(made.init)
-  variables = {"params": state.params, "batch_stats": state.batch_stats}
-  flops = flops_lib.count_flops(
-    made.network.apply, variables, _clip(config, (1, 1))
-  )
-  clips = _looks(config) * sum(counts[f"test{fold}"] for fold in folds)
-  test = Cost(clips=clips, flops=clips * flops)
-  return _training(config, made, len(folds)) + test
-
-
-def retrieval(config: ml_collections.ConfigDict, counts: Counts) -> Cost:
-  """Of task `retrieve`: the features of all videos."""
-  backbone = models.make_backbone(config.model)
-  clip = _clip(config, (1,))
-  variables = jax.eval_shape(backbone.init, jax.random.key(0), clip)
-  videos = sum(
-    counts[f"{split}{fold}"]
-    for fold in _folds(config)
-    for split in ("train", "test")
-  )
-  networks = 1 + config.retrieve.untrained
-  clips = _looks(config) * videos * networks
-  flops = flops_lib.count_flops(backbone.apply, variables, clip)
-  return Cost(clips=clips, flops=clips * flops)
-
-
-def _training(
-  config: ml_collections.ConfigDict, made: training.Trainer, times: int
-) -> Cost:
-  batch_size, steps = config.data.batch_size, times * config.train.steps
+  Args:
+    training: What is trained.
+    batch_size: Videos per step.
+    steps: Number of steps.
+  """
   batch = {
-    "views": jax.ShapeDtypeStruct((batch_size, *made.views_shape), jnp.float32),
+    "views": jax.ShapeDtypeStruct(
+      (batch_size, *training.views_shape), jnp.float32
+    ),
     "label": jax.ShapeDtypeStruct((batch_size, 1), jnp.int32),
   }
-  flops = flops_lib.count_flops(made.update, jax.eval_shape(made.init), batch)
-  clips = batch_size * len(made.views)
-  return Cost(steps, steps * clips, steps * flops)
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  state = jax.eval_shape(training.init)
+  per_step = flops.count_flops(training.update, state, batch, key)
+  clips = batch_size * len(training.objective.views)
+  return Cost(steps, steps * clips, steps * per_step)
 
 
-def _folds(config: ml_collections.ConfigDict) -> tuple[int, ...]:
-  return tuple(config.data.folds) or (1, 2, 3)
+def clips_per_video(clips: Clips, shown: ShownClips, size: int) -> int:
+  """Crops of clips that an evaluation sees of a video of 300 frames.
+
+  Args:
+    clips: Which frames make a clip.
+    shown: Which clips are seen.
+    size: Height and width of the network's views, in pixels.
+  """
+  placement = FixedPlacement(
+    clips.frames, clips.stride, shown.size or size, shown.clips, shown.crops
+  )
+  return placement.estimate
 
 
-def _looks(config: ml_collections.ConfigDict) -> int:
-  """Crops of clips of a video."""
-  data, test = config.data, config.test
-  size = test.size or config.model.size
-  return FixedLooks(
-    data.frames, data.stride, size, test.clips, test.crops
-  ).estimate
-
-
-def _clip(
-  config: ml_collections.ConfigDict, axes: tuple[int, ...]
+def clip_shape(
+  clips: Clips, shown: ShownClips, size: int, axes: tuple[int, ...]
 ) -> jax.ShapeDtypeStruct:
-  """One crop of a clip, with leading axes."""
-  size = config.test.size or config.model.size
-  shape = (*axes, config.data.frames, size, size, 3)
+  """The shape of one crop of a clip, [*axes, T, S, S, 3], float32.
+
+  Args:
+    clips: Which frames make a clip.
+    shown: How large crops are.
+    size: Height and width of the network's views, in pixels.
+    axes: Leading axes.
+  """
+  side = shown.size or size
+  shape = (*axes, clips.frames, side, side, 3)
   return jax.ShapeDtypeStruct(shape, jnp.float32)

@@ -5,18 +5,13 @@ from collections.abc import Iterator
 
 import ml_collections
 
-from hdc_jax.config import identity
+from hdc_jax import tasks
 from hdc_jax.data.datasets import hmdb51, ucf101
+from hdc_jax.options import identity
 from hdc_jax.runtime import files
-from hdc_jax.tasks import costs as costs_lib
 from hdc_jax.tasks import papers, tables
 from hdc_jax.tasks.costs import Cost
 
-ESTIMATES = {
-  "pretrain": costs_lib.pretraining,
-  "finetune": costs_lib.finetuning,
-  "retrieve": costs_lib.retrieval,
-}
 _COUNTS = {"ucf101": ucf101.OFFICIAL, "hmdb51": hmdb51.OFFICIAL}
 
 # Fields that no estimate depends on, though rows of a table differ in them.
@@ -43,9 +38,10 @@ def describe(config: ml_collections.ConfigDict, workdir: str) -> str:
   Raises:
     ConfigError: See `tables.plan`.
   """
-  if config.task == "tables":
+  ((task, _, run_config), *others) = tasks.resolve(config, workdir)
+  if others:
     return "\n".join(_describe_table(config, workdir))
-  return json.dumps(config.to_dict(), indent=2)
+  return json.dumps({"task": task.name} | run_config.values, indent=2)
 
 
 def _describe_table(
@@ -93,11 +89,10 @@ def _estimate(job: tables.Job, known: dict[tuple[str, str], Cost]) -> Cost:
       seconds.
   """
   dataset = job.evaluation.dataset if job.evaluation else ""
-  fields = identity.flatten(job.config).items()
+  fields = identity.flatten(job.config.values).items()
   key = dataset, json.dumps([f for f in fields if not f[0].startswith(_FREE)])
   if key not in known:
-    estimate = ESTIMATES[job.config.task]
-    known[key] = estimate(job.config, _COUNTS.get(dataset, {}))
+    known[key] = job.cost(_COUNTS.get(dataset, {}))
   return known[key]
 
 

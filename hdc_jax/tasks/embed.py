@@ -8,6 +8,7 @@ with np.load("features-00000-of-00004.npz") as file:
 ```
 """
 
+import dataclasses
 import io
 import logging
 from typing import Any
@@ -17,19 +18,66 @@ import ml_collections
 import numpy as np
 from etils import epath
 
-from hdc_jax.errors import choose, require
-from hdc_jax.evaluate import features, setup
+from hdc_jax.data.store.records import Index
+from hdc_jax.errors import choose
+from hdc_jax.evaluate import features, pretrained
+from hdc_jax.evaluate.evaluation import Outputs
+from hdc_jax.evaluate.features import Features
+from hdc_jax.options import Options, option
 from hdc_jax.runs import metrics
 from hdc_jax.runtime import files
+from hdc_jax.tasks.base import Evaluated, Frozen, Task, stamp
 
 _log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedded(Options, section="data"):
+  """Which videos to embed."""
+
+  split: str = option("", "Split to embed; empty: the whole dataset.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Written(Options, section="embed"):
+  """What the files hold."""
+
+  shard: int = option(10_000, "Videos per file.", at_least=1)
+  label: str = option(
+    "",
+    "Label whose classes are written as well; videos are divided where it "
+    "changes.",
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Embed(Evaluated):
+  """Options of the task."""
+
+  frozen: Frozen
+  embedded: Embedded
+  features: Features
+  embed: Written
+
+  @property
+  def checkpoint(self) -> str:
+    """The run whose backbone is evaluated."""
+    return self.frozen.checkpoint
+
+  def check_dataset(self, index: Index) -> None:
+    """Checks that a dataset has the videos and clips that are asked for."""
+    super().check_dataset(index)
+    if self.embed.label:
+      choose("config.embed.label", self.embed.label, index.labels)
+    if self.embedded.split:
+      index.split(self.embedded.split)
 
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   """Writes the features of a split, by default of the whole dataset.
 
   Args:
-    config: Resolved; see `config.default`.
+    config: A config of this task, see `config.default`.
     workdir: Gets the files, config.json and result.json. A file of this very
       run that is there already is not made again.
 
@@ -39,72 +87,76 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   Raises:
     ConfigError, DataError: If config, data or checkpoint are wrong.
   """
-  require(
-    "config.embed.shard", config.embed.shard > 0, "how many videos per file?"
-  )
-  made = setup.set_up(config, "embed")
-  source = made.source
-  if config.embed.label:
-    choose("config.embed.label", config.embed.label, source.index.labels)
-  numbers = np.arange(len(source))
-  if config.data.split:
-    numbers = source.index.split(config.data.split)
-  describe = features.make_describe(config)
-  encode = features.make_encoder(
+  options, run_config = TASK.resolve(config)
+  evaluation = options.open()
+  loaded = pretrained.load(options.checkpoint, evaluation.mesh, options.model)
+  source, label = evaluation.source, options.embed.label
+  videos = np.arange(len(source))
+  if options.embedded.split:
+    videos = source.index.split(options.embedded.split)
+  describe = features.make_describe(options.model, options.features)
+  encoder = features.make_encoder(
     lambda *arguments: {"features": describe(*arguments)},
-    features.centre_view(made.looks.size),
-    made.mesh,
+    features.centre_view(evaluation.placement.size),
+    evaluation.mesh,
   )
+  own = stamp("embed", run_config, loaded.name, source)
   result = metrics.read_result(workdir)
-  rows = result["rows"] if made.stamp.items() <= result.items() else []
+  rows = result["rows"] if own.items() <= result.items() else []
   written = {row["name"]: row for row in rows}
-  metrics.write_config(workdir, config)
-  shards = range(0, len(numbers), config.embed.shard)
+  metrics.write_config(workdir, run_config.values)
+  shards = range(0, len(videos), options.embed.shard)
   for i, first in enumerate(shards):
     name = f"features-{i:05d}-of-{len(shards):05d}.npz"
     if name in written and files.exists(epath.Path(workdir) / name):
       _log.info("%s is there already", name)
       continue
-    outputs = features.extract(
-      encode,
-      made.loaded.variables,
-      source,
-      numbers[first : first + config.embed.shard],
-      config,
-      made.mesh,
-      label=config.embed.label,
-      looks=made.looks,
+    outputs = evaluation.encode(
+      encoder,
+      loaded.variables,
+      videos[first : first + options.embed.shard],
+      label=label,
       title=name,
     )
-    classes = source.index.labels.get(config.embed.label, ())
-    _save(epath.Path(workdir) / name, outputs, classes)
+    _save(epath.Path(workdir) / name, outputs, source.index.labels.get(label))
     vectors = outputs.values["features"]
     size = {"vectors": len(vectors), "width": vectors.shape[1]}
     written[name] = {"name": name} | size
     rows = [written[name] for name in sorted(written)]
-    result = metrics.write_result(workdir, made.stamp | {"rows": rows})
-  print(f"features of {len(numbers):,} videos: {workdir}/features-*.npz")
+    result = metrics.write_result(workdir, own | {"rows": rows})
+  print(f"features of {len(videos):,} videos: {workdir}/features-*.npz")
   return result
 
 
 def _save(
-  path: epath.Path, outputs: features.Outputs, classes: tuple[str, ...]
+  path: epath.Path, outputs: Outputs, classes: tuple[str, ...] | None
 ) -> None:
   """Writes a file, whole or not at all, on process 0.
 
   It holds `ids` str [N]; `features` float32 [N, D]; `frames` int64 [N, 2], from
   which frame on and to before which; and, with a label, `labels` str [N], the
-  names of the classes: a video is parted where they change.
+  names of the classes: a video is divided where they change.
   """
   if jax.process_index():
     return
+  frames = [(segment.first, segment.stop) for segment in outputs.segments]
   arrays = {
     "ids": np.array(outputs.ids),
     "features": outputs.values["features"],
-    "frames": np.array([(part.first, part.stop) for part in outputs.parts]),
+    "frames": np.array(frames),
   }
   if classes:
     arrays["labels"] = np.array([classes[n] for n in outputs.labels])
   file = io.BytesIO()
   np.savez(file, **arrays)
   files.write(path, file.getvalue())
+
+
+TASK = Task(
+  "embed",
+  "embedding",
+  Embed,
+  run,
+  recipe={"data.split": "", "features.pool": "average"},
+  batches=("test.batch_size",),
+)

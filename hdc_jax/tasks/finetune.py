@@ -2,7 +2,7 @@
 
 The protocol of HDC: dropout and one linear layer on the pooled last block, SGD;
 at the test the scores of non-overlapping clips, in five crops each, are
-averaged over the video. Each division of the dataset is a training of its own,
+averaged over the video. Each fold of the dataset is a training of its own,
 in a directory of its own. Without a checkpoint the backbone is trained from
 scratch.
 """
@@ -10,39 +10,102 @@ scratch.
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import ml_collections
-import numpy as np
 from etils import epath
-from jax.sharding import Mesh
 
-from hdc_jax.config import identity
-from hdc_jax.data import sources
 from hdc_jax.data.clips import cutting
-from hdc_jax.data.clips.test_clips import fixed_looks
+from hdc_jax.data.options import Batches, Subset
+from hdc_jax.data.store.records import Index
 from hdc_jax.distributed import mesh as mesh_lib
-from hdc_jax.errors import require
-from hdc_jax.evaluate import class_activation, features, setup, trials
-from hdc_jax.methods import supervised
+from hdc_jax.evaluate import class_activation, features, pretrained
+from hdc_jax.evaluate import trials as trials_lib
+from hdc_jax.evaluate.evaluation import Evaluation
+from hdc_jax.methods import augmentations, supervised
+from hdc_jax.options import Options, RunConfig, option
 from hdc_jax.report import page as report
 from hdc_jax.runs import metrics
 from hdc_jax.runs.predictions import PREDICTIONS
 from hdc_jax.runs.rows import format_rows
-from hdc_jax.train import loop, pretrained, training
+from hdc_jax.tasks import costs
+from hdc_jax.tasks.base import Divided, Initial, Seed, Task, stamp
+from hdc_jax.train import flops, loop
+from hdc_jax.train.optimizer import Optim
 from hdc_jax.train.step import TrainState
+from hdc_jax.train.training import Training, make_training
 
 _log = logging.getLogger(__name__)
 
 
+@dataclasses.dataclass(frozen=True)
+class Classifying(Options, section="finetune"):
+  """What is put on top of the backbone."""
+
+  dropout: float = option(
+    0.5,
+    "Part of the pooled features that is dropped in training.",
+    at_least=0,
+    below=1,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Finetune(Divided):
+  """Options of the task."""
+
+  seed: Seed
+  initial: Initial
+  subset: Subset
+  batches: Batches
+  augment: augmentations.Scales
+  finetune: Classifying
+  optim: Optim
+  train: loop.Train
+
+  def __post_init__(self) -> None:
+    """Checks how options of different sections go together."""
+    cutting.check_clips(self.clips, self.model.size)
+    self.model.check_clip(self.clips.frames, self.model.size)
+    self.optim.check_length(self.train.steps)
+
+  @property
+  def checkpoint(self) -> str:
+    """The run whose backbone to begin with; '' for random weights."""
+    return self.initial.checkpoint
+
+  def check_dataset(self, index: Index) -> None:
+    """Checks that a dataset has the videos and clips that are asked for."""
+    super().check_dataset(index)
+    cutting.check_clips(self.clips, self.model.size, index.short_side)
+
+  def make_training(self, mesh: jax.sharding.Mesh, classes: int) -> Training:
+    """Puts the training of a classifier together, for the devices of a mesh."""
+    objective = supervised.make_objective(
+      self.model.make(),
+      classes,
+      self.finetune.dropout,
+      self.augment,
+      self.model.size,
+    )
+    return make_training(
+      objective,
+      self.optim.make(self.train.steps),
+      frames=self.clips.frames,
+      size=self.model.size,
+      mesh=mesh,
+      seed=self.seed.seed,
+    )
+
+
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
-  """Fine-tunes and tests, for each label, division and subset in turn.
+  """Fine-tunes and tests, for each label, fold and subset in turn.
 
   Args:
-    config: Resolved; see `config.default`.
+    config: A config of this task, see `config.default`.
     workdir: Gets result.json, report.html, and for each trial a directory with
       its checkpoints, metrics.jsonl, train.json (the list of its training
       videos), predictions.npz, saliency.png and result.json. What is done
@@ -57,21 +120,33 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     NonFiniteError: If a loss becomes NaN or infinite.
     Preempted: If a signal stopped the run; its state is saved.
   """
-  require("config.train.steps", config.train.steps, "how many?")
-  made = setup.set_up(config, "finetune", from_scratch=True)
-  source, mesh, loaded = made.source, made.mesh, made.loaded
+  options, run_config = TASK.resolve(config)
+  evaluation = options.open()
+  source, mesh = evaluation.source, evaluation.mesh
   mesh_lib.check_batch_size(
-    "config.data.batch_size", config.data.batch_size, mesh
+    "config.data.batch_size", options.batches.batch_size, mesh.devices.size
   )
-  cutting.check_clips(source.index.short_side, config.data, config.model.size)
-  metrics.write_config(workdir, config)
-  networks = functools.cache(functools.partial(_make_networks, config, mesh))
+  loaded = None
+  if options.checkpoint:
+    loaded = pretrained.load(options.checkpoint, mesh, options.model)
+  name = loaded.name if loaded else ""
+  own = stamp("finetune", run_config, name, source)
+  metrics.write_config(workdir, run_config.values)
+  trainer = _Trainer(options, evaluation, loaded)
+  plan = trials_lib.Plan(
+    source,
+    options.folds,
+    options.tested,
+    options.subset,
+    options.loading,
+    options.seed.seed,
+  )
   rows = []
-  for trial in trials.trials(config, source, workdir):
-    own = trial.configure(config)
-    own.checkpoint = made.stamp["checkpoint"]  # the step, as its run may go on
+  for trial in plan.write_trials(workdir):
     directory = epath.Path(workdir) / trial.name
-    wanted = made.stamp | {"config_fingerprint": identity.fingerprint(own)}
+    # Of the checkpoint the very step, as its run may go on.
+    trial_config = run_config.changed(trial.changes | {"checkpoint": name})
+    wanted = own | {"config_fingerprint": trial_config.fingerprint}
     result = metrics.read_result(directory)
     if not wanted.items() <= result.items():
       _log.info(
@@ -80,102 +155,154 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
         len(trial.train),
         trial.train_split,
       )
-      found = _run_trial(
-        own, directory, networks(len(trial.classes)), source, trial, loaded
-      )
-      result = metrics.write_result(directory, wanted | found)
+      measured = trainer.measure(trial, trial_config, directory)
+      result = metrics.write_result(directory, wanted | measured)
     rows.append(trial.row | {k: result[k] for k in ("top1", "top5")})
-  means = trials.summarise(rows)
-  result = metrics.write_result(
-    workdir,
-    made.stamp
-    | {k: (means or rows)[0][k] for k in ("top1", "top5")}
-    | {"rows": rows + means},
-  )
+  means = trials_lib.summarise(rows)
+  top = {k: (means or rows)[0][k] for k in ("top1", "top5")}
+  result = metrics.write_result(workdir, own | top | {"rows": rows + means})
   print(format_rows(result["rows"]))
   print(f"report: {report.write(workdir, runs=[workdir])}")
   return result
 
 
-@dataclasses.dataclass(frozen=True)
-class _Networks:
-  """What is compiled once for all trials of as many classes.
+class _Trainer:
+  """Fine-tunes and tests; what is compiled serves all trials of a label."""
 
-  Attributes:
-    mesh: Over all devices.
-    made: For the training.
-    encode: For the test, from variables and clips to 'scores' [B, C].
+  def __init__(
+    self,
+    options: Finetune,
+    evaluation: Evaluation,
+    loaded: pretrained.Pretrained | None,
+  ) -> None:
+    """Keeps what all trials share.
+
+    Args:
+      options: Options of the task.
+      evaluation: The videos, and the clips that are tested.
+      loaded: The backbone to begin with; None for random weights.
+    """
+    self._options, self._evaluation, self._loaded = options, evaluation, loaded
+    self._networks = functools.cache(self._make_networks)
+
+  def _make_networks(self, classes: int) -> tuple[Training, features.Encoder]:
+    """What trains, and what gives the test clips scores [B, C]."""
+    mesh = self._evaluation.mesh
+    training = self._options.make_training(mesh, classes)
+    compute = supervised.make_scores(training.objective.network)
+    view = features.centre_view(self._evaluation.placement.size)
+    return training, features.make_encoder(compute, view, mesh)
+
+  def measure(
+    self, trial: trials_lib.Trial, config: RunConfig, directory: epath.Path
+  ) -> dict[str, float]:
+    """Trains and tests a classifier.
+
+    Args:
+      trial: What to train and test on.
+      config: The config of the trial.
+      directory: The directory of the trial.
+
+    Returns:
+      Accuracies in per cent, and the speed of the training.
+    """
+    options, source = self._options, self._evaluation.source
+    training, scorer = self._networks(len(trial.classes))
+    cut = cutting.make_cut(
+      source,
+      options.clips,
+      numbers=trial.train,
+      starts=training.objective.starts,
+      label=trial.label,
+    )
+    run = loop.Run(
+      str(directory),
+      config,
+      options.train,
+      options.batches,
+      options.loading,
+      options.seed.seed,
+    )
+    state, speed = loop.fit(run, training, cut, initial=self._initial(training))
+    outputs = self._evaluation.encode(
+      scorer,
+      {"params": state.params, "batch_stats": state.batch_stats},
+      source.index.split(trial.test_split),
+      label=trial.label,
+      title=f"test of {trial.name}",
+    )
+    predictions = trial.predictions(outputs, outputs.values["scores"])
+    predictions.save(directory / PREDICTIONS)
+    layer = jax.device_get(state.params["classifier"])
+    class_activation.draw_strips(
+      directory / class_activation.SALIENCY,
+      class_activation.LinearClassifier(
+        training.objective.network.backbone.apply,
+        state.backbone(),
+        layer["kernel"],
+        layer["bias"],
+        trial.classes,
+      ),
+      self._evaluation,
+      outputs.segments,
+    )
+    return predictions.accuracies() | speed
+
+  def _initial(self, training: Training) -> Callable[[], TrainState]:
+    """What makes the first state: random weights, or those of a run."""
+
+    def initial() -> TrainState:
+      state = training.init_state()
+      if not self._loaded:
+        return state
+      # A copy, as the first step donates the memory of what it is given.
+      return state.with_backbone(jax.tree.map(jnp.copy, self._loaded.variables))
+
+    return initial
+
+
+def cost(options: Finetune, counts: Mapping[str, int]) -> costs.Cost:
+  """What a run takes: training and test on each fold.
+
+  Args:
+    options: Options of the task.
+    counts: Number of videos of each split, and of 'classes'.
   """
-
-  mesh: Mesh
-  made: training.Trainer
-  encode: features.Encoder
-
-
-def _make_networks(
-  config: ml_collections.ConfigDict, mesh: Mesh, classes: int
-) -> _Networks:
-  made = supervised.make_trainer(config, mesh, classes)
-  compute = supervised.make_scores(made.network)
-  view = features.centre_view(config.test.size or config.model.size)
-  return _Networks(mesh, made, features.make_encoder(compute, view, mesh))
-
-
-def _run_trial(
-  config: ml_collections.ConfigDict,
-  directory: epath.Path,
-  networks: _Networks,
-  source: sources.Source,
-  trial: trials.Trial,
-  loaded: pretrained.Pretrained | None,
-) -> dict[str, float]:
-  """Trains, tests, and returns accuracies and speed."""
-  made = networks.made
-
-  def initial() -> TrainState:
-    state = made.init_state()
-    if not loaded:
-      return state
-    # A copy, as the first step donates the memory of what it is given.
-    return state.with_backbone(jax.tree.map(jnp.copy, loaded.variables))
-
-  state, speed = loop.fit(
-    config,
-    str(directory),
-    made,
-    source,
-    trial.train,
-    label=trial.label,
-    initial=initial,
+  folds = options.folds.folds or (1, 2, 3)
+  shown = options.clips, options.shown, options.model.size
+  training = options.make_training(
+    mesh_lib.make_mesh(devices=1), counts["classes"]
   )
+  state = jax.eval_shape(training.init)
   variables = {"params": state.params, "batch_stats": state.batch_stats}
-  outputs = features.extract(
-    networks.encode,
+  per_clip = flops.count_flops(
+    training.objective.network.apply,
     variables,
-    source,
-    source.index.split(trial.test_split),
-    config,
-    networks.mesh,
-    label=trial.label,
-    looks=fixed_looks(config, source),
-    title=f"test of {trial.name}",
+    costs.clip_shape(*shown, axes=(1, 1)),
   )
-  predictions = trial.predictions(outputs, outputs.values["scores"])
-  predictions.save(directory / PREDICTIONS)
-  top = state.params["classifier"]
-  class_activation.draw_strips(
-    directory / class_activation.SALIENCY,
-    made.network.backbone.apply,
-    state.backbone(),
-    jax.device_get(top["kernel"]),
-    _linear(jax.device_get(top)),
-    source,
-    outputs.parts,
-    trial.classes,
-    config,
+  clips = costs.clips_per_video(*shown) * sum(
+    counts[f"{options.tested.split}{fold}"] for fold in folds
   )
-  return predictions.accuracies() | speed
+  test = costs.Cost(clips=clips, flops=clips * per_clip)
+  steps = len(folds) * options.train.steps
+  batch_size = options.batches.batch_size
+  return costs.of_training(training, batch_size, steps) + test
 
 
-def _linear(layer: dict[str, np.ndarray]) -> Callable[[jax.Array], jax.Array]:
-  return lambda x: x @ layer["kernel"] + layer["bias"]
+TASK = Task(
+  "finetune",
+  "fine-tuning",
+  Finetune,
+  run,
+  # HDC. Choice, as its length is not given: the 150 epochs (of UCF101) of video
+  # clip order prediction, whose protocol the paper follows.
+  recipe={
+    "data.batch_size": 32,
+    "optim.lr": 0.01,
+    "train.steps": 44_700,
+    "test.clips": 0,
+    "test.crops": "five",
+  },
+  batches=("data.batch_size", "test.batch_size"),
+  cost=cost,
+)

@@ -8,6 +8,7 @@ learning rates can be tried at the price of one, and a held-out part of the
 training videos chooses among them. All of them are tested and reported.
 """
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -19,24 +20,98 @@ import numpy as np
 from etils import epath
 
 from hdc_jax.data.clips import cutting
-from hdc_jax.data.clips.test_clips import RandomLooks
-from hdc_jax.errors import require
-from hdc_jax.evaluate import features, probe, setup
+from hdc_jax.data.clips.placement import RandomPlacement
+from hdc_jax.data.options import Subset
+from hdc_jax.data.store.records import Index
+from hdc_jax.errors import ConfigError
+from hdc_jax.evaluate import features, pretrained, probe
 from hdc_jax.evaluate import trials as trials_lib
-from hdc_jax.methods import supervised
+from hdc_jax.evaluate.evaluation import Evaluation, Outputs
+from hdc_jax.evaluate.features import Features
+from hdc_jax.methods import augmentations
+from hdc_jax.options import Options, option
 from hdc_jax.report import page as report
 from hdc_jax.runs import metrics
 from hdc_jax.runs.predictions import PREDICTIONS
 from hdc_jax.runs.rows import format_rows
+from hdc_jax.tasks.base import Divided, Frozen, Seed, Task, stamp
 
 _log = logging.getLogger(__name__)
 
 
+@dataclasses.dataclass(frozen=True)
+class Probing(Options, section="linear"):
+  """How probes are trained."""
+
+  rates: tuple[float, ...] = option(
+    (1.0, 3.2, 10.0, 32.0, 100.0),
+    "Learning rates, all tried at once.",
+    required="name a learning rate, such as (32.0,)",
+    above=0,
+  )
+  epochs: int = option(100, "How often each video is shown.", at_least=1)
+  warmup_epochs: int = option(
+    5, "Epochs in which the rate rises from 0.", at_least=0
+  )
+  batch_size: int = option(1024, "Videos per step.", at_least=1)
+  views: int = option(
+    4,
+    "Augmented clips of each video, whose features are computed once.",
+    at_least=1,
+  )
+  held_out: float = option(
+    0.1,
+    "Part of the videos that decides between the rates.",
+    at_least=0,
+    below=1,
+  )
+
+  def check(self) -> None:
+    """Checks that epochs follow the warm-up, and that rates can be chosen."""
+    if self.warmup_epochs >= self.epochs:
+      raise ConfigError(
+        f"config.linear.warmup_epochs={self.warmup_epochs} leaves none of "
+        f"config.linear.epochs={self.epochs}: use a shorter warm-up"
+      )
+    if len(self.rates) > 1 and not self.held_out:
+      raise ConfigError(
+        f"config.linear.held_out={self.held_out} cannot choose among "
+        f"{len(self.rates)} rates: use a fraction of the videos such as 0.1, "
+        "or a single rate"
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear(Divided):
+  """Options of the task."""
+
+  seed: Seed
+  frozen: Frozen
+  subset: Subset
+  augment: augmentations.Scales
+  features: Features
+  linear: Probing
+
+  def __post_init__(self) -> None:
+    """Checks that the training views fit their clips."""
+    cutting.check_clips(self.clips, self.model.size)
+
+  @property
+  def checkpoint(self) -> str:
+    """The run whose backbone is evaluated."""
+    return self.frozen.checkpoint
+
+  def check_dataset(self, index: Index) -> None:
+    """Checks that a dataset has the videos and clips that are asked for."""
+    super().check_dataset(index)
+    cutting.check_clips(self.clips, self.model.size, index.short_side)
+
+
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
-  """Trains and tests probes, for each label, division and subset.
+  """Trains and tests probes, for each label, fold and subset.
 
   Args:
-    config: Resolved; see `config.default`.
+    config: A config of this task, see `config.default`.
     workdir: Gets result.json, report.html, and for each trial a directory with
       train.json (the list of its training videos) and predictions.npz. If it
       holds this very result, nothing is computed.
@@ -48,42 +123,41 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   Raises:
     ConfigError, DataError: If config, data or checkpoint are wrong.
   """
-  require("config.linear.views", config.linear.views > 0, "how many per video?")
-  recipe = _recipe(config.linear)
-  made = setup.set_up(config, "linear")
-  cutting.check_clips(
-    made.source.index.short_side, config.data, config.model.size
-  )
+  options, run_config = TASK.resolve(config)
+  evaluation = options.open()
+  source = evaluation.source
+  loaded = pretrained.load(options.checkpoint, evaluation.mesh, options.model)
+  own = stamp("linear", run_config, loaded.name, source)
   result = metrics.read_result(workdir)
-  if made.stamp.items() <= result.items():
+  if own.items() <= result.items():
     _log.info("%s holds this result already", workdir)
   else:
-    metrics.write_config(workdir, config)
-    prober = _Prober(config, recipe, made)
+    metrics.write_config(workdir, run_config.values)
+    plan = trials_lib.Plan(
+      source,
+      options.folds,
+      options.tested,
+      options.subset,
+      options.loading,
+      options.seed.seed,
+    )
+    prober = _Prober(options, evaluation, loaded.variables)
     rows = []
-    for trials in _same_splits(trials_lib.trials(config, made.source, workdir)):
+    for trials in _same_splits(plan.write_trials(workdir)):
       rows += prober.measure(trials, workdir)
     chosen = [row for row in rows if row["chosen"]]
     means = trials_lib.summarise(chosen)
-    found = {k: (means or chosen)[0][k] for k in ("top1", "top5")}
-    result = metrics.write_result(
-      workdir, made.stamp | found | {"rows": rows + means}
-    )
+    top = {k: (means or chosen)[0][k] for k in ("top1", "top5")}
+    result = metrics.write_result(workdir, own | top | {"rows": rows + means})
   print(format_rows(result["rows"]))
   print(f"report: {report.write(workdir, runs=[workdir])}")
   return result
 
 
-def _recipe(options: ml_collections.ConfigDict) -> probe.Recipe:
-  return probe.Recipe(
-    options.rates, options.epochs, options.warmup_epochs, options.batch_size
-  )
-
-
 def _same_splits(
   trials: Sequence[trials_lib.Trial],
 ) -> list[list[trials_lib.Trial]]:
-  """The trials of each label and division: they share features."""
+  """The trials of each label and fold: they share features."""
   groups: dict[tuple[str, str], list[trials_lib.Trial]] = {}
   for trial in trials:
     groups.setdefault((trial.label, trial.fold), []).append(trial)
@@ -94,29 +168,30 @@ class _Prober:
   """Encodes with a frozen backbone, and trains and tests probes."""
 
   def __init__(
-    self,
-    config: ml_collections.ConfigDict,
-    recipe: probe.Recipe,
-    made: setup.Setup,
+    self, options: Linear, evaluation: Evaluation, variables: Any
   ) -> None:
-    """Builds what all trials share."""
-    self._config, self._recipe = config, recipe
-    self._source, self._mesh = made.source, made.mesh
-    self._variables, self._looks = made.loaded.variables, made.looks
-    describe = features.make_describe(config)
+    """Compiles what all trials share."""
+    self._options, self._evaluation = options, evaluation
+    self._variables, probing = variables, options.linear
+    self._recipe = probe.Recipe(
+      probing.rates, probing.epochs, probing.warmup_epochs, probing.batch_size
+    )
+    describe = features.make_describe(options.model, options.features)
 
     def score(weights: Any, clips: jax.Array) -> dict[str, jax.Array]:
-      found = describe(weights["backbone"], clips)
-      return {"scores": probe.scores(weights["probes"], found)}
+      described = describe(weights["backbone"], clips)
+      return {"scores": probe.scores(weights["probes"], described)}
 
-    self._encode = features.make_encoder(
+    self._encoder = features.make_encoder(
       lambda *arguments: {"features": describe(*arguments)},
-      supervised.training_view(config),
-      made.mesh,
-      config.seed,
+      augmentations.classification_view(options.augment, options.model.size),
+      evaluation.mesh,
+      options.seed.seed,
     )
-    self._score = features.make_encoder(
-      score, features.centre_view(self._looks.size), made.mesh
+    self._scorer = features.make_encoder(
+      score,
+      features.centre_view(evaluation.placement.size),
+      evaluation.mesh,
     )
 
   def measure(
@@ -124,35 +199,16 @@ class _Prober:
   ) -> list[dict[str, Any]]:
     """The rows of trials that differ only in their subset: one per rate."""
     first, rates = trials[0], self._recipe.rates
-    numbers = np.unique(np.concatenate([trial.train for trial in trials]))
-    train = self._features(numbers, first)
-    sweeps = []
-    for trial in trials:
-      chosen = np.isin(train.videos, trial.train)
-      sweeps.append(
-        probe.sweep(
-          train.values["features"][chosen],
-          train.labels[chosen],
-          len(first.classes),
-          self._recipe,
-          self._mesh,
-          self._config.seed,
-          self._config.linear.held_out,
-        )
-      )
+    sweeps = self._train(trials)
     # The probes of all subsets see the test videos at once.
     probes = jax.tree.map(
       lambda *leaves: jnp.concatenate(leaves), *(s.probes for s in sweeps)
     )
-    test = features.extract(
-      self._score,
+    test = self._evaluation.encode(
+      self._scorer,
       {"backbone": self._variables, "probes": probes},
-      self._source,
-      self._source.index.split(first.test_split),
-      self._config,
-      self._mesh,
+      self._evaluation.source.index.split(first.test_split),
       label=first.label,
-      looks=self._looks,
       title=f"{first.label} of {first.test_split}",
     )
     rows = []
@@ -172,27 +228,43 @@ class _Prober:
         )
     return rows
 
-  def _features(
-    self, numbers: np.ndarray, trial: trials_lib.Trial
-  ) -> features.Outputs:
-    """Of augmented clips of the training videos, [P, views, D]."""
-    options = self._config
-    looks = RandomLooks(
-      options.data.frames,
-      options.data.stride,
-      min(options.data.canvas, self._source.index.short_side),
-      options.linear.views,
-      options.seed,
+  def _train(self, trials: Sequence[trials_lib.Trial]) -> list[probe.Sweep]:
+    """Trains the probes of every trial."""
+    first = trials[0]
+    videos = np.unique(np.concatenate([trial.train for trial in trials]))
+    train = self._features(videos, first)
+    sweeps = []
+    for trial in trials:
+      chosen = np.isin(train.videos, trial.train)
+      sweeps.append(
+        probe.sweep(
+          train.values["features"][chosen],
+          train.labels[chosen],
+          len(first.classes),
+          self._recipe,
+          self._evaluation.mesh,
+          self._options.seed.seed,
+          self._options.linear.held_out,
+        )
+      )
+    return sweeps
+
+  def _features(self, videos: np.ndarray, trial: trials_lib.Trial) -> Outputs:
+    """The features of augmented clips of training videos, [P, views, D]."""
+    clips = self._options.clips
+    placement = RandomPlacement(
+      clips.frames,
+      clips.stride,
+      min(clips.canvas, self._evaluation.source.index.short_side),
+      self._options.linear.views,
+      self._options.seed.seed,
     )
-    return features.extract(
-      self._encode,
+    return self._evaluation.encode(
+      self._encoder,
       self._variables,
-      self._source,
-      numbers,
-      options,
-      self._mesh,
+      videos,
       label=trial.label,
-      looks=looks,
+      placement=placement,
       average=False,
       title=f"{trial.label} of {trial.train_split}",
     )
@@ -201,3 +273,18 @@ class _Prober:
 def _held_out(accuracy: float) -> dict[str, float]:
   """Nothing, if nothing was held out: JSON has no NaN."""
   return {"held_out": float(accuracy)} if np.isfinite(accuracy) else {}
+
+
+TASK = Task(
+  "linear",
+  "linear probe",
+  Linear,
+  run,
+  # CVRL.
+  recipe={
+    "test.clips": 10,
+    "test.crops": "three",
+    "features.pool": "average",
+  },
+  batches=("test.batch_size",),
+)

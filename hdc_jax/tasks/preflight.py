@@ -8,6 +8,7 @@ with these checks; `--preflight` makes them alone, also for one process.
 import contextlib
 import hashlib
 import importlib.metadata
+import os
 import pathlib
 import socket
 import uuid
@@ -19,14 +20,16 @@ import ml_collections
 from etils import epath
 
 import hdc_jax
-from hdc_jax import errors
-from hdc_jax.config import identity
+from hdc_jax import errors, tasks
 from hdc_jax.data import sources
+from hdc_jax.data.options import Dataset
 from hdc_jax.data.store import cache as cache_lib
 from hdc_jax.data.store.records import Index
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.distributed import processes
 from hdc_jax.errors import ConfigError, DataError, HdcError
+from hdc_jax.evaluate import pretrained
+from hdc_jax.options import RunConfig, identity
 from hdc_jax.runs import metrics
 from hdc_jax.runtime import files
 
@@ -38,27 +41,30 @@ _ALIKE = {
   "options": "give every process the same command",
   "config": "give every process the same command",
 }
-# Tasks whose batches are of data.batch_size.
-_TRAINING = ("pretrain", "finetune")
+# Task, options and config of a run.
+Run = tuple[tasks.Task, Any, RunConfig]
 
 
 def check(config: ml_collections.ConfigDict, workdir: str) -> str:
-  """Checks processes, config, code, run directory and datasets.
+  """Checks processes, config, code, run directory, checkpoint and datasets.
 
   Args:
-    config: Of any task.
-    workdir: Of the run.
+    config: A config of any task.
+    workdir: The run directory.
 
   Returns:
-    What was found, in words.
+    What was checked, in words.
 
   Raises:
-    ConfigError: If processes differ in what they run, or do not share the run
-      directory, or cannot write there.
-    DataError: If a dataset is missing, or not the same everywhere.
+    ConfigError: If the run would refuse the config; if processes differ in what
+      they run, or do not share the run directory, or cannot write there.
+    DataError: If a checkpoint or dataset is missing, or if a dataset is not the
+      same everywhere.
   """
+  runs = tasks.resolve(config, workdir)
+  _, run_config = tasks.task_of(config).resolve(config)
   code = _code()
-  told = processes.exchange(
+  reports = processes.exchange(
     {
       "host": socket.gethostname(),
       "devices": {
@@ -68,25 +74,26 @@ def check(config: ml_collections.ConfigDict, workdir: str) -> str:
       "code": code,
       "versions": {f"version of {k}": v for k, v in metrics.versions().items()},
       "options": {"--workdir": workdir},
-      "config": {f"config.{k}": v for k, v in identity.flatten(config).items()},
+      "config": {
+        f"config.{k}": v for k, v in identity.flatten(run_config.values).items()
+      },
     }
   )
-  _check_alike(told)
+  _check_alike(reports)
   mesh = mesh_lib.make_mesh()
-  if config.task in _TRAINING:
-    mesh_lib.check_batch_size(
-      "config.data.batch_size", config.data.batch_size, mesh
-    )
-  names = [one["host"] for one in told]
-  _check_workdir(workdir, names)
+  for task, _, one in runs:
+    tasks.check_batches(task, one, mesh.devices.size)
+  hosts = [report["host"] for report in reports]
+  _check_workdir(workdir, hosts)
   return "\n".join(
     [
-      f"processes  {len(told)}, each with {jax.local_device_count()} × "
+      f"processes  {len(reports)}, each with {jax.local_device_count()} × "
       f"{mesh.devices.flat[0].device_kind}",
-      f"config     {identity.fingerprint(config)}",
+      f"config     {run_config.fingerprint}",
       f"code       {_digest(code)}, jax {importlib.metadata.version('jax')}",
       f"workdir    {workdir}",
-      *_check_datasets(config, names),
+      *_check_datasets(runs, hosts),
+      *_check_checkpoints(runs, workdir, hosts),
       "all is ready",
     ]
   )
@@ -166,54 +173,69 @@ def _check_workdir(workdir: str, names: Sequence[str]) -> None:
     files.remove(own)
 
 
-def _check_datasets(
-  config: ml_collections.ConfigDict, names: Sequence[str]
-) -> Iterator[str]:
+def _check_datasets(runs: Sequence[Run], hosts: Sequence[str]) -> Iterator[str]:
   """Checks that all processes read the same, and can hold it; says what.
 
   Raises:
+    ConfigError: If a dataset does not have what a run wants of it.
     DataError: If one is missing or another, or too large for a disk.
   """
-  for field, (path, cache) in _datasets(config).items():
-    with _agreeing(names):
-      index = _read_index(field, path)
+  by_dataset: dict[Dataset, list[Any]] = {}
+  for _, options, _ in runs:
+    by_dataset.setdefault(options.dataset, []).append(options)
+  for dataset, wanted in by_dataset.items():
+    path, cache = dataset.path, dataset.cache
+    with _agreeing(hosts):
+      index = _read_index(path)
+      for options in wanted:
+        options.check_dataset(index)
       # Alone, this may not be the machine that will hold the copy.
-      if len(names) > 1:
+      if len(hosts) > 1:
         cache_lib.check_space(path, index, cache)
-    found = processes.exchange(index.fingerprint)
-    others = [i for i, one in enumerate(found) if one != found[0]]
+    prints = processes.exchange(index.fingerprint)
+    others = [i for i, one in enumerate(prints) if one != prints[0]]
     if others:
       raise DataError(
-        f"config.{field}: {path} holds another dataset in process {others[0]} "
-        f"({names[others[0]]}, fingerprint {found[others[0]]}) than in process "
-        f"0 ({names[0]}, {found[0]}): copy the same one to all"
+        f"config.data.path: {path} holds another dataset in process "
+        f"{others[0]} ({hosts[others[0]]}, fingerprint {prints[others[0]]}) "
+        f"than in process 0 ({hosts[0]}, {prints[0]}): copy the same one to all"
       )
     shards = len(index.shards)
     # Every process reads from all shards, as the order is one of all videos.
-    few = f", fewer than processes: prepare with --shards={len(names)}"
+    few = f", fewer than processes: prepare with --shards={len(hosts)}"
     size = sum(shard.bytes for shard in index.shards) / 1e9
     copied = f"; the run copies these {size:.3g} GB to {cache}"
     yield (
       f"data       {path}: {index.num_videos:,} videos in {shards} shards"
-      f"{few if 0 < shards < len(names) else ''}"
+      f"{few if 0 < shards < len(hosts) else ''}"
       f"{copied if files.is_remote(path) else ''}"
     )
 
 
-def _read_index(field: str, path: str) -> Index:
+def _read_index(path: str) -> Index:
   """The index of a dataset; an error names its field."""
   try:
     return sources.read_index(path)
   except DataError as error:
-    raise DataError(f"config.{field}: {error}") from error
+    raise DataError(f"config.data.path: {error}") from error
 
 
-def _datasets(config: ml_collections.ConfigDict) -> dict[str, tuple[str, str]]:
-  """The paths of datasets that are set, and of their caches, by field."""
-  flat = identity.flatten(config)
-  cache = next(v for k, v in flat.items() if k.endswith("data.cache"))
-  return {
-    field: (value, cache)
-    for field, value in flat.items()
-    if field.split(".")[-1] in ("path", "ucf101", "hmdb51") and value
-  }
+def _check_checkpoints(
+  runs: Sequence[Run], workdir: str, hosts: Sequence[str]
+) -> Iterator[str]:
+  """Checks that checkpoints are there and fit; says which.
+
+  Those in the run directory are made by the run itself.
+
+  Raises:
+    ConfigError: If a checkpoint is of another network.
+    DataError: If there is none, or if it is damaged.
+  """
+  own = os.fspath(files.absolute(workdir))
+  wanted = {options.checkpoint: options for _, options, _ in runs}
+  for reference, options in wanted.items():
+    if not reference or reference.startswith(f"{own}/"):
+      continue
+    with _agreeing(hosts):
+      pretrained.check(reference, options.model)
+    yield f"checkpoint {reference}"

@@ -1,27 +1,124 @@
 """Task `pretrain`: learns a backbone without labels."""
 
+import dataclasses
 import logging
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 import ml_collections
+from jax.sharding import Mesh
 
-from hdc_jax.config import identity
 from hdc_jax.data import sources
 from hdc_jax.data.clips import cutting
+from hdc_jax.data.options import Batches, Clips, Dataset, Learned, Loading
+from hdc_jax.data.store.records import Index
 from hdc_jax.distributed import mesh as mesh_lib
-from hdc_jax.errors import require
+from hdc_jax.errors import ConfigError
+from hdc_jax.methods import METHODS, MethodOptions, make_objective
+from hdc_jax.models import BACKBONES, BackboneOptions
+from hdc_jax.options import Options, Schema, Variant, option
 from hdc_jax.report import page as report
 from hdc_jax.runs import metrics
-from hdc_jax.train import loop, training
+from hdc_jax.tasks import costs
+from hdc_jax.tasks.base import Seed, Task
+from hdc_jax.train import loop
+from hdc_jax.train.optimizer import Optim
+from hdc_jax.train.training import Training, make_training
 
 _log = logging.getLogger(__name__)
+
+AUGMENTS = {name: method.augment for name, method in METHODS.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Learning:
+  """Options of what is learned: those of `pretrain` without the dataset."""
+
+  seed: Seed
+  clips: Clips
+  batches: Batches
+  loading: Loading
+  model: Annotated[BackboneOptions, Variant("model", BACKBONES)]
+  method: Annotated[MethodOptions, Variant("method", METHODS)]
+  augment: Annotated[Any, Variant("method", AUGMENTS)]
+  optim: Optim
+  train: loop.Train
+
+  def __post_init__(self) -> None:
+    """Checks how options of different sections go together."""
+    cutting.check_clips(self.clips, self.model.size)
+    self.model.check_clip(self.clips.frames, self.model.size)
+    self.optim.check_length(self.train.steps)
+
+  def make_training(self, mesh: Mesh) -> Training:
+    """Puts the training together, for the devices of a mesh."""
+    size = self.model.size
+    method = self.method.make(self.augment, size)
+    return make_training(
+      make_objective(method, self.model.make()),
+      self.optim.make(self.train.steps),
+      frames=self.clips.frames,
+      size=size,
+      mesh=mesh,
+      seed=self.seed.seed,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrain(Learning):
+  """Options of the task."""
+
+  dataset: Dataset
+  learned: Learned
+
+  # It begins with random weights.
+  checkpoint = ""
+
+  def check_dataset(self, index: Index) -> None:
+    """Checks that a dataset has the videos and clips that are asked for.
+
+    Raises:
+      ConfigError, DataError: If it does not.
+    """
+    index.split(self.learned.split)
+    cutting.check_clips(self.clips, self.model.size, index.short_side)
+
+
+@dataclasses.dataclass(frozen=True)
+class OptionalDataset(Options, section="data"):
+  """Where the videos are, if there are any yet."""
+
+  path: str = option("", "What `hdc_jax.prepare` wrote; empty: not there yet.")
+  cache: str = option("", "Directory for a copy of a dataset in a bucket.")
+
+
+@dataclasses.dataclass(frozen=True)
+class WithoutData(Learning):
+  """Options of a pretraining whose dataset may not be there yet."""
+
+  dataset: OptionalDataset
+  learned: Learned
+
+  @classmethod
+  def read(cls, config: ml_collections.ConfigDict) -> Self:
+    """The options that a config of this task describes, checked.
+
+    Raises:
+      ConfigError: If it is of another task, or a field is wrong.
+    """
+    if config.task != "pretrain":
+      raise ConfigError(
+        f"config.task={config.task}: it must be pretrain here: leave the task "
+        "out of --config"
+      )
+    return Schema(cls).build(config.to_dict())
 
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   """Pretrains until `train.steps`, from the newest checkpoint if there is one.
 
   Args:
-    config: Resolved; see `config.default`.
+    config: A config of this task, see `config.default`.
     workdir: Gets checkpoints/, metrics.jsonl, tensorboard/, config.json,
       result.json and report.html.
 
@@ -33,28 +130,41 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     NonFiniteError: If the loss becomes NaN or infinite.
     Preempted: If a signal stopped the run; its state is saved.
   """
-  require("config.train.steps", config.train.steps, "how many?")
-  require(
-    "config.data.path",
-    config.data.path,
-    "name what `python -m hdc_jax.prepare` wrote, or a directory of videos",
-  )
+  options, run_config = TASK.resolve(config)
   mesh = mesh_lib.make_mesh()
   mesh_lib.check_batch_size(
-    "config.data.batch_size", config.data.batch_size, mesh
+    "config.data.batch_size", options.batches.batch_size, mesh.devices.size
   )
-  made = training.make_trainer(config, mesh)
-  source = sources.open(config.data.path, config.data.canvas, config.data.cache)
-  cutting.check_clips(source.index.short_side, config.data, config.model.size)
-  numbers = source.index.split(config.data.split)
-  _, speed = loop.fit(config, workdir, made, source, numbers)
+  training = options.make_training(mesh)
+  source = sources.open(
+    options.dataset.path, options.clips.canvas, options.dataset.cache
+  )
+  options.check_dataset(source.index)
+  cut = cutting.make_cut(
+    source,
+    options.clips,
+    numbers=source.index.split(options.learned.split),
+    starts=training.objective.starts,
+  )
+  _, speed = loop.fit(
+    loop.Run(
+      workdir,
+      run_config,
+      options.train,
+      options.batches,
+      options.loading,
+      options.seed.seed,
+    ),
+    training,
+    cut,
+  )
   if speed or not metrics.read_result(workdir):
     metrics.write_result(
       workdir,
       {
         "task": "pretrain",
-        "steps": config.train.steps,
-        "config_fingerprint": identity.fingerprint(config),
+        "steps": options.train.steps,
+        "config_fingerprint": run_config.fingerprint,
         "data_fingerprint": source.index.fingerprint,
         **speed,
       },
@@ -62,3 +172,22 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   page = report.write(workdir, runs=[workdir])
   _log.info("report: %s", page)
   return metrics.read_result(workdir)
+
+
+def cost(options: Learning, counts: Mapping[str, int]) -> costs.Cost:
+  """What a run takes; its length does not depend on the dataset's."""
+  del counts
+  training = options.make_training(mesh_lib.make_mesh(devices=1))
+  return costs.of_training(
+    training, options.batches.batch_size, options.train.steps
+  )
+
+
+TASK = Task(
+  "pretrain",
+  "pretraining",
+  Pretrain,
+  run,
+  batches=("data.batch_size",),
+  cost=cost,
+)

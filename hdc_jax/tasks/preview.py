@@ -4,31 +4,67 @@ The first batch of pretraining, augmented as there: a row for each video, a
 strip of frames for each view of the method.
 """
 
-from typing import Any
+import dataclasses
+from typing import Annotated, Any
 
 import jax
 import ml_collections
 import numpy as np
 from etils import epath
 
-from hdc_jax import methods
 from hdc_jax.augment import views
 from hdc_jax.data import sources
 from hdc_jax.data.clips import cutting, loader
-from hdc_jax.errors import require
+from hdc_jax.data.options import Clips, Dataset, Learned, Loading
+from hdc_jax.data.store.records import Index
+from hdc_jax.methods import METHODS, MethodOptions
+from hdc_jax.models import BACKBONES, BackboneOptions
+from hdc_jax.options import Variant
 from hdc_jax.report.figures import strips
 from hdc_jax.runs import metrics
+from hdc_jax.tasks.base import Seed, Task
+from hdc_jax.tasks.pretrain import AUGMENTS
 
 PREVIEW = "views.png"
 _VIDEOS = 6
 _FRAMES = 6
 
 
+@dataclasses.dataclass(frozen=True)
+class Preview:
+  """Options of the task."""
+
+  seed: Seed
+  dataset: Dataset
+  learned: Learned
+  clips: Clips
+  loading: Loading
+  model: Annotated[BackboneOptions, Variant("model", BACKBONES)]
+  method: Annotated[MethodOptions, Variant("method", METHODS)]
+  augment: Annotated[Any, Variant("method", AUGMENTS)]
+
+  def __post_init__(self) -> None:
+    """Checks that the views fit their clips."""
+    cutting.check_clips(self.clips, self.model.size)
+
+  # It needs no trained network.
+  checkpoint = ""
+
+  def check_dataset(self, index: Index) -> None:
+    """Checks that a dataset has the videos and clips that are asked for.
+
+    Raises:
+      ConfigError, DataError: If it does not.
+    """
+    index.split(self.learned.split)
+    cutting.check_clips(self.clips, self.model.size, index.short_side)
+
+
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   """Draws views of some videos.
 
   Args:
-    config: Of pretraining; see `config.default`.
+    config: A config of this task, see `config.default`.
     workdir: Gets views.png and result.json.
 
   Returns:
@@ -37,25 +73,36 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   Raises:
     ConfigError, DataError: If config or data are wrong.
   """
-  require("config.data.path", config.data.path, "name a dataset to look at")
-  source = sources.open(config.data.path, config.data.canvas, config.data.cache)
-  cutting.check_clips(source.index.short_side, config.data, config.model.size)
-  method = methods.make_method(config)
-  numbers = source.index.split(config.data.split)
-  few = config.copy_and_resolve_references()
-  few.data.batch_size = min(_VIDEOS, len(numbers))
+  options, _ = TASK.resolve(config)
+  clips, size, seed = options.clips, options.model.size, options.seed.seed
+  source = sources.open(
+    options.dataset.path, clips.canvas, options.dataset.cache
+  )
+  options.check_dataset(source.index)
+  method = options.method.make(options.augment, size)
+  cut = cutting.make_cut(
+    source,
+    clips,
+    numbers=source.index.split(options.learned.split),
+    starts=method.starts,
+  )
   batch = next(
-    loader.training_batches(source, few, numbers=numbers, starts=method.starts)
+    loader.training_batches(
+      cut,
+      options.loading,
+      batch_size=min(_VIDEOS, len(cut.numbers)),
+      seed=seed,
+    )
   )
   ids, _ = batch.pop("id"), batch.pop("bad")
 
   @jax.jit
-  def make(clips: dict[str, jax.Array]) -> jax.Array:
-    return views.make_views(method.views, jax.random.key(config.seed), clips)
+  def make_views(clips: dict[str, jax.Array]) -> jax.Array:
+    return views.make_views(method.views, jax.random.key(seed), clips)
 
-  made = jax.device_get(make(batch))
-  shown = np.linspace(0, made.shape[2] - 1, min(_FRAMES, made.shape[2]))
-  frames = np.rint(127.5 * (made[:, :, shown.astype(int)] + 1))
+  shown = jax.device_get(make_views(batch))
+  times = np.linspace(0, shown.shape[2] - 1, min(_FRAMES, shown.shape[2]))
+  frames = np.rint(127.5 * (shown[:, :, times.astype(int)] + 1))
   path = epath.Path(workdir) / PREVIEW
   result = {"task": "preview", "rows": [{"name": str(name)} for name in ids]}
   if jax.process_index() == 0:
@@ -65,3 +112,6 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   result = metrics.write_result(workdir, result)
   print(f"views of {len(ids)} videos: {path}")
   return result
+
+
+TASK = Task("preview", "views", Preview, run)

@@ -7,6 +7,7 @@ if its class is among its k nearest. The votes of its neighbours, weighted, are
 a classification too.
 """
 
+import dataclasses
 import functools
 import logging
 from collections.abc import Mapping, Sequence
@@ -16,16 +17,59 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
+from etils import epath
 
 from hdc_jax.data.labels.splits import chosen_labels, split_names
-from hdc_jax.evaluate import features, neighbour_sheet, search, setup
+from hdc_jax.evaluate import features, neighbour_sheet, pretrained, search
+from hdc_jax.evaluate.evaluation import Evaluation, Outputs
+from hdc_jax.evaluate.features import Features
+from hdc_jax.options import Options, option
 from hdc_jax.report import page as report
 from hdc_jax.runs import metrics
 from hdc_jax.runs.predictions import Predictions
 from hdc_jax.runs.rows import format_rows
-from hdc_jax.train import pretrained
+from hdc_jax.tasks import costs
+from hdc_jax.tasks.base import Divided, Frozen, Task, stamp
+from hdc_jax.train import flops
 
 _log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Search(Options, section="retrieve"):
+  """How neighbours are counted."""
+
+  topk: tuple[int, ...] = option(
+    (1, 5, 10, 20, 50),
+    "Numbers of neighbours among which a hit counts.",
+    required="name at least one number, such as (1,)",
+    at_least=1,
+  )
+  neighbours: int = option(
+    20, "Neighbours that vote in kNN classification.", at_least=1
+  )
+  temperature: float = option(
+    0.07,
+    "Temperature of the votes: the smaller, the more the nearest count.",
+    above=0,
+  )
+  untrained: bool = option(
+    True, "Whether the network with its initial weights is measured too."
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Retrieve(Divided):
+  """Options of the task."""
+
+  frozen: Frozen
+  features: Features
+  search: Search
+
+  @property
+  def checkpoint(self) -> str:
+    """The run whose backbone is evaluated."""
+    return self.frozen.checkpoint
 
 
 def hit_rates(hits: np.ndarray, ks: Sequence[int]) -> dict[str, float]:
@@ -48,24 +92,24 @@ def _chance(others: int, size: int, k: int) -> float:
 
 
 def chance_rates(
-  queries: features.Outputs, gallery: features.Outputs, ks: Sequence[int]
+  queries: Outputs, gallery: Outputs, ks: Sequence[int]
 ) -> dict[str, float]:
   """What `hit_rates` are in expectation for neighbours drawn at random."""
   sums = dict.fromkeys(ks, 0.0)
   labels, videos = gallery.labels, gallery.videos
-  for part in queries.parts:
-    rest = labels[videos != part.video]
-    others = int(np.sum(rest != part.label))
+  for segment in queries.segments:
+    rest = labels[videos != segment.video]
+    others = int(np.sum(rest != segment.label))
     for k in ks:
       sums[k] += _chance(others, len(rest), min(k, len(rest)))
-  return {f"top{k}": 100.0 * sums[k] / len(queries.parts) for k in ks}
+  return {f"top{k}": 100.0 * sums[k] / len(queries.segments) for k in ks}
 
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   """Measures retrieval by every label in `config.data.labels`.
 
   Args:
-    config: Resolved; see `config.default`.
+    config: A config of this task, see `config.default`.
     workdir: Gets result.json, pictures of neighbours and report.html. If it
       holds this very result, nothing is computed.
 
@@ -76,120 +120,172 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   Raises:
     ConfigError, DataError: If config, data or checkpoint are wrong.
   """
-  made = setup.set_up(config, "retrieve")
-  labels = chosen_labels(config, made.source)
-  divisions = split_names(config, made.source)
+  options, run_config = TASK.resolve(config)
+  evaluation = options.open()
+  source, mesh = evaluation.source, evaluation.mesh
+  loaded = pretrained.load(options.checkpoint, mesh, options.model)
+  labels = chosen_labels(options.folds, source.index)
+  folds = split_names(options.folds, options.tested.split, source.index)
+  own = stamp("retrieve", run_config, loaded.name, source)
   result = metrics.read_result(workdir)
-  if made.stamp.items() <= result.items():
+  if own.items() <= result.items():
     _log.info("%s holds this result already", workdir)
   else:
-    metrics.write_config(workdir, config)
-    weights = {"trained": made.loaded.variables}
-    if config.retrieve.untrained:
-      weights["untrained"] = pretrained.initial(made.loaded.config, made.mesh)
-    look = _Look(config, made, weights)
+    metrics.write_config(workdir, run_config.values)
+    weights = {"trained": loaded.variables}
+    if options.search.untrained:
+      weights["untrained"] = pretrained.initial(
+        loaded.backbone, loaded.config["seed"], mesh
+      )
+    searcher = _Searcher(options, evaluation, weights, workdir)
     rows = [
       row
       for label in labels
-      for fold, splits in divisions.items()
-      for row in _measure(look, workdir, label, fold, splits)
+      for fold, splits in folds.items()
+      for row in searcher.measure(label, fold, splits)
     ]
-    result = metrics.write_result(workdir, made.stamp | {"rows": rows})
+    result = metrics.write_result(workdir, own | {"rows": rows})
   print(format_rows(result["rows"]))
-  page = report.write(workdir, runs=[made.loaded.run, workdir])
+  page = report.write(workdir, runs=[loaded.run, workdir])
   print(f"report: {page}")
   return result
 
 
-class _Look:
-  """From splits to features, compiled once for all of them."""
+class _Searcher:
+  """Searches splits by the features of networks, compiled once for all."""
 
   def __init__(
     self,
-    config: ml_collections.ConfigDict,
-    made: setup.Setup,
+    options: Retrieve,
+    evaluation: Evaluation,
     weights: Mapping[str, Any],
+    workdir: str,
   ) -> None:
-    """Builds the network for weights by name."""
-    self.config, self.source, self.mesh = config, made.source, made.mesh
-    self.networks = tuple(weights)
-    self._weights = dict(weights)
-    self._looks = made.looks
-    describe = features.make_describe(config)
+    """Builds the encoder for weights by the name of the network."""
+    self._options, self._evaluation = options.search, evaluation
+    self._weights, self._workdir = dict(weights), epath.Path(workdir)
+    describe = features.make_describe(options.model, options.features)
 
     def compute(weights: Any, clips: jax.Array) -> dict[str, jax.Array]:
-      return {name: describe(found, clips) for name, found in weights.items()}
+      return {name: describe(own, clips) for name, own in weights.items()}
 
-    view = features.centre_view(self._looks.size)
-    self._encode = features.make_encoder(compute, view, made.mesh)
+    view = features.centre_view(evaluation.placement.size)
+    self._encoder = features.make_encoder(compute, view, evaluation.mesh)
 
-  def __call__(self, split: str, label: str) -> features.Outputs:
-    """The features of all parts of a split by a label, by network."""
-    return features.extract(
-      self._encode,
+  def measure(
+    self, label: str, fold: str, splits: tuple[str, str]
+  ) -> list[dict[str, Any]]:
+    """Measures one label in one fold, and draws a sheet of neighbours.
+
+    Args:
+      label: Name of the label.
+      fold: Number of the fold, or ''.
+      splits: The splits to search, and to take queries from.
+
+    Returns:
+      A row per network, and one for chance.
+    """
+    gallery, queries = (self._encode(split, label) for split in splits)
+    title = f"{label} {fold}".strip()
+    rows = []
+    for network in self._weights:
+      neighbours = self._search(network, queries, gallery)
+      if network == "trained":
+        sheet = f"neighbours-{title.replace(' ', '-')}.png"
+        neighbour_sheet.draw_sheet(
+          self._workdir / sheet,
+          self._evaluation,
+          label,
+          queries,
+          gallery,
+          neighbours.indices,
+        )
+      rows.append(
+        {"name": f"{title}/{network}", "label": title, "network": network}
+        | self._rates(label, neighbours, queries, gallery)
+      )
+    chance = chance_rates(queries, gallery, self._options.topk)
+    rows.append(
+      {"name": f"{title}/chance", "label": title, "network": "chance"} | chance
+    )
+    return rows
+
+  def _encode(self, split: str, label: str) -> Outputs:
+    """The features of all segments of a split by a label, by network."""
+    return self._evaluation.encode(
+      self._encoder,
       self._weights,
-      self.source,
-      self.source.index.split(split),
-      self.config,
-      self.mesh,
+      self._evaluation.source.index.split(split),
       label=label,
-      looks=self._looks,
       title=f"{label} of {split}",
     )
 
-
-def _measure(
-  look: _Look, workdir: str, label: str, fold: str, splits: tuple[str, str]
-) -> list[dict[str, Any]]:
-  """Measures one label in one division, and draws a sheet of neighbours.
-
-  Returns:
-    A row per set of weights, and one for chance.
-  """
-  gallery, queries = (look(split, label) for split in splits)
-  names = np.array(look.source.index.labels[label])
-  options = look.config.retrieve
-  title = f"{label} {fold}".strip()
-  rows = []
-  for network in look.networks:
-    neighbours = search.nearest(
+  def _search(
+    self, network: str, queries: Outputs, gallery: Outputs
+  ) -> search.Neighbours:
+    """The nearest neighbours of every query by one network's features."""
+    return search.nearest(
       queries.values[network],
       gallery.values[network],
       queries.videos,
       gallery.videos,
-      max(*options.topk, options.neighbours),
-      look.mesh,
+      max(*self._options.topk, self._options.neighbours),
+      self._evaluation.mesh,
     )
-    if network == "trained":
-      neighbour_sheet.draw_sheet(
-        workdir,
-        title,
-        look.config,
-        look.source,
-        label,
-        queries,
-        gallery,
-        neighbours.indices,
-      )
+
+  def _rates(
+    self,
+    label: str,
+    neighbours: search.Neighbours,
+    queries: Outputs,
+    gallery: Outputs,
+  ) -> dict[str, float]:
+    """Hit rates, and the accuracy of the neighbours' votes, in per cent."""
+    names = np.array(self._evaluation.source.index.labels[label])
     hits = gallery.labels[neighbours.indices] == queries.labels[:, None]
     hits &= ~np.isneginf(neighbours.similarities)
     votes = search.knn_scores(
       neighbours,
       gallery.labels,
       len(names),
-      options.temperature,
-      options.neighbours,
+      self._options.temperature,
+      self._options.neighbours,
     )
     voted = Predictions(
       np.array(queries.ids), queries.labels, votes, names, label
     )
-    rows.append(
-      {"name": f"{title}/{network}", "label": title, "network": network}
-      | hit_rates(hits, options.topk)
-      | {"knn": voted.top(1)}
-    )
-  chance = chance_rates(queries, gallery, options.topk)
-  rows.append(
-    {"name": f"{title}/chance", "label": title, "network": "chance"} | chance
+    return hit_rates(hits, self._options.topk) | {"knn": voted.top(1)}
+
+
+def cost(options: Retrieve, counts: Mapping[str, int]) -> costs.Cost:
+  """What a run takes: the features of all videos.
+
+  Args:
+    options: Options of the task.
+    counts: Number of videos of each split.
+  """
+  shown = options.clips, options.shown, options.model.size
+  clip = costs.clip_shape(*shown, axes=(1,))
+  backbone = options.model.make()
+  variables = jax.eval_shape(backbone.init, jax.random.key(0), clip)
+  videos = sum(
+    counts[f"{split}{fold}"]
+    for fold in options.folds.folds or (1, 2, 3)
+    for split in (options.folds.split, options.tested.split)
   )
-  return rows
+  networks = 1 + options.search.untrained
+  clips = costs.clips_per_video(*shown) * videos * networks
+  per_clip = flops.count_flops(backbone.apply, variables, clip)
+  return costs.Cost(clips=clips, flops=clips * per_clip)
+
+
+TASK = Task(
+  "retrieve",
+  "retrieval",
+  Retrieve,
+  run,
+  # Video clip order prediction: the first fold of a dataset.
+  recipe={"data.folds": (1,), "features.pool": "cells"},
+  batches=("test.batch_size",),
+  cost=cost,
+)

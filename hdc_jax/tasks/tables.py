@@ -7,35 +7,48 @@ tables in the same directory) whose pretraining is the same share it.
 
 import dataclasses
 import logging
-import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
 from etils import epath
 
-from hdc_jax import models
-from hdc_jax.config import identity
 from hdc_jax.data import sources
-from hdc_jax.errors import choose, require
+from hdc_jax.errors import require
+from hdc_jax.models import BackboneOptions
+from hdc_jax.options import Options, RunConfig, identity, option
 from hdc_jax.report import page as report
 from hdc_jax.runs import metrics
 from hdc_jax.runs.rows import format_rows
 from hdc_jax.runtime import files
 from hdc_jax.tasks import finetune, papers, pretrain, retrieve
+from hdc_jax.tasks.base import Task
+from hdc_jax.tasks.costs import Cost
 
 _log = logging.getLogger(__name__)
 
-TASKS = {
-  "pretrain": pretrain.run,
-  "finetune": finetune.run,
-  "retrieve": retrieve.run,
-}
-
-# The pretraining that the config describes.
+# The name of the pretraining that the config describes.
 _FULL = "full"
 
-_PREPARED = "name what `python -m hdc_jax.prepare` wrote"
+_PREPARED = "what `python -m hdc_jax.prepare` wrote"
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen(Options):
+  """Which table to make, and where the datasets of its evaluations are."""
+
+  table: int = option(
+    1, "Number of the table in the HDC paper.", choices=papers.TABLES
+  )
+  ucf101: str = option("", f"Path of UCF101: {_PREPARED}.")
+  hmdb51: str = option("", f"Path of HMDB51: {_PREPARED}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Tables:
+  """Options of the task."""
+
+  chosen: Chosen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,24 +56,39 @@ class Job:
   """A run of a task.
 
   Attributes:
-    directory: Of the run, whole.
-    config: Of the task.
+    directory: Directory of the run, an absolute path.
+    task: The task.
+    config: The config of the run.
     evaluation: What the table takes from it; None for a pretraining.
   """
 
   directory: epath.Path
-  config: ml_collections.ConfigDict
+  task: Task
+  config: RunConfig
   evaluation: papers.Evaluation | None = None
 
   @property
   def state(self) -> str:
-    """'done', 'to resume' or 'to do'."""
+    """How far it is: 'done', 'to resume' or 'to do'."""
     result = metrics.read_result(self.directory)
-    fingerprint = identity.fingerprint(self.config)
-    if result.get("config_fingerprint") == fingerprint:
+    if result.get("config_fingerprint") == self.config.fingerprint:
       return "done"
     begun = files.exists(self.directory / metrics.CONFIG)
     return "to resume" if begun else "to do"
+
+  def cost(self, counts: Mapping[str, int]) -> Cost:
+    """What it takes.
+
+    Args:
+      counts: Number of videos of each split of its dataset, and of 'classes'.
+    """
+    assert self.task.cost is not None, f"the cost of {self.task.name}"
+    return self.task.cost(self.task.schema.build(self.config.values), counts)
+
+  def run(self) -> dict[str, Any]:
+    """Runs it; returns what its result.json holds."""
+    config = ml_collections.ConfigDict(self.config.values)
+    return self.task.run(config, str(self.directory))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +96,9 @@ class PlannedRow:
   """A row of a table, and what has to be run for it.
 
   Attributes:
-    row: Of the paper.
-    changes: Of the config of its pretraining, by dotted field.
-    jobs: In order.
+    row: The row of the paper.
+    changes: What its pretraining changes in the config, by dotted field.
+    jobs: The runs, in order.
   """
 
   row: papers.Row
@@ -81,15 +109,15 @@ class PlannedRow:
     """The row of the table, as far as there are results.
 
     Args:
-      results: Of jobs, by directory.
+      results: What the result.json of each job holds, by its directory.
     """
     values: dict[str, Any] = {"name": self.row.name}
     for job in self.jobs:
-      found = _measured(results.get(job.directory, {}))
+      measured = _measured(results.get(job.directory, {}))
       columns = job.evaluation.columns if job.evaluation else {}
       for column, source in columns.items():
-        if source in found:
-          values[column] = found[source]
+        if source in measured:
+          values[column] = measured[source]
         if column in self.row.published:
           values[f"{column}_published"] = self.row.published[column]
     return values
@@ -108,8 +136,8 @@ def plan(
   """What `run` would do.
 
   Args:
-    config: See configs/tables.py.
-    workdir: To which the directories of the runs belong.
+    config: A config of this task, see configs/tables.py.
+    workdir: The directory that the directories of the runs belong to.
 
   Returns:
     The rows of the table, in its order.
@@ -117,68 +145,95 @@ def plan(
   Raises:
     ConfigError: If there is no such table, or a path that it needs is not set.
   """
-  table = choose("config.table", config.table, papers.TABLES)
-  for evaluation in table.evaluations:
-    field = evaluation.dataset
-    require(f"config.{field}", config[field], _PREPARED)
-  require("config.pretrain.data.path", config.pretrain.data.path, _PREPARED)
+  options, _ = TASK.resolve(config)
   # What a checkpoint is called must not depend on where a command is run.
-  root = files.absolute(workdir)
-  names = {identity.fingerprint(config.pretrain): _FULL}
-  return [_plan_row(config, table, row, root, names) for row in table.rows]
+  planner = _Planner(options.chosen, config, files.absolute(workdir))
+  return [planner.row(row) for row in planner.table.rows]
 
 
-def _plan_row(
-  config: ml_collections.ConfigDict,
-  table: papers.Table,
-  row: papers.Row,
-  root: epath.Path,
-  names: dict[str, str],
-) -> PlannedRow:
-  """Plans a row.
+class _Planner:
+  """Plans the rows of a table."""
 
-  Args:
-    config: Of the table.
-    table: Which has the row.
-    row: To plan.
-    root: Of all directories.
-    names: Of pretrainings by the fingerprint of their config; grows.
+  def __init__(
+    self, chosen: Chosen, config: ml_collections.ConfigDict, root: epath.Path
+  ) -> None:
+    """Checks that all datasets are named.
+
+    Args:
+      chosen: Which table, and where its datasets are.
+      config: The config of the table, with those of its tasks.
+      root: The directory that the directories of the runs belong to.
+
+    Raises:
+      ConfigError: If a dataset is not named.
+    """
+    self.table = papers.TABLES[chosen.table]
+    self._root, self._datasets = root, vars(chosen)
+    self._configs = {
+      name: task.run_config(config[name].to_dict())
+      for name, task in TASK.configs.items()
+    }
+    for evaluation in self.table.evaluations:
+      field = evaluation.dataset
+      require(f"config.{field}", self._datasets[field], f"name {_PREPARED}")
+    path = self._configs["pretrain"].values["data"]["path"]
+    require("config.pretrain.data.path", path, f"name {_PREPARED}")
+    # Of pretrainings by the fingerprint of their config; grows.
+    self._names = {self._configs["pretrain"].fingerprint: _FULL}
+
+  def row(self, row: papers.Row) -> PlannedRow:
+    """Plans a row."""
+    full = self._configs["pretrain"]
+    changed = _changed(full, row.changes)
+    jobs, checkpoint = [], ""
+    if row.pretrained:
+      name = self._names.setdefault(changed.fingerprint, row.name)
+      directory = self._root / "pretrain" / name
+      jobs = [Job(directory, pretrain.TASK, changed)]
+      # With the step, so that no result of a shorter training is taken for it.
+      steps = changed.values["train"]["steps"]
+      checkpoint = f"{directory}/checkpoints/{steps}"
+    backbone = {
+      f"model.{field}": value
+      for field, value in changed.values["model"].items()
+      if field not in ("size", "dtype")
+    }
+    for evaluation in self.table.evaluations:
+      own = _changed(
+        self._configs[evaluation.task],
+        dict(evaluation.changes)
+        | backbone
+        | {
+          "data.path": self._datasets[evaluation.dataset],
+          "checkpoint": checkpoint,
+        },
+      )
+      directory = self._root / evaluation.name / row.name
+      task = TASK.configs[evaluation.task]
+      jobs.append(Job(directory, task, own, evaluation))
+    before, after = map(identity.flatten, (full.values, changed.values))
+    changes = {k: v for k, v in after.items() if v != before.get(k)}
+    return PlannedRow(row, changes, jobs)
+
+
+def _changed(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+  """The config with other values, by dotted field.
+
+  Another backbone has its own stem and shortcuts.
   """
-  made = _changed(config.pretrain, row.changes)
-  jobs, checkpoint = [], ""
-  if row.pretrained:
-    name = names.setdefault(identity.fingerprint(made), row.name)
-    directory = root / "pretrain" / name
-    jobs = [Job(directory, made)]
-    # With the step, so that no result of a shorter training is taken for it.
-    checkpoint = f"{directory}/checkpoints/{made.train.steps}"
-  backbone = {f: operator.attrgetter(f)(made) for f in identity.ARCHITECTURE}
-  for evaluation in table.evaluations:
-    own = _changed(config[evaluation.task], evaluation.changes)
-    own.update_from_flattened_dict(backbone)
-    own.data.path, own.checkpoint = config[evaluation.dataset], checkpoint
-    jobs.append(Job(root / evaluation.name / row.name, own, evaluation))
-  before, after = map(identity.flatten, (config.pretrain, made))
-  changes = {k: v for k, v in after.items() if v != before[k]}
-  return PlannedRow(row, changes, jobs)
-
-
-def _changed(
-  config: ml_collections.ConfigDict, changes: Mapping[str, Any]
-) -> ml_collections.ConfigDict:
-  """A copy with other values, by dotted field."""
-  made = config.copy_and_resolve_references()
-  if changes.get("model.name", made.model.name) != made.model.name:
-    made.model.update(models.OPTIONS)  # those of the other backbone
-  made.update_from_flattened_dict(changes)
-  return made
+  model = config.values["model"]
+  if changes.get("model.name", model["name"]) != model["name"]:
+    common = {"name": model["name"]} | BackboneOptions.defaults()
+    kept = {field: model[field] for field in common}
+    config = dataclasses.replace(config, values=config.values | {"model": kept})
+  return config.changed(changes)
 
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   """Makes the table, running what is missing or was interrupted.
 
   Args:
-    config: See configs/tables.py.
+    config: A config of this task, see configs/tables.py.
     workdir: Gets result.json and report.html, which are up to date after every
       row, and below it the directories of the runs: pretrain/<row>, and for
       each evaluation <evaluation>/<row>.
@@ -192,32 +247,44 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     NonFiniteError: If a loss becomes NaN or infinite.
     Preempted: If a signal stopped a run; its state is saved.
   """
+  options, run_config = TASK.resolve(config)
   planned = plan(config, workdir)
   jobs = [job for row in planned for job in row.jobs]
   # A wrong path must not be found out after days of pretraining.
-  for path in dict.fromkeys(job.config.data.path for job in jobs):
+  for path in dict.fromkeys(job.config.values["data"]["path"] for job in jobs):
     sources.read_index(path)
   results = {
     job.directory: metrics.read_result(job.directory)
     for job in jobs
     if job.state == "done"
   }
-  metrics.write_config(workdir, config)
-  stamp = {
+  metrics.write_config(workdir, run_config.values)
+  table = options.chosen.table
+  own = {
     "task": "tables",
-    "table": config.table,
-    "config_fingerprint": identity.fingerprint(config),
+    "table": table,
+    "config_fingerprint": run_config.fingerprint,
   }
   for row in planned:
     for job in row.jobs:
       if job.directory not in results:
         _log.info("row %s: %s", row.row.name, job.directory)
-        task = TASKS[job.config.task]
-        results[job.directory] = task(job.config, str(job.directory))
+        results[job.directory] = job.run()
     rows = [row.values(results) for row in planned]
-    result = metrics.write_result(workdir, stamp | {"rows": rows})
+    result = metrics.write_result(workdir, own | {"rows": rows})
     page = report.write(workdir, runs=[workdir])
-  print(f"Table {config.table}: {papers.TABLES[config.table].title}")
+  print(f"Table {table}: {papers.TABLES[table].title}")
   print(format_rows(rows))
   print(f"report: {page}")
   return result
+
+
+TASK = Task(
+  "tables",
+  "tables of the paper",
+  Tables,
+  run,
+  configs={
+    task.name: task for task in (pretrain.TASK, finetune.TASK, retrieve.TASK)
+  },
+)

@@ -2,15 +2,15 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import jax
-import ml_collections
 import orbax.checkpoint as ocp
 from etils import epath
 
-from hdc_jax.config import identity
 from hdc_jax.errors import ConfigError, DataError
+from hdc_jax.options import identity
 from hdc_jax.runtime import files
 
 STATE, DATA, CONFIG = "state", "data", "config"
@@ -77,7 +77,7 @@ class Checkpoints:
     step: int,
     state: Any,
     data: dict[str, Any],
-    config: ml_collections.ConfigDict,
+    config: Mapping[str, Any],
   ) -> None:
     """Begins to save; a failure raises here or when the next one begins."""
     self._manager.save(
@@ -85,7 +85,7 @@ class Checkpoints:
       args=ocp.args.Composite(
         state=ocp.args.StandardSave(state),
         data=ocp.args.JsonSave(data),
-        config=ocp.args.JsonSave(config.to_dict()),
+        config=ocp.args.JsonSave(dict(config)),
       ),
       force=True,
     )
@@ -94,8 +94,8 @@ class Checkpoints:
     """Waits until what was begun is saved."""
     self._manager.wait_until_finished()
 
-  def config(self, step: int) -> ml_collections.ConfigDict:
-    """The resolved config that a step was saved with.
+  def config(self, step: int) -> dict[str, Any]:
+    """The config that a step was saved with, by section, with its tuples.
 
     Raises:
       DataError: If the checkpoint is damaged.
@@ -108,7 +108,7 @@ class Checkpoints:
         f"{self._path / str(step)} has no config that can be read: {error}; "
         "delete it to go on from an older one"
       ) from error
-    return identity.from_json(restored[CONFIG])
+    return identity.with_tuples(restored[CONFIG])
 
   def restore(self, step: int, abstract_state: Any) -> Restored:
     """Restores a step.

@@ -3,45 +3,88 @@
 It names no method, no backbone and no task.
 """
 
+import dataclasses
 import logging
 from collections.abc import Callable
 
 import jax
-import ml_collections
 import numpy as np
 
-from hdc_jax.config import identity
 from hdc_jax.data import sources
-from hdc_jax.data.clips import loader
+from hdc_jax.data.clips import cutting, loader
+from hdc_jax.data.options import Batches, Loading
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import Preempted
+from hdc_jax.objective import Metrics
+from hdc_jax.options import Options, RunConfig, option
 from hdc_jax.runs import metrics
 from hdc_jax.runtime.progress import Progress
-from hdc_jax.train import checkpoint, guards, training
-from hdc_jax.train.step import Metrics, TrainState
+from hdc_jax.train import checkpoint, guards
+from hdc_jax.train.step import TrainState
+from hdc_jax.train.training import Training
 
 _log = logging.getLogger(__name__)
 
 
+@dataclasses.dataclass(frozen=True)
+class Train(Options, section="train"):
+  """Options of the training loop."""
+
+  # The paper gives no length. Choice: 100 epochs of the 240,000 videos of
+  # Kinetics-400.
+  steps: int = option(187_500, "Length of the run in steps.", at_least=1)
+  log_every: int = option(
+    50, "Steps from one line of metrics to the next.", at_least=1
+  )
+  checkpoint_every: int = option(
+    2_000, "Steps from one checkpoint to the next.", at_least=1
+  )
+  keep_checkpoints: int = option(
+    2, "How many of the newest checkpoints to keep.", at_least=1
+  )
+  patience: float = option(
+    1800,
+    "Seconds that a step may take (the first compiles) before the run is taken "
+    "for hung and ends; 0: for ever.",
+    at_least=0,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """A training run: how long, of which batches, and where it is kept.
+
+  Attributes:
+    workdir: Directory that gets checkpoints/, metrics.jsonl, tensorboard/ and
+      config.json.
+    config: The config that is saved with every checkpoint.
+    train: Length of the run, and how often it is saved.
+    batches: Size of the batches, and how many broken videos are tolerated.
+    loading: Threads and processes that decode.
+    seed: Seed of the order of the videos and of the clips cut from them.
+  """
+
+  workdir: str
+  config: RunConfig
+  train: Train
+  batches: Batches
+  loading: Loading
+  seed: int
+
+
 def fit(
-  config: ml_collections.ConfigDict,
-  workdir: str,
-  made: training.Trainer,
-  source: sources.Source,
-  numbers: np.ndarray,
+  run: Run,
+  training: Training,
+  cut: cutting.CutClips,
   *,
-  label: str = "",
   initial: Callable[[], TrainState] | None = None,
 ) -> tuple[TrainState, dict[str, float]]:
   """Trains until `train.steps`, from the newest checkpoint if there is one.
 
   Args:
-    config: Resolved; see `config.default`.
-    workdir: Gets checkpoints/, metrics.jsonl, tensorboard/ and config.json.
-    made: What to train.
-    source: Of the videos.
-    numbers: Of those to train on.
-    label: To learn, if any.
+    run: Length, batches and directory of the run.
+    training: What to train.
+    cut: Cuts the clips out of the videos to learn from.
     initial: Makes the first state, by default with random weights.
 
   Returns:
@@ -53,33 +96,32 @@ def fit(
     NonFiniteError: If the loss becomes NaN or infinite.
     Preempted: If a signal stopped the run; its state is saved.
   """
-  with checkpoint.Checkpoints(workdir, config.train.keep_checkpoints) as saved:
-    state = _restore(config, workdir, made, source, saved)
+  keep = run.train.keep_checkpoints
+  with checkpoint.Checkpoints(run.workdir, keep) as saved:
+    state = _restore(run, training, cut.source, saved)
     if state is None:
-      state = (initial or made.init_state)()
-    _log_setup(config, made, len(numbers), state)
-    if int(state.step) >= config.train.steps:
-      _log.info("%s is at step %d already", workdir, int(state.step))
+      state = (initial or training.init_state)()
+    _log_setup(run, training, cut, state)
+    if int(state.step) >= run.train.steps:
+      _log.info("%s is at step %d already", run.workdir, int(state.step))
       return state, {}
-    metrics.write_config(workdir, config)
+    metrics.write_config(run.workdir, run.config.values)
     batches = loader.training_batches(
-      source,
-      config,
-      numbers=numbers,
-      starts=made.starts,
-      label=label,
+      cut,
+      run.loading,
+      batch_size=run.batches.batch_size,
+      seed=run.seed,
       first_step=int(state.step),
       process_index=jax.process_index(),
       process_count=jax.process_count(),
     )
-    feed = loader.Feed(batches, config.data.max_bad)
-    return _train(config, workdir, made, source, saved, state, feed)
+    feed = loader.Feed(batches, run.batches.max_bad)
+    return _train(run, training, cut.source, saved, state, feed)
 
 
 def _restore(
-  config: ml_collections.ConfigDict,
-  workdir: str,
-  made: training.Trainer,
+  run: Run,
+  training: Training,
   source: sources.Source,
   saved: checkpoint.Checkpoints,
 ) -> TrainState | None:
@@ -91,93 +133,66 @@ def _restore(
   if not saved.steps:
     return None
   newest = saved.steps[-1]
-  identity.check_same(
-    config, saved.config(newest), identity.DECISIVE, str(workdir)
-  )
-  restored = made.restore_state(saved, newest)
+  run.config.check_resumes(saved.config(newest), run.workdir)
+  restored = training.restore_state(saved, newest)
   loader.check_data_state(source, restored.data)
-  _log.info("resuming %s at step %d", workdir, newest)
+  _log.info("resuming %s at step %d", run.workdir, newest)
   return restored.state
 
 
 def _log_setup(
-  config: ml_collections.ConfigDict,
-  made: training.Trainer,
-  videos: int,
-  state: TrainState,
+  run: Run, training: Training, cut: cutting.CutClips, state: TrainState
 ) -> None:
-  """Says what is about to run."""
+  """Logs what is about to run."""
   sizes = [np.prod(p.shape) for p in jax.tree.leaves(state.params)]
   _log.info(
     "%s on %d × %s: %s parameters; loss = %s",
-    config.model.name,
-    made.mesh.devices.size,
-    made.mesh.devices.flat[0].device_kind,
+    run.config.values["model"]["name"],
+    training.mesh.devices.size,
+    training.mesh.devices.flat[0].device_kind,
     f"{int(sum(sizes)):,}",
-    made.loss,
+    training.objective.description,
   )
+  videos, steps = len(cut.numbers), run.train.steps
   _log.info(
     "%s videos of %s: %d steps of %d are %.1f epochs",
     f"{videos:,}",
-    config.data.path,
-    config.train.steps,
-    config.data.batch_size,
-    config.train.steps * config.data.batch_size / videos,
+    cut.source,
+    steps,
+    run.batches.batch_size,
+    steps * run.batches.batch_size / videos,
   )
 
 
 def _train(
-  config: ml_collections.ConfigDict,
-  workdir: str,
-  made: training.Trainer,
+  run: Run,
+  training: Training,
   source: sources.Source,
   saved: checkpoint.Checkpoints,
   state: TrainState,
   feed: loader.Feed,
 ) -> tuple[TrainState, dict[str, float]]:
-  """One batch, one step, and the metrics of the step before.
-
-  Metrics are fetched when the next step is already on its way, so the device
-  never waits for the host and the host is never more than a step ahead.
-  """
-  first, steps = int(state.step), config.train.steps
-  meter = metrics.Meter(config.data.batch_size * len(made.views))
-
-  def save(step: int, state: TrainState) -> None:
-    saved.save(step, state, loader.data_state(source, step), config)
-
+  """Takes the steps that are left, saving the state on the way."""
+  first, steps = int(state.step), run.train.steps
   with (
-    metrics.MetricsWriter(workdir, first) as writer,
+    metrics.MetricsWriter(run.workdir, first) as writer,
     Progress(steps, "steps", initial=first) as progress,
     guards.StopSignal() as stop,
-    guards.Watchdog(config.train.patience) as watchdog,
+    guards.Watchdog(run.train.patience) as watchdog,
   ):
-
-    def fetch(step: int, scalars: Metrics) -> None:
-      """Waits for a step's metrics, and reports them."""
-      scalars = {k: float(v) for k, v in jax.device_get(scalars).items()}
-      watchdog.step_ended()
-      guards.check_finite(step, scalars)
-      shown = meter.update(scalars, feed.take_wait())
-      if step % config.train.log_every == 0 or step == steps:
-        writer.write(step, meter.flush())
-      progress.update(**shown)
-
-    pending = None
+    reports = _Reports(run, training, feed, writer, progress, watchdog)
     for step in range(first + 1, steps + 1):
-      clips = mesh.to_devices(made.mesh, next(feed))
+      clips = mesh.to_devices(training.mesh, next(feed))
       with jax.transfer_guard_device_to_host("disallow"):
-        state, scalars = made.train_step(state, clips)
-      if pending:
-        fetch(*pending)
-      pending = (step, scalars)
+        state, scalars = training.train_step(state, clips)
+      reports.add(step, scalars)
       stopping = stop.reached(step)
-      due = step % config.train.checkpoint_every == 0 or step == steps
+      due = step % run.train.checkpoint_every == 0 or step == steps
       if due or stopping:
         # Never save a state whose loss has not been seen to be finite.
-        fetch(*pending)
-        pending = None
-        save(step, state)
+        reports.flush()
+        data = loader.data_state(source, step)
+        saved.save(step, state, data, run.config.values)
       if stopping and step < steps:
         saved.wait()
         raise Preempted(
@@ -185,4 +200,50 @@ def _train(
           "the same command to go on"
         )
   saved.wait()
-  return state, meter.speed()
+  return state, reports.speed()
+
+
+class _Reports:
+  """Reports every step one step late.
+
+  A step's metrics are fetched when the next step is already on its way, so the
+  device never waits for the host, and the host is never more than a step ahead.
+  """
+
+  def __init__(
+    self,
+    run: Run,
+    training: Training,
+    feed: loader.Feed,
+    writer: metrics.MetricsWriter,
+    progress: Progress,
+    watchdog: guards.Watchdog,
+  ) -> None:
+    self._train, self._feed = run.train, feed
+    self._writer, self._progress, self._watchdog = writer, progress, watchdog
+    views = len(training.objective.views)
+    self._meter = metrics.Meter(run.batches.batch_size * views)
+    self._pending: tuple[int, Metrics] | None = None
+
+  def add(self, step: int, scalars: Metrics) -> None:
+    """Takes in a step that has begun, and reports the one before."""
+    self.flush()
+    self._pending = step, scalars
+
+  def flush(self) -> None:
+    """Waits for the last step, and reports it."""
+    if self._pending is None:
+      return
+    step, on_device = self._pending
+    self._pending = None
+    scalars = {k: float(v) for k, v in jax.device_get(on_device).items()}
+    self._watchdog.step_ended()
+    guards.check_finite(step, scalars)
+    shown = self._meter.update(scalars, self._feed.take_wait())
+    if step % self._train.log_every == 0 or step == self._train.steps:
+      self._writer.write(step, self._meter.flush())
+    self._progress.update(**shown)
+
+  def speed(self) -> dict[str, float]:
+    """Clips per second, and the part of the time spent waiting for data."""
+    return self._meter.speed()

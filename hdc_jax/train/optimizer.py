@@ -1,12 +1,13 @@
 """SGD as Keras computes it, which HDC and CVRL used; LARS; their schedules."""
 
+import dataclasses
 from typing import Any
 
 import jax
-import ml_collections
 import optax
 
-from hdc_jax.errors import ConfigError, choose
+from hdc_jax.errors import ConfigError
+from hdc_jax.options import Options, option
 
 
 def inverse_time(lr: float, decay: float) -> optax.Schedule:
@@ -88,25 +89,56 @@ SCHEDULES = {
 OPTIMIZERS = {"sgd": sgd, "lars": lars}
 
 
-def make_optimizer(
-  config: ml_collections.ConfigDict,
-) -> optax.GradientTransformation:
-  """The optimizer that `config.optim` describes, by default HDC's.
+@dataclasses.dataclass(frozen=True)
+class Optim(Options, section="optim"):
+  """Options of the optimizer; the defaults are HDC's."""
 
-  That is SGD as Keras has it, whose L2 is the loss λ·Σw²: its gradient is 2λ·w.
+  name: str = option("sgd", "Optimizer: sgd or lars.", choices=OPTIMIZERS)
+  schedule: str = option(
+    "inverse_time",
+    "How the learning rate falls: inverse_time, or cosine (to 0 at the end of "
+    "the run).",
+    choices=SCHEDULES,
+  )
+  lr: float = option(0.1, "Learning rate.", above=0)
+  momentum: float = option(0.9, "Momentum.", at_least=0, below=1)
+  decay: float = option(
+    1e-4,
+    "Decay of the rate: lr / (1 + decay · step), as Keras SGD's.",
+    at_least=0,
+    when=("schedule", ("inverse_time",)),
+  )
+  warmup: int = option(
+    0,
+    "Steps in which the rate rises from 0.",
+    at_least=0,
+    when=("schedule", ("cosine",)),
+  )
+  l2: float = option(5e-5, "λ of the loss λ·Σw² over kernels.", at_least=0)
 
-  Args:
-    config: `optim` and `train.steps`, the length of a cosine, are used.
+  def make(self, steps: int) -> optax.GradientTransformation:
+    """The optimizer of a run, by default HDC's.
 
-  Raises:
-    ConfigError: If a name is unknown, or the warm-up is as long as the run.
-  """
-  optim, steps = config.optim, config.train.steps
-  schedule = choose("optim.schedule", optim.schedule, SCHEDULES)
-  make = choose("optim.name", optim.name, OPTIMIZERS)
-  if optim.schedule == "cosine" and optim.warmup >= steps:
-    raise ConfigError(
-      f"config.optim.warmup={optim.warmup} must be less than "
-      f"config.train.steps={steps}"
-    )
-  return make(schedule(optim, steps), optim.momentum, 2 * optim.l2)
+    That is SGD as Keras has it, whose L2 is the loss λ·Σw²: its gradient is
+    2λ·w.
+
+    Args:
+      steps: Length of the run, and so of a cosine.
+    """
+    schedule = SCHEDULES[self.schedule](self, steps)
+    return OPTIMIZERS[self.name](schedule, self.momentum, 2 * self.l2)
+
+  def check_length(self, steps: int) -> None:
+    """Checks that a run is longer than the warm-up.
+
+    Args:
+      steps: Length of the run.
+
+    Raises:
+      ConfigError: If it is not.
+    """
+    if self.schedule == "cosine" and self.warmup >= steps:
+      raise ConfigError(
+        f"config.optim.warmup={self.warmup} must be less than "
+        f"config.train.steps={steps}"
+      )

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from hdc_jax.augment import views as views_lib
 from hdc_jax.distributed import mesh as mesh_lib
+from hdc_jax.objective import Batch, Loss, Metrics
 
 
 @flax.struct.dataclass
@@ -19,11 +20,11 @@ class TrainState:
   """All that a step changes; replicated over devices.
 
   Attributes:
-    step: int32 scalar, steps taken.
-    params: Of the backbone and the heads, float32.
+    step: Steps taken, an int32 scalar.
+    params: Parameters of the backbone and the heads, float32.
     batch_stats: Running means of batch norms, float32; empty without any.
-    opt_state: Of the optimizer.
-    ema: Of the params, for the encoder of the keys; empty without one.
+    opt_state: State of the optimizer.
+    ema: Running mean of `params`, which encodes the keys; empty without one.
   """
 
   step: jax.Array
@@ -50,12 +51,9 @@ class TrainState:
     )
 
 
-Batch = dict[str, jax.Array]
-Metrics = dict[str, jax.Array]
-# (params, the state, 'views' and more) → (loss, (metrics, batch_stats))
-LossFn = Callable[
-  [Any, TrainState, Batch], tuple[jax.Array, tuple[Metrics, Any]]
-]
+# From a state, a batch with 'views' and a key to the next state and metrics.
+Update = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
+# From a state and a batch of clips to the next state and metrics.
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
@@ -69,11 +67,11 @@ def init_state(
   """The state before the first step.
 
   Args:
-    network: Of views; see `trainer`.
+    network: The module to initialise, which takes views.
     tx: The optimizer.
-    shape: Of the views of one video, [1, V, T, H, W, 3].
-    seed: Of the weights.
-    momentum: Of the mean of the params, 0 for none.
+    shape: Shape of the views of one video, [1, V, T, H, W, 3].
+    seed: Seed of the initial weights.
+    momentum: Decay m of the running mean of the parameters; 0 for none.
   """
   variables = network.init(jax.random.key(seed), jnp.zeros(shape))
   params, batch_stats = variables["params"], variables.get("batch_stats", {})
@@ -83,27 +81,30 @@ def init_state(
 
 
 def make_update(
-  loss_fn: LossFn, tx: optax.GradientTransformation, momentum: float = 0.0
-) -> TrainStep:
-  """What follows the augmentation: encode, compare, update.
+  loss: Loss, tx: optax.GradientTransformation, momentum: float = 0.0
+) -> Update:
+  """Makes what follows the augmentation: encode, compare, update.
 
   Args:
-    loss_fn: Of the params, the state they are of, and a batch.
+    loss: The loss and its metrics, see `objective.Loss`.
     tx: The optimizer.
-    momentum: m of ema ← m·ema + (1 - m)·params; 0 for none.
+    momentum: Decay m of ema ← m·ema + (1 - m)·params; 0 for no such mean.
 
   Returns:
-    A traceable function of the state and a batch with 'views' [B, V, T, H, W,
-    3] to the next state and scalar metrics: those of the loss, `loss` itself
-    and `grad_norm`.
+    A traceable function of the state, a batch with 'views' [B, V, T, H, W, 3]
+    and a key for what is random in the network. It gives the next state and
+    scalar metrics: those of the loss, `loss` itself and `grad_norm`.
   """
 
-  def update(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-    grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
-    (loss, (metrics, batch_stats)), grads = grad_fn(state.params, state, batch)
+  def update(
+    state: TrainState, batch: Batch, key: jax.Array
+  ) -> tuple[TrainState, Metrics]:
+    (value, (metrics, batch_stats)), grads = jax.value_and_grad(
+      loss, has_aux=True
+    )(state.params, state, batch, key)
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    metrics |= {"loss": loss, "grad_norm": optax.tree.norm(grads)}
+    metrics |= {"loss": value, "grad_norm": optax.tree.norm(grads)}
     ema = {}
     if momentum:
       ema = optax.incremental_update(params, state.ema, 1.0 - momentum)
@@ -114,16 +115,16 @@ def make_update(
 
 
 def make_train_step(
-  update: TrainStep, views: Sequence[views_lib.View], mesh: Mesh, seed: int
+  update: Update, views: Sequence[views_lib.View], mesh: Mesh, seed: int
 ) -> TrainStep:
-  """The jitted, sharded step: augment, then `update`.
+  """Makes the jitted, sharded step: augment, then `update`.
 
   Args:
-    update: From `make_update`.
-    views: To be made of the clips.
-    mesh: With axis 'data'.
-    seed: Of the augmentations, which depend on it, the step and the position
-      in the global batch.
+    update: The rest of the step, from `make_update`.
+    views: The views that are made of the clips.
+    mesh: A mesh with the axis 'data'.
+    seed: Seed of the augmentations; they are a function of it, of the step and
+      of the position in the global batch.
 
   Returns:
     A function of the state and what the loader gives ('y', 'uv' and more) to
@@ -132,8 +133,7 @@ def make_train_step(
 
   def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
     key = jax.random.fold_in(jax.random.key(seed), state.step)
-    return update(
-      state, batch | {"views": views_lib.make_views(views, key, batch)}
-    )
+    made = views_lib.make_views(views, key, batch)
+    return update(state, {**batch, "views": made}, key)
 
   return mesh_lib.jit(train_step, mesh, donate=True)

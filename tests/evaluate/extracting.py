@@ -1,8 +1,9 @@
 """One extraction of features, for tests on one host and on several."""
 
+from hdc_jax.data.clips.test_clips import fixed_looks
+
 from hdc_jax import models
 from hdc_jax.data import sources
-from hdc_jax.data.clips.test_clips import fixed_looks
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.evaluate import features
 from hdc_jax.train import pretrained

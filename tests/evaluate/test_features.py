@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hdc_jax.data.clips.test_clips import RandomLooks, fixed_looks
 
 from hdc_jax import models
 from hdc_jax.data import sources
-from hdc_jax.data.clips.test_clips import RandomLooks, fixed_looks
 from hdc_jax.data.labels.segments import parts_of
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError, DataError

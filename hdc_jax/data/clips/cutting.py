@@ -8,61 +8,39 @@ import dataclasses
 import logging
 
 import grain
-import ml_collections
 import numpy as np
 
 from hdc_jax.data import sources
 from hdc_jax.data.clips import sampling
+from hdc_jax.data.options import Clips
 from hdc_jax.errors import ConfigError, DataError
 
 _log = logging.getLogger(__name__)
 
 Batch = dict[str, np.ndarray]
 
-# Longest clip: more frames are a mistyped number rather than a wish.
-MAX_FRAMES = 256
 # How many other videos to try in place of one that cannot be decoded.
 _REPLACEMENTS = 8
 
 
-def check_frames(data: ml_collections.ConfigDict) -> None:
-  """Checks how long clips are asked to be.
-
-  Raises:
-    ConfigError: Naming the field that is wrong.
-  """
-  if not 1 <= data.frames <= MAX_FRAMES:
-    raise ConfigError(
-      f"config.data.frames={data.frames} must be from 1 to {MAX_FRAMES}"
-    )
-  if data.stride < 1:
-    raise ConfigError(f"config.data.stride={data.stride} must be at least 1")
-
-
-def check_clips(
-  short_side: int, data: ml_collections.ConfigDict, size: int
-) -> None:
-  """Checks that clips can be cut as asked: their length, canvas and view.
+def check_clips(clips: Clips, size: int, short_side: int | None = None) -> None:
+  """Checks that the views of a network can be made from clips.
 
   Args:
-    short_side: Of the source's frames, in pixels.
-    data: `config.data`.
-    size: Of the model's views.
+    clips: How clips are cut.
+    size: Height and width of the views, in pixels.
+    short_side: Short side of the source's frames in pixels, where it is known.
 
   Raises:
-    ConfigError: Naming the field that does not fit.
+    ConfigError: If a view would have more pixels than its clip.
   """
-  check_frames(data)
-  if data.canvas < 2 or data.canvas % 2:
-    raise ConfigError(f"config.data.canvas={data.canvas} must be even")
-  # Beyond that, pixels would be made up.
-  largest = min(data.canvas, short_side)
-  if not 1 <= size <= largest:
+  largest = min(clips.canvas, short_side or clips.canvas)
+  if size > largest:
+    frames = f" and to the short side of the frames, {short_side}"
     raise ConfigError(
       f"config.model.size={size} must be from 1 to config.data.canvas="
-      f"{data.canvas} and to the short side of the frames, "
-      f"{short_side}: lower it, or prepare with a larger "
-      "--short_side"
+      f"{clips.canvas}{frames if short_side else ''}: lower it, or prepare "
+      "with a larger --short_side"
     )
 
 
@@ -89,6 +67,13 @@ class CutClips(grain.transforms.RandomMap):
   canvas: int
   padded: bool = False
   label: str = ""
+
+  @property
+  def video_bytes(self) -> int:
+    """Decoded size in bytes of the clips of one video."""
+    frames = self.starts.clips * self.frames
+    extent = 8 * self.starts.clips if self.padded else 0
+    return frames * self.canvas**2 * 3 // 2 + extent
 
   def random_map(self, number: int, rng: np.random.Generator) -> Batch:
     """Cuts the clips, of another video if this one cannot be decoded.
@@ -145,41 +130,42 @@ def _pad(plane: np.ndarray, canvas: int) -> np.ndarray:
 
 def make_cut(
   source: sources.Source,
-  data: ml_collections.ConfigDict,
+  clips: Clips,
   *,
   numbers: np.ndarray,
   starts: sampling.Starts,
   label: str = "",
 ) -> CutClips:
-  """What cuts the clips that `config.data` asks for, see `CutClips`."""
+  """Makes what cuts clips out of the videos of a source, see `CutClips`."""
   return CutClips(
     source,
     numbers,
     starts,
-    data.frames,
-    data.stride,
-    data.canvas,
-    padded=data.canvas > source.index.short_side,
+    clips.frames,
+    clips.stride,
+    clips.canvas,
+    padded=clips.canvas > source.index.short_side,
     label=label,
   )
 
 
 def batch_shapes(
-  data: ml_collections.ConfigDict, starts: sampling.Starts, short_side: int
+  clips: Clips, starts: sampling.Starts, short_side: int, batch_size: int
 ) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
   """Shapes and dtypes of what a global batch has for the device.
 
   Args:
-    data: `config.data`.
-    starts: Of the clips of a video.
-    short_side: Of the source's frames, in pixels.
+    clips: How clips are cut.
+    starts: How the clips of a video are placed in time.
+    short_side: Short side of the source's frames, in pixels.
+    batch_size: Videos in the batch.
   """
-  clips = (data.batch_size, starts.clips)
-  side, half = data.canvas, data.canvas // 2
+  shape = (batch_size, starts.clips, clips.frames)
+  side, half = clips.canvas, clips.canvas // 2
   shapes = {
-    "y": ((*clips, data.frames, side, side), np.dtype(np.uint8)),
-    "uv": ((*clips, data.frames, half, half, 2), np.dtype(np.uint8)),
+    "y": ((*shape, side, side), np.dtype(np.uint8)),
+    "uv": ((*shape, half, half, 2), np.dtype(np.uint8)),
   }
   if side > short_side:
-    shapes["extent"] = ((*clips, 2), np.dtype(np.int32))
+    shapes["extent"] = ((batch_size, starts.clips, 2), np.dtype(np.int32))
   return shapes

@@ -1,64 +1,73 @@
-"""Clips to evaluate on, of every part of every video, in batches."""
+"""Clips to evaluate on, of every segment of every video, in batches."""
 
 import dataclasses
 from collections.abc import Iterator
 
 import grain
-import ml_collections
 import numpy as np
 
 from hdc_jax.data import sources
 from hdc_jax.data.clips import cutting, loader, sampling
-from hdc_jax.data.clips.test_clips import Looks
-from hdc_jax.data.labels.segments import Part, parts_of
+from hdc_jax.data.clips.placement import Placement
+from hdc_jax.data.labels.segments import Segment, segments_of
+from hdc_jax.data.options import Loading
 from hdc_jax.data.video.codec import Frames, Window
+
+# What tells a clip from all others: the fields of its segment, and its number
+# there. Each is an array int32 [n] of a batch.
+ADDRESS = (*Segment._fields, "clip")
 
 
 @dataclasses.dataclass(frozen=True)
-class CutParts(grain.transforms.Map):
-  """Cuts the clips out of every part of a video.
+class CutSegments(grain.transforms.Map):
+  """Cuts the clips out of every segment of a video.
 
   Attributes:
-    source: Of the videos.
-    label: By which videos are parted, see `parts_of`.
-    looks: Which clips.
+    source: The videos.
+    label: The label by which videos are divided, see `segments_of`.
+    placement: Which clips are cut.
   """
 
   source: sources.Source
   label: str
-  looks: Looks
+  placement: Placement
 
   def map(self, number: int) -> cutting.Batch:
     """The clips of a video, one for each window.
 
     Returns:
-      'id' str; 'rows' int32 [n, 5], of each clip the fields of its `Part` and
-      its number there; 'y' uint8 [n, T, S, S]; 'uv' uint8 [n, T, S/2, S/2, 2].
+      'id' str; int32 [n] of each of `ADDRESS`; 'y' uint8 [n, T, S, S]; 'uv'
+      uint8 [n, T, S/2, S/2, 2].
     """
     video = self.source[int(number)]
-    rows, frames = [], []
-    for part in parts_of(int(number), video, self.label):
-      found = self._cut(video, part)
-      rows += [(*part, i) for i in range(len(found))]
-      frames += found
-    y, uv = (np.stack(planes) for planes in zip(*frames, strict=True))
-    rows = np.array(rows, np.int32)
-    return {"id": np.array(video.id), "rows": rows, "y": y, "uv": uv}
+    addresses, clips = [], []
+    for segment in segments_of(int(number), video, self.label):
+      cut = self._cut(video, segment)
+      addresses += [(*segment, i) for i in range(len(cut))]
+      clips += cut
+    y, uv = (np.stack(planes) for planes in zip(*clips, strict=True))
+    columns = np.array(addresses, np.int32).T
+    named = dict(zip(ADDRESS, columns, strict=True))
+    return {"id": np.array(video.id), **named, "y": y, "uv": uv}
 
-  def _cut(self, video: sources.Video, part: Part) -> list[Frames]:
-    looks = self.looks
+  def _cut(self, video: sources.Video, segment: Segment) -> list[Frames]:
+    placement = self.placement
     whole = Window(0, 0, video.height, video.width)
-    found = []
-    for start, windows in looks.cuts(part, video.height, video.width):
+    clips = []
+    for start, windows in placement.cuts(segment, video.height, video.width):
       indices = sampling.clip_indices(
-        start, looks.frames, looks.stride, part.first, part.stop
+        start,
+        placement.frames,
+        placement.stride,
+        segment.first,
+        segment.stop,
       )
       if len(windows) == 1:
-        found.append(video.read(indices, windows[0]))
+        clips.append(video.read(indices, windows[0]))
       else:  # decoded once for all
         frames = video.read(indices, whole)
-        found += [_crop(frames, window) for window in windows]
-    return found
+        clips += [_crop(frames, window) for window in windows]
+    return clips
 
 
 def _crop(frames: Frames, window: Window) -> Frames:
@@ -74,37 +83,53 @@ def _crop(frames: Frames, window: Window) -> Frames:
 def read_clips(
   source: sources.Source,
   numbers: np.ndarray,
-  data: ml_collections.ConfigDict,
+  loading: Loading,
   *,
   label: str,
-  looks: Looks,
+  placement: Placement,
 ) -> Iterator[cutting.Batch]:
-  """What `CutParts` gives for each video, in order.
+  """Cuts the clips of each video, in order, see `CutSegments`.
+
+  Args:
+    source: The videos.
+    numbers: Record numbers of those to read.
+    loading: Threads and processes that decode.
+    label: The label by which videos are divided into segments; '' for none.
+    placement: Which clips are cut.
 
   Raises:
     DataError: If a video cannot be decoded: nothing is left out of an
       evaluation.
   """
-  dataset = grain.MapDataset.source(numbers).map(CutParts(source, label, looks))
-  frame_bytes = looks.size**2 * 3 // 2
-  video_bytes = looks.estimate * looks.frames * frame_bytes
-  return iter(
-    loader.read_ahead(dataset, video_bytes, data.threads, data.workers)
-  )
+  cut = CutSegments(source, label, placement)
+  dataset = grain.MapDataset.source(numbers).map(cut)
+  frame_bytes = placement.size**2 * 3 // 2
+  video_bytes = placement.estimate * placement.frames * frame_bytes
+  return iter(loader.read_ahead(dataset, video_bytes, loading))
+
+
+def padding(placement: Placement, batch_size: int) -> cutting.Batch:
+  """A batch without any real clip, as `rebatch` gives them."""
+  n, t, side = batch_size, placement.frames, placement.size
+  return {name: np.zeros(n, np.int32) for name in ADDRESS} | {
+    "y": np.zeros((n, t, side, side), np.uint8),
+    "uv": np.zeros((n, t, side // 2, side // 2, 2), np.uint8),
+    "mask": np.zeros(n, bool),
+  }
 
 
 def rebatch(
   items: Iterator[cutting.Batch], batch_size: int
-) -> Iterator[tuple[cutting.Batch, int]]:
+) -> Iterator[cutting.Batch]:
   """Regroups arrays of any length into batches of one size.
 
   Args:
     items: Arrays with a leading axis of any length, not zero.
-    batch_size: Wanted.
+    batch_size: Size of the batches.
 
   Yields:
-    A batch, and how many of its elements are real: the last one is filled up
-    with repeats of its first.
+    Batches with 'mask', bool [batch_size]: the last one is filled up with
+    repeats of its first elements, which are not real and have False there.
   """
   held: list[cutting.Batch] = []
   count = 0
@@ -120,8 +145,10 @@ def rebatch(
       joined = join()
       for first in range(0, whole, batch_size):
         stop = first + batch_size
-        yield {k: v[first:stop] for k, v in joined.items()}, batch_size
+        batch = {k: v[first:stop] for k, v in joined.items()}
+        yield batch | {"mask": np.ones(batch_size, bool)}
       held, count = [{k: v[whole:] for k, v in joined.items()}], count - whole
   if count:
-    index = np.arange(batch_size) % count
-    yield {k: v[index] for k, v in join().items()}, count
+    index = np.arange(batch_size)
+    batch = {k: v[index % count] for k, v in join().items()}
+    yield batch | {"mask": index < count}

@@ -7,19 +7,18 @@ restarts, so the state of the data is the number of steps taken.
 """
 
 import logging
-import math
 import os
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import grain
-import ml_collections
 import numpy as np
 from absl import flags
 
 from hdc_jax.data import sources
-from hdc_jax.data.clips import cutting, sampling
+from hdc_jax.data.clips import cutting
+from hdc_jax.data.options import Loading
 from hdc_jax.errors import DataError
 
 _log = logging.getLogger(__name__)
@@ -29,12 +28,11 @@ _READ_AHEAD_BYTES = 2 << 30
 
 
 def training_batches(
-  source: sources.Source,
-  config: ml_collections.ConfigDict,
+  cut: cutting.CutClips,
+  loading: Loading,
   *,
-  numbers: np.ndarray,
-  starts: sampling.Starts,
-  label: str = "",
+  batch_size: int,
+  seed: int,
   first_step: int = 0,
   process_index: int = 0,
   process_count: int = 1,
@@ -42,41 +40,32 @@ def training_batches(
   """This process's part of every global batch, from `first_step` on, endless.
 
   Args:
-    source: Of videos.
-    config: The whole config; `data` and `seed` are used.
-    numbers: Of the videos to use.
-    starts: Of the clips of each.
-    label: To tell the class of each clip by, if any.
-    first_step: How many global batches were already used.
-    process_index: Which contiguous part of the batch.
-    process_count: How many parts.
+    cut: Cuts the clips out of each video, see `cutting.make_cut`.
+    loading: Threads and processes that decode.
+    batch_size: Videos in a global batch.
+    seed: Seed of the order of the videos and of the clips cut from them.
+    first_step: Number of global batches that were used already.
+    process_index: Which contiguous part of the batch to read.
+    process_count: Number of parts.
 
   Returns:
     Batches as in `cutting.CutClips.random_map`, with a leading axis of
     `batch_size / process_count`.
   """
-  data = config.data
-  cut = cutting.make_cut(
-    source, data, numbers=numbers, starts=starts, label=label
-  )
   dataset = (
-    grain.MapDataset.source(numbers)
-    .seed(config.seed)
+    grain.MapDataset.source(cut.numbers)
+    .seed(seed)
     .shuffle()
     .repeat()
     .random_map(cut)
     # Consecutive local batches make up a global one, so that each process
     # takes a contiguous part and the global batch is the same for any number.
-    .batch(data.batch_size // process_count)
+    .batch(batch_size // process_count)
   )
   first = first_step * process_count + process_index
   dataset = dataset[first::process_count]
-  shapes = cutting.batch_shapes(data, starts, source.index.short_side)
-  batch_bytes = (
-    sum(math.prod(shape) * dtype.itemsize for shape, dtype in shapes.values())
-    // process_count
-  )
-  return iter(read_ahead(dataset, batch_bytes, data.threads, data.workers))
+  batch_bytes = cut.video_bytes * batch_size // process_count
+  return iter(read_ahead(dataset, batch_bytes, loading))
 
 
 class Feed:
@@ -123,7 +112,7 @@ class Feed:
 
 
 def read_ahead(
-  dataset: grain.MapDataset, element_bytes: int, threads: int, workers: int
+  dataset: grain.MapDataset, element_bytes: int, loading: Loading
 ) -> grain.IterDataset:
   """Reads a dataset by threads and, if wanted, worker processes.
 
@@ -133,22 +122,23 @@ def read_ahead(
   Args:
     dataset: What to read.
     element_bytes: Decoded size of one element.
-    threads: At most this many per process.
-    workers: Additional processes; 0 reads in this one.
+    loading: Threads per process, at most, and additional processes; without
+      those this process reads.
   """
+  threads, workers = loading.threads, loading.workers
   ahead = _READ_AHEAD_BYTES // (element_bytes * max(1, workers))
   threads = int(np.clip(ahead, 1, min(threads, 4 * (os.cpu_count() or 1))))
   options = grain.ReadOptions(
     num_threads=threads, prefetch_buffer_size=int(np.clip(ahead, 1, threads))
   )
-  dataset = dataset.to_iter_dataset(options)
+  iterated = dataset.to_iter_dataset(options)
   if workers:
     if not flags.FLAGS.is_parsed():  # Grain's workers ask for some
       flags.FLAGS.mark_as_parsed()
-    dataset = dataset.mp_prefetch(
+    iterated = iterated.mp_prefetch(
       grain.MultiprocessingOptions(num_workers=workers)
     )
-  return dataset
+  return iterated
 
 
 def data_state(source: sources.Source, step: int) -> dict[str, Any]:

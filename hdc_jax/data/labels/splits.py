@@ -2,62 +2,53 @@
 
 import itertools
 
-import ml_collections
-
-from hdc_jax.data import sources
+from hdc_jax.data.options import Folds
+from hdc_jax.data.store.records import Index
 from hdc_jax.errors import DataError, choose
 
 
 def split_names(
-  config: ml_collections.ConfigDict, source: sources.Source
+  folds: Folds, test: str, index: Index
 ) -> dict[str, tuple[str, str]]:
-  """The divisions of a dataset into train and test to evaluate on.
+  """The folds of a dataset, into train and test, to evaluate on.
 
   Args:
-    config: `data.split`, `test.split` and `data.folds` are used.
-    source: Of the videos.
+    folds: The split to train on, and the numbers of the folds.
+    test: The split to test on.
+    index: The index of the dataset.
 
   Returns:
-    By a suffix such as '1', or '' where there is but one division, the names of
-    the splits to train on (or to search) and to test on.
+    By a suffix such as '1', or '' where there is but one fold, the names of the
+    splits to train on (or to search) and to test on.
 
   Raises:
     ConfigError: If there are no such splits; the message lists those there are.
   """
-  train, test = config.data.split, config.test.split
-  splits = source.index.splits
+  train, splits = folds.split, index.splits
   if train in splits and test in splits:
     return {"": (train, test)}
-  folds = config.data.folds or [
-    number
-    for number in itertools.takewhile(
-      lambda n: f"{train}{n}" in splits, itertools.count(1)
-    )
-  ]
-  for number in folds:
+  numbers = folds.folds or tuple(
+    itertools.takewhile(lambda n: f"{train}{n}" in splits, itertools.count(1))
+  )
+  for suffix in numbers or ("",):
     for split in (train, test):
-      source.index.split(f"{split}{number}")
-  if not folds:
-    for split in (train, test):
-      source.index.split(split)
-  return {str(n): (f"{train}{n}", f"{test}{n}") for n in folds}
+      index.split(f"{split}{suffix}")
+  return {str(n): (f"{train}{n}", f"{test}{n}") for n in numbers}
 
 
-def chosen_labels(
-  config: ml_collections.ConfigDict, source: sources.Source
-) -> tuple[str, ...]:
-  """Those of `config.data.labels`, or all that the dataset has.
+def chosen_labels(folds: Folds, index: Index) -> tuple[str, ...]:
+  """The labels to evaluate by: those that are asked for, or all there are.
 
   Raises:
     ConfigError: If there is no such label; the message lists those there are.
     DataError: If the dataset has none at all.
   """
-  names = source.index.labels
+  names = index.labels
   if not names:
     raise DataError(
-      f"{config.data.path}: its videos have no labels to evaluate by; prepare "
+      "config.data.path: its videos have no labels to evaluate by; prepare "
       "them from sub-folders, one for each class"
     )
-  for label in config.data.labels:
+  for label in folds.labels:
     choose("config.data.labels", label, names)
-  return tuple(config.data.labels) or tuple(names)
+  return folds.labels or tuple(names)

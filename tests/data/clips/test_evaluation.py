@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from hdc_jax.data.clips.test_clips import FixedLooks
 
 from hdc_jax.data import sources
 from hdc_jax.data.clips import evaluation
-from hdc_jax.data.clips.test_clips import FixedLooks
 from hdc_jax.data.labels.segments import parts_of
 from hdc_jax.data.video.codec import Window
 

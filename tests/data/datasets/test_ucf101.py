@@ -3,10 +3,10 @@
 import os
 
 import pytest
+from hdc_jax.data.clips.test_clips import FixedLooks
 
 from hdc_jax.data import sources
 from hdc_jax.data.clips import evaluation
-from hdc_jax.data.clips.test_clips import FixedLooks
 from hdc_jax.data.datasets import DATASETS, Request, ucf101
 from hdc_jax.data.labels.segments import Part
 from hdc_jax.errors import DataError

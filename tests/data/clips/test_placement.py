@@ -1,9 +1,9 @@
 """Which clips of a part are looked at, and where."""
 
 import pytest
+from hdc_jax.data.clips.test_clips import FixedLooks, RandomLooks, fixed_looks
 
 from hdc_jax.data import sources
-from hdc_jax.data.clips.test_clips import FixedLooks, RandomLooks, fixed_looks
 from hdc_jax.data.labels.segments import Part
 from hdc_jax.data.video.codec import Window
 from hdc_jax.errors import ConfigError

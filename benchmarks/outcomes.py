@@ -1,0 +1,117 @@
+"""What a dataset or a run holds as arrays, and where two of them differ.
+
+Read without the package, so that its own readers hide nothing.
+"""
+
+import json
+import pathlib
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+ARRAYS, LOSSES, RESULTS, SHARDS = "arrays", "losses", "results", "shards"
+
+Outcome = dict[tuple[str, str], np.ndarray]  # (kind, name) → value
+
+
+def read_shards(directory: pathlib.Path) -> Outcome:
+  """The bytes of a dataset's shards."""
+  return {
+    (SHARDS, path.name): np.frombuffer(path.read_bytes(), np.uint8)
+    for path in sorted(directory.glob("*.array_record"))
+  }
+
+
+def read_run(directory: pathlib.Path) -> Outcome:
+  """Everything that a run computed, also in directories below its own.
+
+  Returns:
+    The arrays of the newest checkpoints and of .npz files; the losses of
+    metrics.jsonl and the numbers in the rows of result.json, float64 scalars.
+  """
+  found: Outcome = {}
+  for path in sorted(directory.rglob("checkpoints")):
+    newest = max(path.iterdir(), key=lambda step: int(step.name))
+    for name, value in read_checkpoint(newest / "state").items():
+      found[ARRAYS, f"{newest.relative_to(directory)} {name}"] = value
+  for path in sorted(directory.rglob("*.npz")):
+    with np.load(path) as file:
+      for name, value in file.items():
+        found[ARRAYS, f"{path.relative_to(directory)} {name}"] = value
+  for path in sorted(directory.rglob("metrics.jsonl")):
+    for line in map(json.loads, path.read_text().splitlines()):
+      name = f"{path.relative_to(directory)} step {line['step']}"
+      found[LOSSES, name] = np.asarray(line["loss"], np.float64)
+  for path in sorted(directory.rglob("result.json")):
+    for i, row in enumerate(json.loads(path.read_text()).get("rows", ())):
+      for column, value in row.items():
+        if isinstance(value, int | float):
+          name = f"{path.relative_to(directory)} row {i} {column}"
+          found[RESULTS, name] = np.asarray(value, np.float64)
+  return found
+
+
+def read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
+  """The arrays of a tree that Orbax saved, by dotted name."""
+  handler = ocp.PyTreeCheckpointHandler()
+  as_numpy = jax.tree.map(
+    lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
+    handler.metadata(path).tree,
+  )
+  restored = handler.restore(
+    path, args=ocp.args.PyTreeRestore(restore_args=as_numpy)
+  )
+  return {
+    jax.tree_util.keystr(key, simple=True, separator="."): value
+    for key, value in jax.tree_util.tree_leaves_with_path(restored)
+  }
+
+
+def differences(before: Outcome, after: Outcome) -> list[str]:
+  """Names what differs in dtype, shape or any byte, the largest change first.
+
+  Args:
+    before: What one side computed.
+    after: What the other side computed.
+
+  Returns:
+    A line for each value that differs or that only one side has.
+  """
+  lines = [
+    f"{name}: only {side}"
+    for side, mine, other in (
+      ("before", before, after),
+      ("after", after, before),
+    )
+    for kind, name in mine
+    if (kind, name) not in other
+  ]
+  changes: list[tuple[float, str]] = []
+  for key in before.keys() & after.keys():
+    a, b = before[key], after[key]
+    if (a.dtype, a.shape) != (b.dtype, b.shape):
+      lines.append(
+        f"{key[1]}: {a.dtype}{list(a.shape)} before, "
+        f"{b.dtype}{list(b.shape)} after"
+      )
+    elif a.tobytes() != b.tobytes():
+      largest = _largest_difference(a, b)
+      extent = f" by up to {largest:.3g}" if np.isfinite(largest) else ""
+      changes.append((largest, f"{key[1]}: differs{extent}"))
+  return lines + [text for _, text in sorted(changes, reverse=True)]
+
+
+def _largest_difference(a: np.ndarray, b: np.ndarray) -> float:
+  """Largest absolute difference; infinite for texts and where one is NaN."""
+  if a.dtype.kind not in "biufV":  # V: bfloat16
+    return np.inf
+  difference = np.abs(a.astype(np.float64) - b.astype(np.float64))
+  return float(np.nan_to_num(difference, nan=np.inf).max())
+
+
+def count(outcome: Outcome) -> str:
+  """How many values of each kind there are: '85 arrays and 20 losses'."""
+  kinds = [kind for kind, _ in outcome]
+  numbers = [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)]
+  return " and ".join(numbers) or "no values"

@@ -1,0 +1,174 @@
+"""Which clips of a video an evaluation sees, and where in the frame."""
+
+import dataclasses
+import itertools
+from typing import Protocol
+
+import numpy as np
+
+from hdc_jax.data.clips import sampling
+from hdc_jax.data.labels.segments import Segment
+from hdc_jax.data.options import Clips, ShownClips
+from hdc_jax.data.video.codec import Window
+from hdc_jax.errors import ConfigError
+
+
+def crop_windows(
+  height: int, width: int, size: int, crops: str
+) -> tuple[Window, ...]:
+  """Squares of a frame, at even offsets as half-size chroma needs.
+
+  Args:
+    height: Height of the frame in pixels, even.
+    width: Width of the frame in pixels, even.
+    size: Side of the squares in pixels, even, at most the frame's shorter one.
+    crops: 'centre'; 'three' along the longer side (CVRL); or 'five': the centre
+      and the corners, from top left in reading order (HDC).
+  """
+  centre = sampling.centre_window(height, width, size)
+  bottom, right = height - size, width - size
+  offsets = {
+    "centre": [(centre.top, centre.left)],
+    "three": (
+      [(centre.top, left) for left in (0, centre.left, right)]
+      if width >= height
+      else [(top, centre.left) for top in (0, centre.top, bottom)]
+    ),
+    "five": [
+      (centre.top, centre.left),
+      *itertools.product((0, bottom), (0, right)),
+    ],
+  }[crops]
+  return tuple(Window(top, left, size, size) for top, left in offsets)
+
+
+CROPS = {"centre": 1, "three": 3, "five": 5}
+
+# The start of a clip, and the windows of its frames.
+Cuts = list[tuple[int, tuple[Window, ...]]]
+
+
+class Placement(Protocol):
+  """Which clips of a segment an evaluation sees, and which windows of them.
+
+  Attributes:
+    frames: Frames per clip.
+    stride: Source frames from one frame of a clip to the next.
+    size: Height and width of the windows, in pixels.
+    estimate: Number of windows that a segment is expected to have.
+  """
+
+  @property
+  def frames(self) -> int: ...  # noqa: D102
+
+  @property
+  def stride(self) -> int: ...  # noqa: D102
+
+  @property
+  def size(self) -> int: ...  # noqa: D102
+
+  @property
+  def estimate(self) -> int: ...  # noqa: D102
+
+  def cuts(self, segment: Segment, height: int, width: int) -> Cuts:
+    """The clips of a segment, of a video with frames of this size."""
+    ...
+
+
+@dataclasses.dataclass(frozen=True)
+class FixedPlacement:
+  """Fixed clips, evenly spread or as many as fit, in fixed crops.
+
+  Attributes:
+    frames: Frames per clip.
+    stride: Source frames from one frame of a clip to the next.
+    size: Height and width of the windows, in pixels.
+    clips: Clips per segment; 0 for all that fit without overlap (at least one:
+      a segment shorter than a clip is looped), from the first frame on.
+    crops: Kind of crops, see `crop_windows`.
+  """
+
+  frames: int
+  stride: int
+  size: int
+  clips: int
+  crops: str
+
+  @property
+  def estimate(self) -> int:
+    """Windows per segment, as if of 300 frames: ten seconds of Kinetics."""
+    dense = max(1, 300 // sampling.clip_span(self.frames, self.stride))
+    return (self.clips or dense) * CROPS[self.crops]
+
+  def cuts(self, segment: Segment, height: int, width: int) -> Cuts:
+    """The clips of a segment, of a video with frames of this size."""
+    stretch = self.frames, self.stride, segment.first, segment.stop
+    starts = (
+      sampling.spread_starts(self.clips, *stretch)
+      if self.clips
+      else sampling.dense_starts(*stretch)
+    )
+    windows = crop_windows(height, width, self.size, self.crops)
+    return [(start, windows) for start in starts]
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomPlacement:
+  """Random clips in random windows, a function of seed and segment alone.
+
+  Attributes:
+    frames: Frames per clip.
+    stride: Source frames from one frame of a clip to the next.
+    size: Height and width of the windows, in pixels.
+    clips: Clips per segment.
+    seed: Seed of the draws.
+  """
+
+  frames: int
+  stride: int
+  size: int
+  clips: int
+  seed: int
+
+  @property
+  def estimate(self) -> int:
+    """Windows per segment."""
+    return self.clips
+
+  def cuts(self, segment: Segment, height: int, width: int) -> Cuts:
+    """The clips of a segment, of a video with frames of this size."""
+    rng = np.random.default_rng((self.seed, segment.video, segment.first))
+    length = segment.stop - segment.first
+
+    def cut() -> tuple[int, tuple[Window, ...]]:
+      start = sampling.random_start(rng, length, self.frames, self.stride)
+      window = sampling.random_window(rng, height, width, self.size)
+      return segment.first + start, (window,)
+
+    return [cut() for _ in range(self.clips)]
+
+
+def make_placement(
+  clips: Clips, shown: ShownClips, size: int, short_side: int
+) -> FixedPlacement:
+  """Where the clips lie that an evaluation sees.
+
+  Args:
+    clips: Which frames make a clip.
+    shown: Which clips are seen, and in which crops.
+    size: Height and width of the views of the network, in pixels.
+    short_side: Short side of the source's frames, in pixels.
+
+  Raises:
+    ConfigError: Naming the field that does not fit the dataset.
+  """
+  field = "test.size" if shown.size else "model.size"
+  crop = shown.size or size
+  if not 2 <= crop <= short_side or crop % 2:
+    raise ConfigError(
+      f"config.{field}={crop} must be even and at most the short side of the "
+      f"frames, {short_side}; prepare with a larger --short_side, or lower it"
+    )
+  return FixedPlacement(
+    clips.frames, clips.stride, crop, shown.clips, shown.crops
+  )

@@ -1,0 +1,173 @@
+"""Options of section `data`, and of those sections that choose test videos."""
+
+import dataclasses
+
+from hdc_jax.errors import ConfigError
+from hdc_jax.options import Options, option
+
+# Longest clip: more frames are a mistyped number rather than a wish.
+MAX_FRAMES = 256
+
+_PATH = "What `hdc_jax.prepare` wrote, or a directory of videos."
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset(Options, section="data"):
+  """Where the videos are."""
+
+  path: str = option(
+    "",
+    _PATH,
+    required="name what `python -m hdc_jax.prepare` wrote, or a directory of "
+    "videos",
+  )
+  cache: str = option(
+    "~/.cache/hdc_jax",
+    "Where each host keeps its copy of a dataset in a bucket (gs://, s3://).",
+    required="name a directory",
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Clips(Options, section="data"):
+  """Which frames make a clip, and how large they are."""
+
+  frames: int = option(16, "Frames per clip.", at_least=1, at_most=MAX_FRAMES)
+  stride: int = option(
+    1, "Source frames from one frame of a clip to the next.", at_least=1
+  )
+  canvas: int = option(
+    128,
+    "Side in pixels of the square that the host cuts from the frames; where it "
+    "is larger than their short side, they are whole.",
+    at_least=2,
+    multiple_of=2,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Loading(Options, section="data"):
+  """Who decodes videos on each host."""
+
+  threads: int = option(
+    16, "Threads per process that decode videos, at most.", at_least=1
+  )
+  workers: int = option(
+    0, "Extra processes that decode videos on each host.", at_least=0
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Learned(Options, section="data"):
+  """Which videos to learn from."""
+
+  split: str = option(
+    "train", "Split to learn from.", required="name a split of the dataset"
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Batches(Options, section="data"):
+  """How many videos a step takes, and how many of them may be broken."""
+
+  batch_size: int = option(
+    128, "Videos per step, over all devices and hosts.", at_least=1
+  )
+  max_bad: float = option(
+    0.01,
+    "Part of the videos that may fail to decode before the run stops.",
+    at_least=0,
+    at_most=1,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Folds(Options, section="data"):
+  """Which splits and labels of a dataset to evaluate on."""
+
+  split: str = option(
+    "train",
+    "Split to train on, or to search.",
+    required="name a split of the dataset",
+  )
+  folds: tuple[int, ...] = option(
+    (),
+    "Numbers of the folds to average over (train1 and test1, …), where a "
+    "dataset is divided into train and test in several ways; empty: all.",
+    at_least=1,
+  )
+  labels: tuple[str, ...] = option(
+    (), "Labels of the dataset to evaluate by; empty: all."
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Tested(Options, section="test"):
+  """Which videos to test on."""
+
+  split: str = option(
+    "test", "Split to test on.", required="name a split of the dataset"
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class ShownClips(Options, section="test"):
+  """Which clips of a video an evaluation sees, and how much of the frames."""
+
+  clips: int = option(
+    10,
+    "Clips per video, evenly spread; 0: as many as fit without overlap.",
+    at_least=0,
+  )
+  crops: str = option(
+    "centre",
+    "Crops per clip: centre, three (along the longer side) or five (centre and "
+    "corners).",
+    choices=("centre", "three", "five"),
+  )
+  size: int = option(
+    0,
+    "Height and width of the crops in pixels; 0: those of the views.",
+    at_least=0,
+    multiple_of=2,
+  )
+  batch_size: int = option(
+    32, "Crops of clips per step, over all devices and hosts.", at_least=1
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Subset(Options, section="subset"):
+  """How few labels to learn from."""
+
+  fraction: float = option(
+    1.0,
+    "Part of the videos of each class: 0.01 or 0.1 for semi-supervised "
+    "learning.",
+    above=0,
+    at_most=1,
+  )
+  shots: int = option(
+    0,
+    "Videos of each class, for few-shot learning; 0: by the fraction.",
+    at_least=0,
+  )
+  draws: int = option(1, "Subsets to draw, and to average over.", at_least=1)
+
+  @property
+  def whole(self) -> bool:
+    """Whether nothing is left out."""
+    return self.fraction == 1.0 and not self.shots
+
+  def check(self) -> None:
+    """Checks that there is one kind of subset, and something to draw."""
+    if self.shots and self.fraction != 1.0:
+      raise ConfigError(
+        f"config.subset.fraction={self.fraction} and config.subset.shots="
+        f"{self.shots} exclude each other: set one"
+      )
+    if self.whole and self.draws > 1:
+      raise ConfigError(
+        f"config.subset.draws={self.draws}: more than one only of subsets, "
+        "with config.subset.fraction below 1 or config.subset.shots"
+      )

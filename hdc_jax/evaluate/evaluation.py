@@ -1,0 +1,250 @@
+"""What a network says of every clip of a dataset, each counted exactly once.
+
+Every process reads its part of the videos; batches are global, and what the
+network says of them is known to every process. A process that runs out of
+videos goes on with padding until all have.
+"""
+
+import collections
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from hdc_jax.data import sources
+from hdc_jax.data.clips import cutting, evaluation
+from hdc_jax.data.clips.placement import (
+  FixedPlacement,
+  Placement,
+  make_placement,
+)
+from hdc_jax.data.labels.segments import Segment
+from hdc_jax.data.options import Clips, Dataset, Loading, ShownClips
+from hdc_jax.distributed import mesh as mesh_lib
+from hdc_jax.distributed import processes
+from hdc_jax.errors import DataError
+from hdc_jax.evaluate.features import Encoder
+from hdc_jax.runtime.progress import Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Outputs:
+  """What a network says of P segments of videos.
+
+  Attributes:
+    segments: The segments, in the order of the videos.
+    ids: The id of each segment's video.
+    values: float32 [P, …] by name, means over the clips of each segment; or
+      [P, clips, …].
+  """
+
+  segments: list[Segment]
+  ids: list[str]
+  values: dict[str, np.ndarray]
+
+  @property
+  def labels(self) -> np.ndarray:
+    """The class of each segment, int64 [P]."""
+    return np.array([segment.label for segment in self.segments], np.int64)
+
+  @property
+  def videos(self) -> np.ndarray:
+    """The record number of each segment's video, int64 [P]."""
+    return np.array([segment.video for segment in self.segments], np.int64)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+  """Where and on what clips to evaluate.
+
+  Attributes:
+    mesh: All devices of the run.
+    source: The videos.
+    placement: Which clips of a video are seen.
+    loading: Threads and processes that decode.
+    batch_size: Clips per step, over all devices and hosts.
+  """
+
+  mesh: Mesh
+  source: sources.Source
+  placement: FixedPlacement
+  loading: Loading
+  batch_size: int
+
+  @classmethod
+  def open(
+    cls,
+    dataset: Dataset,
+    clips: Clips,
+    loading: Loading,
+    shown: ShownClips,
+    size: int,
+  ) -> Self:
+    """Opens a dataset, to be seen by all devices.
+
+    Args:
+      dataset: Where the videos are.
+      clips: Which frames make a clip.
+      loading: Threads and processes that decode.
+      shown: Which clips are seen.
+      size: Height and width of the network's views, in pixels.
+
+    Raises:
+      ConfigError, DataError: If there is no such dataset, or if it does not
+        have such clips.
+    """
+    mesh = mesh_lib.make_mesh()
+    mesh_lib.check_batch_size(
+      "config.test.batch_size", shown.batch_size, mesh.devices.size
+    )
+    source = sources.open(dataset.path, clips.canvas, dataset.cache)
+    placement = make_placement(clips, shown, size, source.index.short_side)
+    return cls(mesh, source, placement, loading, shown.batch_size)
+
+  def encode(
+    self,
+    encoder: Encoder,
+    weights: Any,
+    videos: np.ndarray,
+    *,
+    label: str,
+    placement: Placement | None = None,
+    average: bool = True,
+    title: str = "",
+  ) -> Outputs:
+    """Encodes the clips of every segment of some videos.
+
+    Args:
+      encoder: A function from `features.make_encoder`, for the same mesh.
+      weights: The weights that it takes.
+      videos: Record numbers of the videos, int64 [N].
+      label: The label by which videos are divided into segments; '' for none.
+      placement: Which clips are seen, by default those of the evaluation.
+      average: Whether values are means over the clips of a segment; else they
+        stay apart.
+      title: What the progress line says.
+
+    Raises:
+      DataError: If a video cannot be decoded, or an output is not finite.
+    """
+    placement = placement or self.placement
+    local = videos[jax.process_index() :: jax.process_count()]
+    ids: dict[int, str] = {}
+
+    def clips() -> Iterator[cutting.Batch]:
+      read = evaluation.read_clips(
+        self.source, local, self.loading, label=label, placement=placement
+      )
+      with Progress(len(local), "videos", title) as progress:
+        for number, video in zip(local.tolist(), read, strict=True):
+          ids[number] = str(video.pop("id"))
+          yield video
+          progress.update()
+
+    collected = _Collected(average)
+    pending = None
+    for batch in self._lockstep(clips(), placement):
+      outputs = encoder(weights, mesh_lib.to_devices(self.mesh, batch))
+      # Fetched one batch late, so that the device never waits for the host.
+      if pending is not None and not collected.add(jax.device_get(pending)):
+        break
+      pending = outputs
+    else:
+      collected.add(jax.device_get(pending))
+    ids = _share(ids)
+    order = {number: i for i, number in enumerate(videos.tolist())}
+    segments, values = collected.result(order)
+    names = [ids[segment.video] for segment in segments]
+    _check_finite(values, names)
+    return Outputs(segments, names, values)
+
+  def _lockstep(
+    self, clips: Iterator[cutting.Batch], placement: Placement
+  ) -> Iterator[cutting.Batch]:
+    """Local batches of one size: those of this process, then padding.
+
+    Padding follows for ever if there are other processes: they may have more.
+    """
+    size = self.batch_size // jax.process_count()
+    yield from evaluation.rebatch(clips, size)
+    while jax.process_count() > 1:
+      yield evaluation.padding(placement, size)
+
+
+class _Collected:
+  """Outputs by segment: sums, or all of them."""
+
+  def __init__(self, average: bool) -> None:
+    self._average = average
+    self._counts = collections.Counter[Segment]()
+    self._values: dict[str, dict[Segment, Any]] = {}
+
+  def add(self, outputs: dict[str, np.ndarray]) -> bool:
+    """Takes in a batch; returns whether there was anything in it."""
+    (real,) = np.nonzero(outputs.pop("mask"))
+    columns = [outputs.pop(name).tolist() for name in evaluation.ADDRESS]
+    addresses = list(zip(*columns, strict=True))
+    for i in real.tolist():
+      *segment, clip = addresses[i]
+      self._add(Segment(*segment), clip, {k: v[i] for k, v in outputs.items()})
+    return bool(len(real))
+
+  def _add(
+    self, segment: Segment, clip: int, outputs: Mapping[str, np.ndarray]
+  ) -> None:
+    """Takes in one clip of a segment."""
+    self._counts[segment] += 1
+    for name, value in outputs.items():
+      segments = self._values.setdefault(name, {})
+      if not self._average:
+        # By the number of the clip: batches come in any order of processes.
+        segments.setdefault(segment, {})[clip] = value
+      elif segment in segments:
+        segments[segment] += value
+      else:
+        segments[segment] = value.astype(np.float64)
+
+  def result(
+    self, order: Mapping[int, int]
+  ) -> tuple[list[Segment], dict[str, np.ndarray]]:
+    """The segments in order, and what was collected of them.
+
+    Args:
+      order: The position of each video, by its record number.
+    """
+    segments = sorted(self._counts, key=lambda s: (order[s.video], s.first))
+
+    def value(name: str, segment: Segment) -> np.ndarray:
+      collected = self._values[name].pop(segment)
+      if self._average:
+        return (collected / self._counts[segment]).astype(np.float32)
+      return np.stack([collected[i] for i in sorted(collected)])
+
+    return segments, {
+      name: np.stack([value(name, segment) for segment in segments])
+      for name in self._values
+    }
+
+
+def _share(ids: dict[int, str]) -> dict[int, str]:
+  """The ids of all processes, by record number."""
+  return {
+    int(number): name
+    for of_process in processes.exchange(ids)
+    for number, name in of_process.items()
+  }
+
+
+def _check_finite(values: Mapping[str, np.ndarray], ids: list[str]) -> None:
+  """Raises DataError if a value is NaN or infinite."""
+  for name, rows in values.items():
+    finite = np.isfinite(rows.reshape(len(rows), -1)).all(axis=1)
+    if not finite.all():
+      raise DataError(
+        f"{name}: {np.sum(~finite)} of {len(rows)} outputs of the network are "
+        f"not finite, the first of {ids[int(np.argmin(finite))]}: its weights "
+        "are broken, use an older checkpoint"
+      )

@@ -1,0 +1,128 @@
+"""The backbone of a run, without its heads and optimizer."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from etils import epath
+from jax.sharding import Mesh
+
+from hdc_jax.distributed import mesh as mesh_lib
+from hdc_jax.errors import ConfigError, choose
+from hdc_jax.models import BACKBONES, BackboneOptions
+from hdc_jax.options import identity
+from hdc_jax.train import checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+  """A backbone and where it is from.
+
+  Attributes:
+    run: Directory of the run.
+    step: The step that the weights were saved at.
+    config: The config of the run, by section.
+    backbone: Options of the backbone.
+    variables: The backbone's variables, replicated; see `TrainState.backbone`.
+  """
+
+  run: epath.Path
+  step: int
+  config: dict[str, Any]
+  backbone: BackboneOptions
+  variables: dict[str, Any]
+
+  @property
+  def name(self) -> str:
+    """The checkpoint's path."""
+    return f"{self.run}/checkpoints/{self.step}"
+
+
+def load(
+  reference: str, mesh: Mesh, wanted: BackboneOptions | None = None
+) -> Pretrained:
+  """Reads a backbone; what else a checkpoint holds is not read.
+
+  Args:
+    reference: A run directory, or one step in it, as in `config.checkpoint`.
+    mesh: The devices to replicate the weights over.
+    wanted: The backbone that the weights are for, if it is known.
+
+  Raises:
+    ConfigError: If the architecture is another one; names the field.
+    DataError: If there is no checkpoint, or if it is damaged.
+  """
+  run, step = checkpoint.find(reference)
+  with checkpoint.Checkpoints(run) as saved:
+    config = saved.config(step)
+    backbone = read_backbone(config)
+    if wanted is not None:
+      check_architecture(wanted, backbone, str(run))
+    shapes = jax.eval_shape(functools.partial(_init, backbone, 0))
+    variables = saved.restore_backbone(step, mesh_lib.abstract(shapes, mesh))
+  return Pretrained(run, step, config, backbone, variables)
+
+
+def check(reference: str, wanted: BackboneOptions) -> None:
+  """Checks that there is a checkpoint whose backbone fits, reading no weights.
+
+  Args:
+    reference: A run directory, or one step in it, as in `config.checkpoint`.
+    wanted: The backbone that the weights are for.
+
+  Raises:
+    ConfigError: If the architecture is another one; names the field.
+    DataError: If there is no checkpoint, or if it is damaged.
+  """
+  run, step = checkpoint.find(reference)
+  with checkpoint.Checkpoints(run) as saved:
+    check_architecture(wanted, read_backbone(saved.config(step)), str(run))
+
+
+def read_backbone(config: dict[str, Any]) -> BackboneOptions:
+  """The options of the backbone in a saved config."""
+  model = config["model"]
+  return choose("model.name", model["name"], BACKBONES).from_values(model)
+
+
+def check_architecture(
+  wanted: BackboneOptions, backbone: BackboneOptions, run: str
+) -> None:
+  """Checks that the weights of a run fit a backbone.
+
+  Args:
+    wanted: The backbone that the weights are for.
+    backbone: The backbone of the run.
+    run: The directory of the run, for the message.
+
+  Raises:
+    ConfigError: Naming the first field that differs.
+  """
+  now, then = wanted.architecture(), backbone.architecture()
+  for field in (*now, *then):
+    if now.get(field) != then.get(field):
+      raise ConfigError(
+        identity.differs(
+          f"config.model.{field}", now.get(field), then.get(field), run
+        )
+      )
+
+
+def initial(backbone: BackboneOptions, seed: int, mesh: Mesh) -> dict[str, Any]:
+  """The variables of a backbone before any training, replicated.
+
+  Args:
+    backbone: Options of the backbone.
+    seed: Seed of the initial weights.
+    mesh: The devices to replicate the weights over.
+  """
+  return mesh_lib.run_once(functools.partial(_init, backbone, seed), mesh)
+
+
+def _init(backbone: BackboneOptions, seed: int) -> dict[str, Any]:
+  # No weight's shape depends on that of the clip.
+  clip = jnp.zeros((1, 16, 64, 64, 3))
+  variables = backbone.make().init(jax.random.key(seed), clip)
+  return {"batch_stats": {}} | variables

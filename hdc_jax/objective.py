@@ -1,0 +1,64 @@
+"""What a run learns: views of a video, a network, and a loss of both.
+
+Methods make objectives, and the training advances them: it needs to know
+neither what the views are nor what the network computes.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import flax.linen as nn
+import jax
+
+from hdc_jax.augment import views as views_lib
+from hdc_jax.data.clips import sampling
+
+# What the device gets of a batch: arrays [B, …] by name.
+Batch = Mapping[str, jax.Array]
+# Scalars to log, by name.
+Metrics = dict[str, jax.Array]
+
+
+class Variables(Protocol):
+  """What the loss may read of a state besides the trained parameters.
+
+  Attributes:
+    batch_stats: Running means of batch norms.
+    ema: Running mean of the parameters, for the encoder of the keys.
+  """
+
+  batch_stats: Any
+  ema: Any
+
+
+# From the trained parameters, the other variables, a batch with 'views'
+# [B, V, T, H, W, 3] and a key for what is random in the network, to the loss,
+# and to scalars to log and the new running means.
+Loss = Callable[
+  [Any, Variables, Batch, jax.Array],
+  tuple[jax.Array, tuple[Metrics, Any]],
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+  """What a run learns.
+
+  Attributes:
+    network: The module whose parameters are trained; it takes views
+      [B, V, T, H, W, 3], and its `backbone` takes clips to endpoints.
+    views: The V views that are made of every video.
+    starts: How the clips that the views show are placed in a video.
+    loss: A traceable function, see `Loss`.
+    description: The loss in words, for the log.
+    momentum: Decay m of the running mean of the parameters that encodes the
+      keys, m·ema + (1 - m)·params; 0 for none.
+  """
+
+  network: nn.Module
+  views: tuple[views_lib.View, ...]
+  starts: sampling.Starts
+  loss: Loss
+  description: str
+  momentum: float = 0.0

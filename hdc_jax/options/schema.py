@@ -1,0 +1,279 @@
+"""From a config to the options of a task, and which fields a task has.
+
+A task lists its options as fields of a frozen dataclass. Which fields a config
+has depends on what it chooses:
+
+>>> from typing import Annotated
+>>> from hdc_jax.options import Options, Schema, Variant, option
+>>> @dataclasses.dataclass(frozen=True)
+... class Backbone(Options, section="model"):
+...   width: int = option(64, "Channels of the first convolution.", at_least=1)
+>>> @dataclasses.dataclass(frozen=True)
+... class C3D(Backbone):
+...   pass
+>>> @dataclasses.dataclass(frozen=True)
+... class R3D(Backbone):
+...   shortcut: str = option("A", "How shapes are matched.", choices=("A", "B"))
+>>> @dataclasses.dataclass(frozen=True)
+... class Training:
+...   model: Annotated[Backbone, Variant("model", {"c3d": C3D, "r3d": R3D})]
+>>> schema = Schema(Training)
+>>> schema.defaults({"model": "c3d"})
+{'model': {'name': 'c3d', 'width': 64}}
+>>> schema.build({"model": {"name": "r3d", "width": 8, "shortcut": "B"}})
+Training(model=R3D(width=8, shortcut='B'))
+"""
+
+import dataclasses
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hdc_jax.errors import ConfigError, choose
+from hdc_jax.options.fields import Options, rule_of
+
+Tree = dict[str, Any]
+# The names that lead to a field: ('data', 'frames').
+Path = tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+  """Options whose class a name in the config decides.
+
+  It annotates a field of a task's options.
+
+  Attributes:
+    section: The section whose field `name` decides: 'model' for
+      `config.model.name`.
+    classes: The classes of options by that name; the first is the default.
+  """
+
+  section: str
+  classes: Mapping[str, type[Options]]
+
+
+class Schema:
+  """The fields of a config by what the config chooses."""
+
+  def __init__(
+    self, options: type, configs: Mapping[str, "Schema"] | None = None
+  ) -> None:
+    """Reads the fields of a task's options.
+
+    Args:
+      options: A frozen dataclass, each of whose fields has a class of options
+        as its type, annotated by a `Variant` where there are several.
+      configs: Schemas of whole configs that are sections of this one.
+    """
+    self._options = options
+    self._configs = configs or {}
+    hints = typing.get_type_hints(options, include_extras=True)
+    self._classes: dict[str, type[Options] | Variant] = {
+      field.name: _kind(hints[field.name])
+      for field in dataclasses.fields(options)
+    }
+
+  def defaults(self, names: Mapping[str, str] | None = None) -> Tree:
+    """All fields with their defaults, by section.
+
+    Args:
+      names: The variant that each section chooses, by default its first.
+    """
+    chosen = {section: {"name": n} for section, n in (names or {}).items()}
+    return self.fit(chosen)
+
+  def fit(self, values: Mapping[str, Any]) -> Tree:
+    """The fields that a config has, with these values as far as they are given.
+
+    Args:
+      values: Values by section; what the config does not have is left out.
+
+    Raises:
+      ConfigError: If a section chooses a variant that there is not.
+    """
+    fitted: Tree = {k: values[k] for k in ("task",) if k in values}
+    for section, name in self._names(values).items():
+      fitted.setdefault(section, {})["name"] = name
+    for cls in self.classes(values).values():
+      place = fitted.setdefault(cls.section, {}) if cls.section else fitted
+      place.update(cls.fitted(section_of(values, cls.section)))
+    for name, schema in self._configs.items():
+      fitted[name] = schema.fit(values.get(name, {}))
+    return fitted
+
+  def build(self, values: Mapping[str, Any]) -> Any:
+    """The options of a task, checked.
+
+    Args:
+      values: Values by section.
+
+    Raises:
+      ConfigError: If a value is wrong; or if a field that the config does not
+        have is set to something else than its default.
+    """
+    known = self.known()
+    for path, value in leaves(values):
+      if value not in known.get(path, ()):
+        self.check_field(path, values)
+    return self._options(
+      **{
+        name: cls.from_values(section_of(values, cls.section))
+        for name, cls in self.classes(values).items()
+      }
+    )
+
+  def known(self) -> dict[Path, list[Any]]:
+    """The defaults of all fields that any variant has, by path."""
+    known: dict[Path, list[Any]] = {("task",): []}
+    known |= {(section, "name"): [] for section in self.variants()}
+    for cls in self._every_class():
+      for path, default in leaves(cls.defaults()):
+        known.setdefault((*cls.parents(), *path), []).append(default)
+    for name, schema in self._configs.items():
+      known |= {
+        (name, *path): values for path, values in schema.known().items()
+      }
+    return known
+
+  def selectors(self) -> set[Path]:
+    """Paths of the fields on which it depends which others there are."""
+    selectors = {(section, "name") for section in self.variants()}
+    for cls in self._every_class():
+      rules = map(rule_of, dataclasses.fields(cls))
+      selectors |= {
+        (*cls.parents(), rule.when[0]) for rule in rules if rule.when
+      }
+    for name, schema in self._configs.items():
+      selectors |= {(name, *path) for path in schema.selectors()}
+    return selectors
+
+  def _every_class(self) -> Iterator[type[Options]]:
+    """All classes of options, of all variants."""
+    for kind in self._classes.values():
+      yield from kind.classes.values() if isinstance(kind, Variant) else (kind,)
+
+  def classes(self, values: Mapping[str, Any]) -> dict[str, type[Options]]:
+    """The class of each of the task's options.
+
+    Raises:
+      ConfigError: If a section chooses a variant that there is not.
+    """
+    names = self._names(values)
+    return {
+      name: cls.classes[names[cls.section]] if isinstance(cls, Variant) else cls
+      for name, cls in self._classes.items()
+    }
+
+  def kinds(self) -> dict[str, type[Options] | Variant]:
+    """What each of the task's options is: a class, or a variant of several."""
+    return dict(self._classes)
+
+  def variants(self) -> dict[str, Variant]:
+    """What decides by a name, by the section that has the name."""
+    kinds = [cls for cls in self._classes.values() if isinstance(cls, Variant)]
+    return {kind.section: kind for kind in reversed(kinds)}
+
+  def check_field(
+    self, path: Path, values: Mapping[str, Any], prefix: Path = ("config",)
+  ) -> None:
+    """Checks that a config has a field, given what it chooses.
+
+    Args:
+      path: The names that lead to the field.
+      values: Values by section.
+      prefix: The names that lead to the config, for the message.
+
+    Raises:
+      ConfigError: If there is no such field, or it has no effect; the message
+        lists those there are.
+    """
+    if path[0] in self._configs and path[1:]:
+      name, inner = path[0], values[path[0]]
+      self._configs[name].check_field(path[1:], inner, (*prefix, name))
+      return
+    fitted: Any = self.fit(values)
+    for depth, name in enumerate(path):
+      where = ".".join((*prefix, *path[:depth]))
+      if not isinstance(fitted, Mapping):
+        raise ConfigError(f"{where} is a value, it has no field {name!r}")
+      if name not in fitted:
+        self._check_effect(where, name, path[:depth], values)
+        decisive = self._decisive(path[:depth], values)
+        choose(f"{where} (of {decisive})" if decisive else where, name, fitted)
+      fitted = fitted[name]
+
+  def _check_effect(
+    self, where: str, name: str, section: Path, values: Mapping[str, Any]
+  ) -> None:
+    """Raises ConfigError if a field is there, but has no effect."""
+    for cls in self.classes(values).values():
+      for field in dataclasses.fields(cls):
+        when = rule_of(field).when
+        if cls.parents() == section and field.name == name and when:
+          chosen = section_of(values, cls.section).get(when[0])
+          wanted = " or ".join(map(str, when[1]))
+          raise ConfigError(
+            f"{where}.{name} has an effect only with {where}.{when[0]}="
+            f"{wanted}, which is {chosen!r} here: leave it out"
+          )
+
+  def _decisive(self, section: Path, values: Mapping[str, Any]) -> str:
+    """The name that decides which fields a section has, or ''."""
+    if not section:
+      return f"task {values['task']}" if "task" in values else ""
+    names = self._names(values)
+    for attribute, cls in self.classes(values).items():
+      kind = self._classes[attribute]
+      if isinstance(kind, Variant) and cls.parents() == section[:1]:
+        return names[kind.section]
+    return ""
+
+  def _names(self, values: Mapping[str, Any]) -> dict[str, str]:
+    """The variant that each section chooses."""
+    names = {}
+    for section, kind in self.variants().items():
+      name = section_of(values, section).get("name", next(iter(kind.classes)))
+      choose(f"config.{section}.name", name, kind.classes)
+      names[section] = name
+    return names
+
+
+def _kind(hint: Any) -> type[Options] | Variant:
+  """What a type hint says of the class of options."""
+  for extra in getattr(hint, "__metadata__", ()):
+    if isinstance(extra, Variant):
+      return extra
+  return hint
+
+
+def section_of(values: Mapping[str, Any], section: str) -> Mapping[str, Any]:
+  """The values of a section; '' is the top level."""
+  return values.get(section, {}) if section else values
+
+
+def leaves(
+  values: Mapping[str, Any], prefix: Path = ()
+) -> Iterator[tuple[Path, Any]]:
+  """The path and the value of every field."""
+  for name, value in values.items():
+    if isinstance(value, Mapping):
+      yield from leaves(value, (*prefix, name))
+    else:
+      yield (*prefix, name), value
+
+
+def nest(flat: Mapping[str, Any]) -> Tree:
+  """Values by section of values by dotted name.
+
+  >>> nest({"seed": 1, "data.frames": 8, "data.stride": 2})
+  {'seed': 1, 'data': {'frames': 8, 'stride': 2}}
+  """
+  nested: Tree = {}
+  for dotted, value in flat.items():
+    *sections, name = dotted.split(".")
+    place = nested
+    for section in sections:
+      place = place.setdefault(section, {})
+    place[name] = value
+  return nested

@@ -1,0 +1,134 @@
+"""Wrong options: one line, exit code 2, wherever they are given."""
+
+import dataclasses
+
+import pytest
+
+from hdc_jax import config as config_lib
+from hdc_jax import main, tasks
+from hdc_jax.errors import ConfigError
+from hdc_jax.options import Options
+from hdc_jax.options.fields import rule_of
+from hdc_jax.options.schema import Variant
+
+DATA = "--config.data.path=/nowhere"
+
+# What users have written: arguments of the command, and what the line says.
+WRITTEN = {
+  "checkpoint_every=0": ("train.checkpoint_every=0", "at least 1"),
+  "log_every=0": ("train.log_every=0", "at least 1"),
+  "width=0": ("model.width=0", "at least 1"),
+  "width=-4": ("model.width=-4", "at least 1"),
+  "stem": ("model.stem=(1,)", "0 or 3 elements"),
+  "dim=0": ("method.dim=0", "at least 1"),
+  "no scales": ("augment.scales=()", "augment.scales is not set"),
+  "scales=2": ("augment.scales=(2.0,)", "at most 1"),
+  "seed=-1": ("seed=-1", "at least 0"),
+  "temperature=0": ("method.temperature=0", "method.temperature=0.0"),
+  "lr=nan": ("optim.lr=nan", "optim.lr=nan must be finite"),
+  "steps=-5": ("train.steps=-5", "at least 1"),
+  "batch_size=-4": ("data.batch_size=-4", "at least 1"),
+  "field of a value": ("data.path.foo=3", "it has no field 'foo'"),
+  "another method's": ("method.margin=1", "(of hdc): 'margin' is not one of"),
+  "another's views": ("augment.blur=(1.0,0.1)", "(of hdc): 'blur' is not one"),
+  "another schedule's": (
+    "optim.warmup=3",
+    "only with config.optim.schedule=cosine",
+  ),
+  "another task's": (
+    "retrieve.topk=(1,)",
+    "(of task pretrain): 'retrieve' is not one of",
+  ),
+  "method": ("method.name=cvrl", "--config=FILE:method=cvrl"),
+  "task": ("task=finetune", "--config=FILE:task=finetune"),
+  "view larger than its clip": ("model.size=300", "config.data.canvas=56"),
+  "too few weights": ("method.weights=(1.0,)", "one weight for each"),
+  "no such block": ("method.blocks=(7,8,9)", "at most 5"),
+}
+HOW = {
+  "run": ("--workdir=/nowhere/run",),
+  "dry run": ("--dry_run",),
+  "preflight": ("--workdir=/nowhere/run", "--preflight"),
+}
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("case", WRITTEN)
+def test_the_command_refuses(case, how, capsys):
+  field, message = WRITTEN[case]
+  arguments = ("--config=tiny", DATA, f"--config.{field}", *HOW[how])
+  assert main.main(arguments) == 2
+  (line,) = capsys.readouterr().err.strip().splitlines()
+  assert line.startswith("error: config")
+  assert message in line
+
+
+def every_field():
+  """A task, its method and backbone, and the path of each of its fields."""
+  for task in tasks.TASKS.values():
+    for kind in task.schema.kinds().values():
+      named = kind.classes if isinstance(kind, Variant) else {"": kind}
+      for name, cls in named.items():
+        section = kind.section if isinstance(kind, Variant) else ""
+        for owner, field in fields_of(cls):
+          yield pytest.param(
+            *(task.name, section, name, owner, field),
+            id=f"{task.name}-{name}-{owner.full_name(field.name)}",
+          )
+
+
+def fields_of(cls):
+  for field in dataclasses.fields(cls):
+    if isinstance(field.default, Options):
+      yield from fields_of(type(field.default))
+    else:
+      yield cls, field
+
+
+@pytest.mark.parametrize(
+  ("task", "section", "name", "owner", "field"), every_field()
+)
+def test_every_option_is_checked(task, section, name, owner, field):
+  """A value of another type, and one outside of the range if there is one."""
+  method = name if section == "method" else "hdc"
+  changes = {"model.name": name} if section == "model" else {}
+  path = owner.full_name(field.name).removeprefix("config.")
+  rule = rule_of(field)
+  if rule.when:
+    changes[f"{owner.section}.{rule.when[0]}"] = rule.when[1][0]
+  for value in wrong_values(field, rule):
+    config = config_lib.default(task, method, changes=changes | {path: value})
+    with pytest.raises(ConfigError, match=f"config.{path}"):
+      tasks.task_of(config).resolve(config)
+
+
+def wrong_values(field, rule):
+  like = field.default
+  yield object() if not isinstance(like, tuple) else "no tuple"
+  wrap = (lambda x: (x,)) if isinstance(like, tuple) else lambda x: x
+  kind = float if like and isinstance(wrap(0), tuple) else type(like)
+  del kind
+  sample = like[0] if isinstance(like, tuple) and like else like
+  number = float if isinstance(sample, float) else int
+  lengths = max(rule.lengths) if rule.lengths else 1
+
+  def filled(value):
+    value = number(value) if number is float else value
+    return (value,) * lengths if isinstance(like, tuple) else value
+
+  if rule.at_least is not None:
+    yield filled(rule.at_least - 1)
+  if rule.above is not None:
+    yield filled(rule.above)
+  if rule.at_most is not None:
+    yield filled(rule.at_most + 1)
+  if rule.below is not None:
+    yield filled(rule.below)
+  if rule.choices is not None and isinstance(sample, str):
+    yield filled_text(like, "nope")
+  if rule.required:
+    yield type(like)()
+
+
+def filled_text(like, text):
+  return (text,) if isinstance(like, tuple) else text
