@@ -121,18 +121,15 @@ def test_promises():
 
 
 def test_choices():
-  """The table of choices has the files whose comments speak of one."""
+  """Every file with a comment that says "Choice" is in the table of choices."""
   text = (ROOT / "docs" / "design.md").read_text()
   listed = re.findall(
     r"^\| \[`(\S+)`\]", text[text.index("## Choices") :], re.MULTILINE
   )
   package = ROOT / "hdc_jax"
-  files = [
-    str(path.relative_to(package))
-    for path in package.rglob("*.py")
-    if re.search(r"\bChoice\b", path.read_text())
-  ]
-  assert set(listed) == set(files)
+  for path in package.rglob("*.py"):
+    if re.search(r"\bChoice\b", path.read_text()):
+      assert str(path.relative_to(package)) in listed
 
 
 def test_exit_codes():

@@ -1,73 +1,94 @@
-"""The code of docs/extend.md works as the page says."""
+"""The code of docs/extend.md works in a copy of the package."""
 
+import json
+import os
 import pathlib
 import re
+import shutil
+import subprocess
 import sys
-import types
 
-import jax
-import jax.numpy as jnp
 import pytest
 
-from hdc_jax import models
-from hdc_jax.data import datasets, sources
-from hdc_jax.models import Backbone
-from hdc_jax.prepare import command as prepare
-from tests import small
-
-_PAGE = pathlib.Path(__file__).parents[1] / "docs" / "extend.md"
-_FILES = dict(
-  re.findall(
-    r"^```python\n# (hdc_jax/\S+\.py)\n(.*?)^```$",
-    _PAGE.read_text(),
-    re.MULTILINE | re.DOTALL,
-  )
+ROOT = pathlib.Path(__file__).parents[1]
+_FILE = re.compile(
+  r"^```(python|diff)\n# (hdc_jax/\S+\.py)\n(.*?)^```$",
+  re.MULTILINE | re.DOTALL,
 )
 
 
-@pytest.fixture
-def load(monkeypatch):
-  """A function that makes a module of a file on the page."""
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory):
+  """A copy of the checkout with the files and changes of the page."""
+  copy = tmp_path_factory.mktemp("extended")
+  for name in ("hdc_jax", "configs"):
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / name, copy / name, ignore=ignore)
+  page = (ROOT / "docs" / "extend.md").read_text()
+  for kind, file, text in _FILE.findall(page):
+    path = copy / file
+    if kind == "python":
+      assert not path.exists()
+      path.write_text(text)
+    else:
+      path.write_text(_changed(path.read_text(), text))
+  return copy
 
-  def load(file):
-    name = file.removesuffix(".py").replace("/", ".")
-    module = types.ModuleType(name)
-    # Dataclasses look up the module of a class.
-    monkeypatch.setitem(sys.modules, name, module)
-    exec(compile(_FILES[file], file, "exec"), module.__dict__)
-    return module
 
-  return load
+def _changed(text, difference):
+  """A file after some lines, marked by -, are replaced by others, by +."""
+  for hunk in re.findall(r"(?:^-.*\n)+(?:^\+.*\n)+", difference, re.MULTILINE):
+    lines = hunk.splitlines(keepends=True)
+    before, after = (
+      "".join(line[1:] for line in lines if line[0] == sign) for sign in "-+"
+    )
+    assert text.count(before) == 1, before
+    text = text.replace(before, after)
+  return text
 
 
-def test_dataset(load, write_video, monkeypatch, tmp_path):
-  module = load("hdc_jax/data/datasets/listed.py")
-  monkeypatch.setitem(datasets.DATASETS, "listed", module.DATASET)
+def _run(copy, *arguments):
+  """Runs a module of the copy."""
+  done = subprocess.run(
+    [sys.executable, "-m", *arguments],
+    cwd=copy,
+    env=os.environ
+    | {
+      "PYTHONPATH": str(copy),
+      "JAX_PLATFORMS": "cpu",
+      "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "compiled"),
+      "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
+    },
+    capture_output=True,
+    text=True,
+  )
+  assert not done.returncode, done.stderr
+
+
+def test_a_method_a_dataset_and_a_backbone(extended, write_video):
+  """The method trains the backbone on the dataset."""
   for name in ("a.mp4", "b.mp4"):
-    write_video(tmp_path / name)
-  (tmp_path / "videos.csv").write_text("b.mp4,run,train\na.mp4,walk,test\n")
-  output = tmp_path / "data"
-  arguments = [f"--source={tmp_path}", f"--splits={tmp_path}", "--workers=1"]
-  assert (
-    prepare.main(["--dataset=listed", f"--output={output}", *arguments]) == 0
+    write_video(extended / name)
+  lines = "a.mp4,walk,train\nb.mp4,run,train\n"
+  (extended / "videos.csv").write_text(lines)
+  _run(
+    extended,
+    "hdc_jax.prepare",
+    "--dataset=listed",
+    *("--source=.", "--splits=.", "--output=data", "--workers=1"),
   )
-  source = sources.open(output)
-  (train,), (test,) = (source.index.split(name) for name in ("train", "test"))
-  assert source[int(train)].id == "b.mp4"
-  assert source[int(test)].label("class", 0) == 1
-  assert source.index.labels == {"class": ["run", "walk"]}
-
-
-@pytest.mark.parametrize("norm", ["instance", "batch", "group"])
-def test_backbone(norm, load, monkeypatch):
-  module = load("hdc_jax/models/plain.py")
-  monkeypatch.setitem(models.BACKBONES, "plain", Backbone(module.Plain))
-  config = small.config(model__name="plain", model__norm=norm)
-  backbone = models.make_backbone(config.model)
-  clips = jax.ShapeDtypeStruct((2, 16, 36, 36, 3), jnp.float32)
-  endpoints, variables = jax.eval_shape(
-    backbone.init_with_output, jax.random.key(0), clips
+  index = json.loads((extended / "data" / "index.json").read_text())
+  assert index["labels"] == {"class": ["run", "walk"]}
+  _run(
+    extended,
+    "hdc_jax.main",
+    "--config=configs/r3d18.py:method=simclr",
+    *("--workdir=run", "--config.data.path=data"),
+    *("--config.data.batch_size=2", "--config.data.frames=4"),
+    *("--config.data.canvas=32", "--config.data.threads=1"),
+    *("--config.model.name=plain", "--config.model.width=2"),
+    *("--config.model.size=16", "--config.method.hidden=8"),
+    *("--config.train.steps=1", "--config.train.log_every=1"),
   )
-  assert endpoints["block3"].shape == (2, 8, 5, 5, 4 * config.model.width)
-  assert endpoints["block5"].shape == (2, 2, 2, 2, 16 * config.model.width)
-  assert ("batch_stats" in variables) == (norm == "batch")
+  (line,) = (extended / "run" / "metrics.jsonl").read_text().splitlines()
+  assert "loss/nt_xent" in json.loads(line)
