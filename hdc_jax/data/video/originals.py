@@ -27,6 +27,14 @@ from hdc_jax.runtime import files
 
 DEFAULT_FPS = 25.0  # of streams that do not say
 
+# PyAV before version 19 refuses metadata that are not UTF-8 unless told so;
+# later ones always read them, and have no such argument.
+_OPEN_ARGUMENTS = (
+  {}
+  if int(av.__version__.split(".")[0]) >= 19
+  else {"metadata_errors": "replace"}
+)
+
 
 class Probe(NamedTuple):
   """What a video will look like once read.
@@ -193,9 +201,7 @@ class Original:
 
   def _open(self) -> None:
     with self._named("cannot be opened"):
-      self._container: InputContainer = av.open(
-        self._local, metadata_errors="replace"
-      )
+      self._container: InputContainer = av.open(self._local, **_OPEN_ARGUMENTS)
     stream = self._container.streams.best("video")
     if stream is None:
       self.close()
