@@ -9,6 +9,7 @@ files are asked for at once, and fails in many ways, which come out as one.
 import contextlib
 import errno
 import importlib.util
+import itertools
 import json
 import os
 import secrets
@@ -183,8 +184,15 @@ def sizes(paths: Sequence[str]) -> list[int | None]:
   found = {}
   if remote:
     with _answering(remote[0]):
-      found = _find(os.path.commonprefix(remote).rpartition("/")[0])
+      found = _find(_common_folder(remote))
   return [found.get(p) if is_remote(p) else _local_size(p) for p in paths]
+
+
+def _common_folder(paths: Sequence[str]) -> str:
+  """The folder, of any depth, that all of some remote paths lie in."""
+  folders = zip(*(path.split("/")[:-1] for path in paths), strict=False)
+  same = itertools.takewhile(lambda names: len(set(names)) == 1, folders)
+  return "/".join(name for name, *_ in same)
 
 
 def exists(path: epath.PathLike) -> bool:
