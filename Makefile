@@ -8,7 +8,14 @@ DEMO := runs/demo
 # A process per core; tests of a file share what they have compiled.
 PYTEST := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-.PHONY: demo test test-interop lint clean
+# The tests that `make test-oldest` and `make test-newest` run.
+FAST ?= -m "not slow"
+# The Python of a version that pyenv has, or else the one on the PATH.
+PYENV_ROOT ?= $(HOME)/.pyenv
+python = $(or $(lastword $(sort $(wildcard \
+  $(PYENV_ROOT)/versions/$(1).*/bin/python))),python$(1))
+
+.PHONY: demo test test-interop test-oldest test-newest lint clean
 
 demo: $(VENV)/.installed  ## Pretrain and evaluate on generated videos (CPU).
 	$(BIN)/python -m hdc_jax.prepare --dataset=synthetic --short_side=64 \
@@ -25,12 +32,18 @@ test: $(VENV)/.installed-test  ## The whole test suite.
 test-interop: $(VENV)/.installed-interop  ## Against PyTorch, which it installs.
 	$(BIN)/python -m pytest $(PYTEST) tests/interop
 
+test-oldest: .venv-oldest/.installed  ## With the oldest versions allowed.
+	.venv-oldest/bin/python -m pytest $(PYTEST) --ignore=tests/interop $(FAST)
+
+test-newest: .venv-newest/.installed  ## With the newest versions allowed.
+	.venv-newest/bin/python -m pytest $(PYTEST) --ignore=tests/interop $(FAST)
+
 lint: $(VENV)/.installed-test  ## Style and formatting.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 clean:  ## Remove the environment and everything the demo made.
-	rm -rf $(VENV) runs .cache
+	rm -rf $(VENV) .venv-oldest .venv-newest runs .cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -45,4 +58,16 @@ $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.installed-interop: $(VENV)/.installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	touch $@
+
+.venv-oldest/.installed: PYTHON := $(call python,3.11)
+.venv-oldest/.installed: RESOLUTION := lowest-direct
+.venv-newest/.installed: PYTHON := $(call python,3.13)
+.venv-newest/.installed: RESOLUTION := highest
+
+.venv-%/.installed: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-$*/bin/python -m uv pip install --quiet \
+	  --python=.venv-$*/bin/python --resolution=$(RESOLUTION) -e '.[test]'
 	touch $@
