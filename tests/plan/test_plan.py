@@ -46,7 +46,7 @@ DIM = 128
 @pytest.fixture(autouse=True, scope="module")
 def quick():
   """Random numbers take one instruction; the compiler makes less effort."""
-  effort = {"exec_time_optimization_effort": -1.0}
+  effort = {"optimization_level": 9}  # XLA's O0
   with (
     jax.default_prng_impl("unsafe_rbg"),
     pytest.MonkeyPatch.context() as patch,
@@ -183,7 +183,8 @@ def test_only_embeddings_are_gathered(record):
   # One term: the embeddings of every video, at two temporal positions.
   keys = VIDEOS * 2 * DIM * 4
   assert row["key_bytes"] == keys
-  assert sizes == [("update/loss", keys)]
+  # The compiler names it by what uses them, or by what makes them.
+  assert sizes in ([("update/loss", keys)], [("s_block5", keys)])
   # Beside them, only where the diagonal of the logits is.
   gathered = row["collective_bytes"]["all-gather"]
   assert gathered - keys <= 4 * VIDEOS * 2 * 4
