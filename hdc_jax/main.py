@@ -41,8 +41,8 @@ line: --config.optim.lr=0.05. Exit codes are listed in hdc_jax/errors.py.
 """
 
 
-def _parse(argv: Sequence[str]) -> argparse.Namespace:
-  """The options; `fields` are the arguments that set fields of the config."""
+def make_parser() -> argparse.ArgumentParser:
+  """The parser of the command line, which leaves over the config's fields."""
   parser = commands.make_parser("python -m hdc_jax.main", __doc__, _EXAMPLES)
   flags.add_config(parser)
   parser.add_argument(
@@ -86,7 +86,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
       default=os.environ.get(variable),
       help=f"{what}; default: ${variable}",
     )
-  options, options.fields = parser.parse_known_args(argv)
+  return parser
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+  """The options; `fields` are the arguments that set fields of the config."""
+  options, options.fields = make_parser().parse_known_args(argv)
   return options
 
 
