@@ -73,6 +73,10 @@ class _Generated:
 
   encoded: Encoded
   index: Index
+  num_frames: int
+  fps: float
+  height: int
+  width: int
   labels: Mapping[str, Segments] = dataclasses.field(default_factory=dict)
   id: str = "generated"
 
@@ -81,22 +85,6 @@ class _Generated:
 
   def __getitem__(self, i: int) -> "_Generated":
     return self
-
-  @property
-  def num_frames(self) -> int:
-    return self.encoded.num_frames
-
-  @property
-  def fps(self) -> float:
-    return self.encoded.fps
-
-  @property
-  def height(self) -> int:
-    return self.encoded.height
-
-  @property
-  def width(self) -> int:
-    return self.encoded.width
 
   def read(self, indices: Sequence[int], window: Window) -> Frames:
     return codec.decode(self.encoded, indices, window)
@@ -113,7 +101,14 @@ def _generate(side: int) -> _Generated:
     synthetic.write(video, path)
     encoded = codec.encode(path, short_side=side)
   index = Index("", "", "h264", side, 1, _FRAMES, {}, {}, (), ())
-  return _Generated(encoded, index)
+  return _Generated(
+    encoded,
+    index,
+    num_frames=encoded.num_frames,
+    fps=encoded.fps,
+    height=encoded.height,
+    width=encoded.width,
+  )
 
 
 def processor() -> str:
