@@ -8,11 +8,11 @@ import numpy as np
 
 from hdc_jax.augment import colour
 from hdc_jax.data import sources
-from hdc_jax.data.video import codec
+from hdc_jax.data.video.frames import Window
 
 
 def read_rgb(
-  video: sources.Video, indices: Sequence[int], window: codec.Window
+  video: sources.Video, indices: Sequence[int], window: Window
 ) -> np.ndarray:
   """Decodes frames of a video to RGB.
 

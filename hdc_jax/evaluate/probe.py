@@ -214,7 +214,7 @@ def _batches(
     weights[: len(chosen)] = 1.0
     chosen = np.resize(chosen, padded)
     indices = tuple(index[chosen] for index in rows)
-    yield mesh_lib.spread(
+    yield mesh_lib.whole_to_devices(
       mesh,
       {
         "features": features[indices],

@@ -180,7 +180,7 @@ def nearest(
     "similarities": np.full(shape, -np.inf, np.float32),
     "indices": np.zeros(shape, np.int32),
   }
-  best = [mesh_lib.spread(mesh, initial) for _ in starts]
+  best = [mesh_lib.whole_to_devices(mesh, initial) for _ in starts]
   last = best[0]
   # The gallery is the outer loop, so that it goes to the device only once.
   for first in range(0, size, gallery_block):
@@ -189,7 +189,7 @@ def nearest(
       mesh_lib.replicated(mesh),
     )
     for i, start in enumerate(starts):
-      query_rows = mesh_lib.spread(
+      query_rows = mesh_lib.whole_to_devices(
         mesh, _block(queries, query_videos, start, query_block)
       )
       # These blocks are transferred while the device merges the previous ones.

@@ -14,10 +14,12 @@ import numpy as np
 
 from hdc_jax.data.clips import cutting, sampling
 from hdc_jax.data.options import Clips
-from hdc_jax.data.store.records import Index, Segments
+from hdc_jax.data.store.index import Index
+from hdc_jax.data.store.records import Segments
 from hdc_jax.data.synthetic import videos as synthetic
 from hdc_jax.data.video import codec
-from hdc_jax.data.video.codec import Encoded, Frames, Window
+from hdc_jax.data.video.codec import Encoded
+from hdc_jax.data.video.frames import Frames, Window
 
 # The generated video is as long as those of Kinetics-400, and as wide as most.
 _FRAMES = 250
