@@ -9,7 +9,7 @@ from etils import epath
 
 from hdc_jax.data.datasets.base import Listing
 from hdc_jax.data.store import records
-from hdc_jax.data.store.records import Index
+from hdc_jax.data.store.index import Index
 from hdc_jax.prepare import shards
 from hdc_jax.prepare.shards import Plan, Sidecar
 from hdc_jax.runtime import files

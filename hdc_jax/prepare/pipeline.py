@@ -9,7 +9,7 @@ from etils import epath
 
 from hdc_jax.data.datasets import DATASETS, Request
 from hdc_jax.data.store import records
-from hdc_jax.data.store.records import Index
+from hdc_jax.data.store.index import Index
 from hdc_jax.data.video import codec as codec_lib
 from hdc_jax.data.video import h264
 from hdc_jax.errors import DataError
