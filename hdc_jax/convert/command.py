@@ -18,8 +18,8 @@ from hdc_jax.tasks.pretrain import WithoutData
 
 _HELP = """\
 The extension of a file is its format: .safetensors, or .pt, .pth, .pth.tar,
-for which PyTorch must be installed: pip install 'hdc-jax[interop]'. A .pt file
-holds the weights under 'state_dict'.
+for which PyTorch must be installed: pip install torch. A .pt file holds the
+weights under 'state_dict'.
 
 examples:
   # an encoder for PyTorch; hdc_jax/interop/encoders.py loads it

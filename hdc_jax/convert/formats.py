@@ -46,7 +46,7 @@ def of(path: str) -> Format:
   except ModuleNotFoundError as error:
     raise ConfigError(
       f"{path}: PyTorch is needed for {suffix} files: "
-      "pip install 'hdc-jax[interop]', or use .safetensors"
+      "pip install torch, or use .safetensors"
     ) from error
   return Format(torch_files.read, torch_files.write)
 

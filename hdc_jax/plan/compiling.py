@@ -54,7 +54,7 @@ def use_cpu() -> None:
   """
   if not importlib.util.find_spec("libtpu"):
     raise ConfigError(
-      "the compiler for TPU is not installed: pip install 'hdc-jax[tpu]'"
+      "the compiler for TPU is not installed: pip install 'jax[tpu]'"
     )
   os.environ.update(_ENVIRONMENT)
   jax.config.update("jax_platforms", "cpu")

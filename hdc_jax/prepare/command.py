@@ -33,17 +33,17 @@ examples:
   python -m hdc_jax.prepare --dataset=folder --source=~/videos --output=data \\
     --short_side=256 --shards=16
 
-  # from bucket to bucket (gs://, s3://); hdc-jax[gcs] or hdc-jax[s3] is needed
+  # from bucket to bucket: gs:// needs `pip install gcsfs`, s3:// needs s3fs
   python -m hdc_jax.prepare --dataset=folder --source=gs://BUCKET/videos \\
     --output=gs://BUCKET/data
 
-  # Apache Beam (hdc-jax[beam]) instead of the local processes, here on this
-  # machine; what follows -- is Beam's own
+  # Apache Beam (`pip install apache-beam`) instead of the local processes, on
+  # this machine; the options that follow -- are Beam's own
   python -m hdc_jax.prepare --dataset=folder --source=~/videos --output=data \\
     --runner=DirectRunner -- --direct_num_workers=8 \\
     --direct_running_mode=multi_processing
 
-  # on Dataflow, with an image that hdc-jax[beam,gcs] is installed in
+  # on Dataflow, with an image as docs/datasets.md describes it
   python -m hdc_jax.prepare --dataset=kinetics400 \\
     --source=gs://BUCKET/k400 --splits=gs://BUCKET/k400-csv \\
     --output=gs://BUCKET/data --runner=DataflowRunner -- \\

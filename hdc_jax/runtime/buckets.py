@@ -20,7 +20,7 @@ from hdc_jax.errors import ConfigError, StorageError
 
 # For each scheme, the package that serves it and the extra of etils that
 # installs this package.
-_CLIENTS = {"gs": ("gcsfs", "epath-gcs"), "s3": ("s3fs", "epath-s3")}
+_CLIENTS = {"gs": "gcsfs", "s3": "s3fs"}
 
 # fsspec must not cache listings: other processes write to the same directories.
 for _scheme in _CLIENTS:
@@ -69,11 +69,9 @@ nor s3://
   scheme = os.fspath(path).partition("://")[0]
   if scheme not in _CLIENTS:
     raise ConfigError(f"{path}: is neither local nor gs:// nor s3://")
-  package, extra = _CLIENTS[scheme]
+  package = _CLIENTS[scheme]
   if importlib.util.find_spec(package) is None:
-    raise ConfigError(
-      f"{path}: needs the package {package}: `pip install 'etils[{extra}]'`"
-    )
+    raise ConfigError(f"{path}: needs `pip install {package}`")
   with translated_errors(path), contextlib.suppress(FileNotFoundError):
     epath.Path(path).stat()
 

@@ -408,7 +408,7 @@ def test_short_side(canvas, short_side):
 def test_without_libtpu(cache, monkeypatch, capsys):
   monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
   assert run(cache) == 2
-  assert "pip install 'hdc-jax[tpu]'" in capsys.readouterr().err
+  assert "pip install 'jax[tpu]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -424,7 +424,7 @@ def test_without_libtpu(cache, monkeypatch, capsys):
     (["--config.data.frames=0"], "config.data.frames=0 must be"),
     (
       ["--json=gs://b/plan.json"],
-      "gs://b/plan.json: needs the package gcsfs: `pip install",
+      "gs://b/plan.json: needs `pip install gcsfs`",
     ),
     (["--cache=/proc/none"], "'/proc/none'"),
   ],

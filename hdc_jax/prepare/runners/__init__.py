@@ -48,7 +48,7 @@ def load(name: str, options: Sequence[str]) -> Callable[[Job, Progress], None]:
     if error.name != "apache_beam":
       raise
     raise ConfigError(
-      f"--runner={name} needs Apache Beam: `pip install 'hdc-jax[beam]'`"
+      f"--runner={name} needs Apache Beam: `pip install apache-beam`"
     ) from error
   runner.check_options(name, options)
   return runner.make_shards

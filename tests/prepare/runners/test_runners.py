@@ -33,7 +33,7 @@ def test_beam_may_be_missing(monkeypatch, tmp_path, capsys):
   assert prepare.main([*args, "--runner=DataflowRunner", "--", "--x=1"]) == 2
   assert capsys.readouterr().err == (
     "error: --runner=DataflowRunner needs Apache Beam: "
-    "`pip install 'hdc-jax[beam]'`\n"
+    "`pip install apache-beam`\n"
   )
 
 
