@@ -106,6 +106,8 @@ class _Classes(grain.transforms.Map):
   source: sources.Source
   label: str
 
+  # Grain does not annotate what is overridden here.
+  # pyrefly: ignore[bad-override]
   def map(self, element: Any) -> tuple[str, list[int]]:
     """The id, and the classes of the video's parts."""
     video = self.source[int(element)]

@@ -76,6 +76,8 @@ class CutClips(grain.transforms.RandomMap):
     extent = 8 * self.starts.clips if self.padded else 0
     return frames * self.canvas**2 * 3 // 2 + extent
 
+  # Grain does not annotate what is overridden here.
+  # pyrefly: ignore[bad-override]
   def random_map(self, element: Any, rng: np.random.Generator) -> Batch:
     """Cuts the clips, of another video if this one cannot be decoded.
 

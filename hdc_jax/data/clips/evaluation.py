@@ -33,6 +33,8 @@ class CutSegments(grain.transforms.Map):
   label: str
   placement: Placement
 
+  # Grain does not annotate what is overridden here.
+  # pyrefly: ignore[bad-override]
   def map(self, element: Any) -> cutting.Batch:
     """The clips of a video, one for each window.
 
