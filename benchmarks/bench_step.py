@@ -14,15 +14,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 
 from benchmarks import measure
 from hdc_jax.config import flags
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import HdcError
+from hdc_jax.tasks.pretrain import Learning, WithoutData
 from hdc_jax.train import flops as flops_lib
-from hdc_jax.train import training
+from hdc_jax.train.training import Training
 
 _EXAMPLES = """\
 examples:
@@ -58,33 +58,30 @@ class Step:
     return stats.get("peak_bytes_in_use", planned)
 
 
-def compile_step(made: training.Trainer, step: Callable, batch: Any) -> Step:
+def compile_step(made: Training, step: Callable, batch: Any) -> Step:
   """Compiles a jitted step for its first state and a batch."""
   state, batch = made.init_state(), mesh_lib.to_devices(made.mesh, batch)
   return Step(step.lower(state, batch).compile(), state, batch)
 
 
-def random_clips(
-  config: ml_collections.ConfigDict, count: int
-) -> dict[str, np.ndarray]:
+def random_clips(learning: Learning, count: int) -> dict[str, np.ndarray]:
   """A batch as the loader gives it: uint8 YUV 4:2:0."""
   rng = np.random.default_rng(0)
-  data = config.data
-  shape = (data.batch_size, count, data.frames)
-  half = data.canvas // 2
+  shape = (learning.batches.batch_size, count, learning.clips.frames)
+  side, half = learning.clips.canvas, learning.clips.canvas // 2
   return {
-    "y": rng.integers(16, 236, (*shape, data.canvas, data.canvas), np.uint8),
+    "y": rng.integers(16, 236, (*shape, side, side), np.uint8),
     "uv": rng.integers(16, 241, (*shape, half, half, 2), np.uint8),
   }
 
 
 def measure_step(
-  config: ml_collections.ConfigDict, repeats: int, peers: Sequence[str]
+  learning: Learning, repeats: int, peers: Sequence[str]
 ) -> dict[str, Any]:
   """Times the step, and its peers in turn with it.
 
   Args:
-    config: Of the run; the batch is `data.batch_size`.
+    learning: What is learned, and in which batches.
     repeats: Timed steps of each.
     peers: Of 'torch' and 'torch compiled'.
 
@@ -93,26 +90,32 @@ def measure_step(
     ready-made views and every peer. `ratio` is that of the latter two.
   """
   mesh = mesh_lib.make_mesh()
-  batch_size = config.data.batch_size
-  mesh_lib.check_batch_size("--batch", batch_size, mesh)
-  made = training.make_trainer(config, mesh)
+  batch_size = learning.batches.batch_size
+  mesh_lib.check_batch_size("--batch", batch_size, mesh.devices.size)
+  made = learning.make_training(mesh)
   count, *shape = made.views_shape
   views = np.random.default_rng(0).uniform(-1, 1, (batch_size, count, *shape))
   views = views.astype(np.float32)
-  clips = random_clips(config, made.starts.clips)
+  clips = random_clips(learning, made.objective.starts.clips)
   whole = compile_step(made, made.train_step, clips)
   runs = {"hdc_jax": whole.run}
   if peers:
     from benchmarks import torch_peer
 
-    update = mesh_lib.jit(made.update, mesh, donate=True)
+    def step(state: Any, batch: Any) -> Any:
+      return made.update(state, batch, jax.random.key(0))
+
+    update = mesh_lib.jit(step, mesh, donate=True)
     runs["on ready views"] = compile_step(made, update, {"views": views}).run
     for peer in peers:
       compiled = peer == "torch compiled"
-      runs[peer] = torch_peer.make_step(config, views, compiled=compiled)
+      runs[peer] = torch_peer.make_step(learning, views, compiled=compiled)
   times = measure.alternate(runs, repeats)
   flops = flops_lib.count_flops(
-    made.update, jax.eval_shape(made.init), {"views": views}
+    made.update,
+    jax.eval_shape(made.init),
+    {"views": views},
+    jax.eval_shape(lambda: jax.random.key(0)),
   )
   rows = [
     {
@@ -136,9 +139,9 @@ def measure_step(
     "flops_per_second": rows[0]["flops_per_second"],
     "peak_bytes": whole.peak_bytes(),
     "rows": rows,
-    "model": config.model.name,
-    "method": config.method.name,
-    "dtype": config.model.dtype,
+    "model": learning.model.name,
+    "method": learning.method.name,
+    "dtype": learning.model.dtype,
     "clips": [batch_size * count, *shape],
     "device": measure.device(),
     "versions": measure.versions(*packages),
@@ -196,7 +199,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = flags.read_config(options.config, rest)
     if options.batch:
       config.data.batch_size = options.batch
-    record = measure_step(config, options.steps, peers)
+    learning = WithoutData.read(config)
+    record = measure_step(learning, options.steps, peers)
   except HdcError as error:
     print(f"error: {error}", file=sys.stderr)
     return error.exit_code

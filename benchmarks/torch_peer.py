@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 
-import ml_collections
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from hdc_jax import methods
-from hdc_jax.convert import command as convert
 from hdc_jax.errors import ConfigError
 from hdc_jax.interop import encoders
 from hdc_jax.methods import base
+from hdc_jax.methods.hdc import HDC
+from hdc_jax.models import BackboneOptions
+from hdc_jax.tasks.pretrain import Learning
 
 AXES = {"space": (-2, -1), "space_time": (-3, -2, -1)}
 
@@ -62,11 +62,9 @@ def info_nce(
   return F.cross_entropy(logits.flatten(0, 1), own.repeat(len(logits)))
 
 
-def make_network(
-  config: ml_collections.ConfigDict, method: base.Method
-) -> Network:
-  """The network that `config.model` describes, with the method's heads."""
-  described = convert.describe(config.model)
+def make_network(backbone: BackboneOptions, method: base.Method) -> Network:
+  """The network of a backbone's options, with the method's heads."""
+  described = backbone.architecture()
   encoder = encoders.ENCODERS[described.pop("name")](**described)
   return Network(encoder, method)
 
@@ -87,27 +85,28 @@ def total_loss(
 
 
 def make_step(
-  config: ml_collections.ConfigDict, views: np.ndarray, compiled: bool
+  learning: Learning, views: np.ndarray, compiled: bool
 ) -> Callable[[], None]:
   """One step of training on given views, to be called again and again.
 
   Args:
-    config: As for the JAX step.
+    learning: What the JAX step learns.
     views: float32 [B, V, T, H, W, 3].
     compiled: Whether by torch.compile.
 
   Raises:
     ConfigError: If the method is not HDC with its loss one way.
   """
-  if config.method.name != "hdc" or config.method.symmetric:
+  own = learning.method
+  if not isinstance(own, HDC) or own.symmetric:
     raise ConfigError("--peer=torch: only method.name='hdc' one way has a peer")
   device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-  method = methods.make_method(config)
-  network = make_network(config, method).to(device)
+  method = own.make(learning.augment, learning.model.size)
+  network = make_network(learning.model, method).to(device)
   views = torch.as_tensor(np.moveaxis(views, -1, 2).copy()).to(device)
   with torch.no_grad():
     network(views[:1])  # makes the lazy heads
-  optim = config.optim
+  optim = learning.optim
   kernels = [p for p in network.parameters() if p.ndim > 1]
   others = [p for p in network.parameters() if p.ndim <= 1]
   optimizer = torch.optim.SGD(
@@ -116,12 +115,12 @@ def make_step(
     momentum=optim.momentum,
   )
   forward = torch.compile(network) if compiled else network
-  half = config.model.dtype == "bfloat16"
+  half = learning.model.dtype == "bfloat16"
 
   def step() -> None:
     optimizer.zero_grad()
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
-      loss = total_loss(forward, method, views, config.method.temperature)
+      loss = total_loss(forward, method, views, own.temperature)
     loss.backward()
     optimizer.step()
     if device.type == "cuda":

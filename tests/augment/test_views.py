@@ -5,9 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hdc_jax import config as config_lib
-from hdc_jax import methods
 from hdc_jax.augment import geometry, views
+from hdc_jax.methods import augmentations, hdc
 
 BATCH, FRAMES, SIZE = 4, 3, 16
 
@@ -28,9 +27,7 @@ def clips():
 @pytest.fixture(scope="module")
 def make():
   """HDC's three views, jitted."""
-  config = config_lib.default()
-  config.model.size = 14
-  method = methods.make_method(config)
+  method = hdc.HDC().make(augmentations.Family(), 14)
   return jax.jit(lambda key, clips: views.make_views(method.views, key, clips))
 
 
