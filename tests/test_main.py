@@ -158,7 +158,7 @@ FILES = {
   "nothing to call": ("config = 1", "AttributeError"),
   "no config": ("get_config = dict", "gives no ConfigDict"),
   "no task": (
-    "import ml_collections\nget_config = lambda arg: ml_collections.ConfigDict()",
+    "import ml_collections as m\nget_config = lambda arg: m.ConfigDict()",
     "config.task: '' is not one of pretrain",
   ),
 }
