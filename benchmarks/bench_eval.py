@@ -13,20 +13,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 
 from benchmarks import measure
 from hdc_jax.config import flags
-from hdc_jax.data import sources
-from hdc_jax.data.clips import evaluation
-from hdc_jax.data.clips.placement import fixed_looks
+from hdc_jax.data.clips import evaluation as clips_lib
 from hdc_jax.data.datasets import Request
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.evaluate import features
+from hdc_jax.evaluate.evaluation import Evaluation
 from hdc_jax.methods import supervised
 from hdc_jax.prepare import pipeline
 from hdc_jax.runtime import commands
+from hdc_jax.tasks import finetune
 
 _EXAMPLES = """\
 examples:
@@ -40,12 +39,12 @@ _CLASSES = 101
 
 
 def measure_test(
-  config: ml_collections.ConfigDict, videos: int, repeats: int
+  options: finetune.Finetune, videos: int, repeats: int
 ) -> dict[str, Any]:
   """Times the test and the forward pass in turn.
 
   Args:
-    config: Configuration of a run of task `finetune`.
+    options: Options of task `finetune`.
     videos: Number of videos of the split to test.
     repeats: Number of timed runs of each.
 
@@ -56,20 +55,24 @@ def measure_test(
     ConfigError: If the configuration is invalid.
     DataError: If the dataset cannot be read.
   """
-  mesh = mesh_lib.make_mesh()
-  batch_size = config.test.batch_size
-  mesh_lib.check_batch_size("config.test.batch_size", batch_size, mesh)
-  source = sources.open(config.data.path, config.data.canvas, config.data.cache)
-  numbers = source.index.split(config.test.split)[:videos]
-  looks = fixed_looks(config, source)
-  network = supervised.make_network(config, _CLASSES)
-  shape = (batch_size, looks.frames, looks.size, looks.size, 3)
+  evaluation = Evaluation.open(
+    options.dataset,
+    options.clips,
+    options.loading,
+    options.shown,
+    options.model.size,
+  )
+  mesh, source = evaluation.mesh, evaluation.source
+  placement, batch_size = evaluation.placement, evaluation.batch_size
+  numbers = source.index.split(options.tested.split)[:videos]
+  network = options.make_training(mesh, _CLASSES).objective.network
+  shape = (batch_size, placement.frames, placement.size, placement.size, 3)
   compute = supervised.make_scores(network)
   variables = mesh_lib.run_once(
     lambda: network.init(jax.random.key(0), np.zeros((1, 1, *shape[1:]))), mesh
   )
   encode = features.make_encoder(
-    compute, features.centre_view(looks.size), mesh
+    compute, features.centre_view(placement.size), mesh
   )
   forward = mesh_lib.jit(compute, mesh)
   ready = jax.device_put(
@@ -77,24 +80,15 @@ def measure_test(
     mesh_lib.batched(mesh),
   )
   clips = sum(
-    len(video["rows"])
-    for video in evaluation.read_clips(
-      source, numbers, config.data, label="", looks=looks
+    len(video["y"])
+    for video in clips_lib.read_clips(
+      source, numbers, options.loading, label="", placement=placement
     )
   )
   batches = -(-clips // batch_size)
 
   def test() -> None:
-    features.extract(
-      encode,
-      variables,
-      source,
-      numbers,
-      config,
-      mesh,
-      label="",
-      looks=looks,
-    )
+    evaluation.encode(encode, variables, numbers, label="")
 
   def forward_alone() -> None:
     for _ in range(batches):
@@ -122,8 +116,8 @@ def measure_test(
     "rows": rows,
     "videos": len(numbers),
     "clips": [clips, *shape[1:]],
-    "model": config.model.name,
-    "dtype": config.model.dtype,
+    "model": options.model.name,
+    "dtype": options.model.dtype,
     "device": measure.device(),
     "versions": measure.versions("jax", "flax"),
   }
@@ -198,7 +192,8 @@ def _run(options: argparse.Namespace) -> None:
     if not config.data.path:
       _generate(directory, options.videos, config.data.canvas)
       config.data.path = directory
-    record = measure_test(config, options.videos, options.repeats)
+    task, _ = finetune.TASK.resolve(config)
+    record = measure_test(task, options.videos, options.repeats)
   print(format_record(record))
   measure.write_json(options.json, record)
 

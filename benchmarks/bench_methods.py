@@ -17,7 +17,7 @@ from hdc_jax.errors import require
 from hdc_jax.evaluate import statistics
 from hdc_jax.runs.rows import CONFIDENCE, format_rows
 from hdc_jax.runtime import commands
-from hdc_jax.tasks import pretrain, retrieve
+from hdc_jax.tasks import Task, pretrain, retrieve
 
 _EXAMPLES = """\
 examples:
@@ -55,7 +55,8 @@ def run_row(
   Args:
     row: Name of the row, a key of `ROWS`.
     file: Path of a config file with the arguments `method` and `task`.
-    fields: Arguments such as `--config.data.path=DIR`, for both tasks.
+    fields: Arguments such as `--config.data.path=DIR`, for every task that has
+      the field.
     seed: Seed of the pretraining.
     workdir: Directory for the directories of both runs.
 
@@ -67,8 +68,10 @@ def run_row(
   """
   method, changes = ROWS[row]
   configs = {
-    task: flags.read_config(f"{file}:method={method},task={task}", fields)
-    for task in ("pretrain", "retrieve")
+    task.name: flags.read_config(
+      f"{file}:method={method},task={task.name}", _fields_of(task, fields)
+    )
+    for task in (pretrain.TASK, retrieve.TASK)
   }
   configs["pretrain"].update_from_flattened_dict(dict(changes))
   configs["pretrain"].seed = seed
@@ -76,6 +79,19 @@ def run_row(
   pretrain.run(configs["pretrain"], str(workdir / "pretrain"))
   result = retrieve.run(configs["retrieve"], str(workdir / "retrieve"))
   return result["rows"]
+
+
+def _fields_of(task: Task, fields: Sequence[str]) -> list[str]:
+  """The arguments for a task; what neither task has is for the pretraining."""
+  known = task.schema.known()
+  other = retrieve.TASK.schema.known()
+  mine = []
+  for argument in fields:
+    name = argument.partition("=")[0].removeprefix("--config.")
+    path = tuple(name.split("."))
+    if path in known or (task is pretrain.TASK and path not in other):
+      mine.append(argument)
+  return mine
 
 
 def summarise(

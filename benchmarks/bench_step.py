@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 
 from benchmarks import measure
 from hdc_jax.config import flags
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.runtime import commands
+from hdc_jax.tasks.pretrain import Learning, WithoutData
 from hdc_jax.train import flops as flops_lib
-from hdc_jax.train import training
+from hdc_jax.train.training import Training
 
 _EXAMPLES = """\
 examples:
@@ -60,48 +60,45 @@ class Step:
     return stats.get("peak_bytes_in_use", analysed)
 
 
-def compile_step(trainer: training.Trainer, step: Any, batch: Any) -> Step:
-  """Compiles a step for the trainer's initial state and a batch.
+def compile_step(training: Training, step: Any, batch: Any) -> Step:
+  """Compiles a step for the initial state of a training and a batch.
 
   Args:
-    trainer: The trainer.
+    training: The training.
     step: A jitted function of state and batch.
     batch: NumPy arrays of the batch by name.
   """
-  state = trainer.init_state()
-  batch = mesh_lib.to_devices(trainer.mesh, batch)
+  state = training.init_state()
+  batch = mesh_lib.to_devices(training.mesh, batch)
   return Step(step.lower(state, batch).compile(), state, batch)
 
 
-def random_clips(
-  config: ml_collections.ConfigDict, count: int
-) -> dict[str, np.ndarray]:
+def random_clips(learning: Learning, count: int) -> dict[str, np.ndarray]:
   """A random batch in the format of the loader, YUV 4:2:0.
 
   Args:
-    config: Configuration of the run.
+    learning: Options of the pretraining.
     count: Number of clips per video.
 
   Returns:
     'y', uint8 [B, count, T, H, W], and 'uv', uint8 [B, count, T, H/2, W/2, 2].
   """
   rng = np.random.default_rng(0)
-  data = config.data
-  shape = (data.batch_size, count, data.frames)
-  half = data.canvas // 2
+  shape = (learning.batches.batch_size, count, learning.clips.frames)
+  side, half = learning.clips.canvas, learning.clips.canvas // 2
   return {
-    "y": rng.integers(16, 236, (*shape, data.canvas, data.canvas), np.uint8),
+    "y": rng.integers(16, 236, (*shape, side, side), np.uint8),
     "uv": rng.integers(16, 241, (*shape, half, half, 2), np.uint8),
   }
 
 
 def measure_step(
-  config: ml_collections.ConfigDict, repeats: int, peers: Sequence[str]
+  learning: Learning, repeats: int, peers: Sequence[str]
 ) -> dict[str, Any]:
   """Times the step and its peers in turn.
 
   Args:
-    config: Configuration of the run; the batch is `data.batch_size`.
+    learning: Options of the pretraining, the batch size included.
     repeats: Number of timed steps of each.
     peers: Peers to compare with, 'torch' or 'torch compiled'.
 
@@ -114,26 +111,33 @@ def measure_step(
     ConfigError: If the configuration is invalid, or has no peer.
   """
   mesh = mesh_lib.make_mesh()
-  batch_size = config.data.batch_size
-  mesh_lib.check_batch_size("--batch", batch_size, mesh)
-  trainer = training.make_trainer(config, mesh)
-  count, *shape = trainer.views_shape
+  batch_size = learning.batches.batch_size
+  mesh_lib.check_batch_size("--batch", batch_size, mesh.devices.size)
+  training = learning.make_training(mesh)
+  count, *shape = training.views_shape
   views = np.random.default_rng(0).uniform(-1, 1, (batch_size, count, *shape))
   views = views.astype(np.float32)
-  clips = random_clips(config, trainer.starts.clips)
-  whole = compile_step(trainer, trainer.train_step, clips)
+  clips = random_clips(learning, training.objective.starts.clips)
+  whole = compile_step(training, training.train_step, clips)
   runs = {"hdc_jax": whole.run}
   if peers:
     from benchmarks import torch_peer
 
-    update = mesh_lib.jit(trainer.update, mesh, donate=True)
-    runs["on ready views"] = compile_step(trainer, update, {"views": views}).run
+    def step(state: Any, batch: Any) -> Any:
+      return training.update(state, batch, jax.random.key(0))
+
+    update = mesh_lib.jit(step, mesh, donate=True)
+    ready = compile_step(training, update, {"views": views})
+    runs["on ready views"] = ready.run
     for peer in peers:
       compiled = peer == "torch compiled"
-      runs[peer] = torch_peer.make_step(config, views, compiled=compiled)
+      runs[peer] = torch_peer.make_step(learning, views, compiled=compiled)
   times = measure.alternate(runs, repeats)
   flops = flops_lib.count_flops(
-    trainer.update, jax.eval_shape(trainer.init), {"views": views}
+    training.update,
+    jax.eval_shape(training.init),
+    {"views": views},
+    jax.eval_shape(lambda: jax.random.key(0)),
   )
   rows = [
     {
@@ -157,9 +161,9 @@ def measure_step(
     "flops_per_second": rows[0]["flops_per_second"],
     "peak_bytes": whole.peak_bytes(),
     "rows": rows,
-    "model": config.model.name,
-    "method": config.method.name,
-    "dtype": config.model.dtype,
+    "model": learning.model.name,
+    "method": learning.method.name,
+    "dtype": learning.model.dtype,
     "clips": [batch_size * count, *shape],
     "device": measure.device(),
     "versions": measure.versions(*packages),
@@ -231,7 +235,7 @@ def _run(options: argparse.Namespace) -> None:
   config = flags.read_config(options.config, options.fields)
   if options.batch:
     config.data.batch_size = options.batch
-  record = measure_step(config, options.steps, peers)
+  record = measure_step(WithoutData.read(config), options.steps, peers)
   print(format_record(record))
   measure.write_json(options.json, record)
 

@@ -5,16 +5,17 @@ Network, heads, loss, update and precision are those of the step in JAX.
 
 from collections.abc import Callable
 
-import ml_collections
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from hdc_jax import methods
 from hdc_jax.errors import ConfigError
 from hdc_jax.interop import encoders
 from hdc_jax.methods import base
+from hdc_jax.methods.hdc import HDC
+from hdc_jax.models import BackboneOptions
+from hdc_jax.tasks.pretrain import Learning
 
 # The axes of [B, C, T, H, W] that each kind of pooling averages over.
 AXES = {"space": (-2, -1), "space_time": (-3, -2, -1)}
@@ -88,16 +89,14 @@ def info_nce(
   return F.cross_entropy(logits.flatten(0, 1), own.repeat(len(logits)))
 
 
-def make_network(
-  config: ml_collections.ConfigDict, method: base.Method
-) -> Network:
-  """Creates the encoder that `config.model` describes, with a method's heads.
+def make_network(backbone: BackboneOptions, method: base.Method) -> Network:
+  """Creates the encoder of a backbone's options, with a method's heads.
 
   Args:
-    config: Configuration of the run.
+    backbone: Options of the backbone.
     method: The method.
   """
-  options = convert.describe(config.model)
+  options = backbone.architecture()
   encoder = encoders.ENCODERS[options.pop("name")](**options)
   return Network(encoder, method)
 
@@ -128,12 +127,12 @@ def total_loss(
 
 
 def make_step(
-  config: ml_collections.ConfigDict, views: np.ndarray, compiled: bool
+  learning: Learning, views: np.ndarray, compiled: bool
 ) -> Callable[[], None]:
   """Creates a training step on given views, to be called repeatedly.
 
   Args:
-    config: Configuration of the JAX step that it is compared with.
+    learning: Options of the JAX step that it is compared with.
     views: float32 [B, V, T, H, W, 3] in [-1, 1].
     compiled: Whether the network is compiled by torch.compile.
 
@@ -143,18 +142,19 @@ def make_step(
   Raises:
     ConfigError: If the method is not HDC, or its loss is symmetric.
   """
-  if config.method.name != "hdc" or config.method.symmetric:
+  own = learning.method
+  if not isinstance(own, HDC) or own.symmetric:
     raise ConfigError(
       "--peer=torch compares HDC only: use method.name='hdc' with "
       "method.symmetric=False"
     )
   device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-  method = methods.make_method(config)
-  network = make_network(config, method).to(device)
+  method = own.make(learning.augment, learning.model.size)
+  network = make_network(learning.model, method).to(device)
   views = torch.as_tensor(np.moveaxis(views, -1, 2).copy()).to(device)
   with torch.no_grad():
     network(views[:1])  # The first call creates the heads' parameters.
-  optim = config.optim
+  optim = learning.optim
   kernels = [p for p in network.parameters() if p.ndim > 1]
   others = [p for p in network.parameters() if p.ndim <= 1]
   optimizer = torch.optim.SGD(
@@ -163,12 +163,12 @@ def make_step(
     momentum=optim.momentum,
   )
   forward = torch.compile(network) if compiled else network
-  half = config.model.dtype == "bfloat16"
+  half = learning.model.dtype == "bfloat16"
 
   def step() -> None:
     optimizer.zero_grad()
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
-      loss = total_loss(forward, method, views, config.method.temperature)
+      loss = total_loss(forward, method, views, own.temperature)
     loss.backward()
     optimizer.step()
     if device.type == "cuda":

@@ -41,8 +41,12 @@ line: --config.optim.lr=0.05. Exit codes are listed in hdc_jax/errors.py.
 """
 
 
-def make_parser() -> argparse.ArgumentParser:
-  """The parser of the command line, which leaves over the config's fields."""
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+  """Parses a command line, and leaves the config's fields as `fields`.
+
+  Args:
+    argv: Arguments of the command.
+  """
   parser = commands.make_parser("python -m hdc_jax.main", __doc__, _EXAMPLES)
   flags.add_config(parser)
   parser.add_argument(
@@ -86,12 +90,7 @@ def make_parser() -> argparse.ArgumentParser:
       default=os.environ.get(variable),
       help=f"{what}; default: ${variable}",
     )
-  return parser
-
-
-def _parse(argv: Sequence[str]) -> argparse.Namespace:
-  """The options; `fields` are the arguments that set fields of the config."""
-  options, options.fields = make_parser().parse_known_args(argv)
+  options, options.fields = parser.parse_known_args(argv)
   return options
 
 
@@ -104,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   Returns:
     The exit code, see `errors`.
   """
-  return commands.run(_parse, _run, argv, part=processes.leave)
+  return commands.run(parse, _run, argv, part=processes.leave)
 
 
 def _run(options: argparse.Namespace) -> None:

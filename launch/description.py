@@ -103,7 +103,7 @@ def _check_args(args: Sequence[str], where: Slice) -> None:
   from hdc_jax import main, tasks
   from hdc_jax.config import flags
 
-  options, fields = main.make_parser().parse_known_args(args)
+  options = main.parse(args)
   if not options.config:
     raise ConfigError("name a config after --, as in -- --config=FILE")
   if not options.workdir.startswith("gs://"):
@@ -111,7 +111,7 @@ def _check_args(args: Sequence[str], where: Slice) -> None:
       "--workdir must be on gs://, for the run to go on where another slice "
       "has stopped"
     )
-  config = flags.read_config(options.config, fields)
+  config = flags.read_config(options.config, options.fields)
   for task, _, run_config in tasks.resolve(config, options.workdir):
     tasks.check_batches(task, run_config, where.chips)
 

@@ -39,7 +39,8 @@ def runs(monkeypatch, pytestconfig):
 
 def test_rows_and_seeds(runs, tmp_path, capsys):
   flags = ["--config=configs/tiny.py", "--config.data.path=videos"]
-  flags += ["--config.train.steps=7", f"--workdir={tmp_path}"]
+  flags += ["--config.train.steps=7", "--config.retrieve.topk=(1, 3)"]
+  flags += [f"--workdir={tmp_path}"]
   path = tmp_path / "record.json"
   assert bench_methods.main([*flags, f"--json={path}"]) == 0
   assert len(runs) == 2 * 3 * len(bench_methods.ROWS)
@@ -48,13 +49,16 @@ def test_rows_and_seeds(runs, tmp_path, capsys):
     row, seed = (
       workdir.removeprefix(f"{tmp_path}/").split("/")[0].split("-seed")
     )
-    assert config.method.name == bench_methods.ROWS[row][0]
     if workdir.endswith("pretrain"):
+      assert config.method.name == bench_methods.ROWS[row][0]
       assert (config.train.steps, config.seed) == (7, int(seed))
+      assert "retrieve" not in config
       if row == "tc@5":
         assert config.method.contrasts == ("temporal",)
       if row == "hdc":
         assert config.method.blocks == (3, 4, 5)
+    else:
+      assert config.retrieve.topk == (1, 3)
   record = json.loads(path.read_text())
   assert [
     run["top1"]
@@ -74,3 +78,4 @@ def test_some_of_them(runs, tmp_path):
   assert bench_methods.main([*flags, "--rows", "dsm", "--seeds", "3", "5"]) == 0
   assert len(runs) == 4
   assert bench_methods.main([*flags, "--rows", "dsm", "--seeds", "3"]) == 2
+  assert bench_methods.main([*flags, "--rows", "dsm", "--config.foo=1"]) == 2

@@ -75,9 +75,8 @@ def make_encoder(name, norm, options, variables, width=WIDTH):
   return encoder.eval()
 
 
-def our_endpoints(config, variables, x):
-  backbone = models.make_backbone(config.model)
-  apply = jax.jit(functools.partial(backbone.apply, train=False))
+def our_endpoints(backbone, variables, x):
+  apply = jax.jit(functools.partial(backbone.make().apply, train=False))
   return {b: channels_first(v) for b, v in apply(variables, x).items()}
 
 
@@ -102,8 +101,8 @@ def errors(got, want):
 @cases(CASES + MORE_CASES)
 def test_endpoints(name, norm, options):
   variables = random_variables(name, norm, options)
-  config = weights.config(name, norm, WIDTH, **options)
-  ours = our_endpoints(config, variables, clips())
+  backbone = weights.backbone(name, norm, WIDTH, **options)
+  ours = our_endpoints(backbone, variables, clips())
   encoder = make_encoder(name, norm, options, variables)
   theirs = their_endpoints(encoder, clips())
   assert max(errors(ours, theirs).values()) < 1e-4
@@ -113,8 +112,8 @@ def test_endpoints(name, norm, options):
 def test_endpoints_in_bfloat16(name, norm, options):
   """Off by 2 %, or by no more than twice what PyTorch's own bfloat16 is."""
   variables = random_variables(name, norm, options)
-  config = weights.config(name, norm, WIDTH, dtype="bfloat16", **options)
-  ours = our_endpoints(config, variables, clips())
+  backbone = weights.backbone(name, norm, WIDTH, dtype="bfloat16", **options)
+  ours = our_endpoints(backbone, variables, clips())
   encoder = make_encoder(name, norm, options, variables)
   exact = their_endpoints(encoder, clips())
   rounded = errors(their_endpoints(encoder, clips(), torch.bfloat16), exact)
@@ -125,7 +124,7 @@ def test_endpoints_in_bfloat16(name, norm, options):
 def test_full_width():
   variables = random_variables("r3d18", "instance", {}, 64)
   x = clips((1, 16, 112, 112, 3))
-  ours = our_endpoints(weights.config("r3d18", "instance", 64), variables, x)
+  ours = our_endpoints(weights.backbone("r3d18", "instance", 64), variables, x)
   encoder = make_encoder("r3d18", "instance", {}, variables, 64)
   assert max(errors(ours, their_endpoints(encoder, x)).values()) < 1e-4
 
@@ -154,13 +153,13 @@ def test_gradients(name, norm, options, monkeypatch):
   theirs = {"clips": x.grad.numpy()}
   theirs |= {n: p.grad.numpy() for n, p in encoder.named_parameters()}
 
-  config = weights.config(name, norm, WIDTH, **options)
-  backbone = models.make_backbone(config.model)
+  backbone = weights.backbone(name, norm, WIDTH, **options)
+  module = backbone.make()
 
   @jax.jit
   @functools.partial(jax.grad, argnums=(0, 1))
   def grad_fn(params, x):
-    endpoints = backbone.apply(variables | {"params": params}, x, train=False)
+    endpoints = module.apply(variables | {"params": params}, x, train=False)
     return sum(
       jnp.vdot(jnp.moveaxis(value, -1, 1), cotangents[block])
       for block, value in endpoints.items()
@@ -183,7 +182,7 @@ def test_gradients(name, norm, options, monkeypatch):
 def test_size_and_shapes(name):
   """At full width, computing nothing; in millions as published."""
   assert encoders.ENCODERS.keys() == models.BACKBONES.keys()
-  backbone = models.make_backbone(weights.config(name, "batch", 64).model)
+  backbone = weights.backbone(name, "batch", 64).make()
   variables = weights.template(name, "batch", 64)
   params = jax.tree.leaves(variables["params"])
   count = sum(leaf.size for leaf in params)
@@ -228,7 +227,7 @@ def test_biases_of_c3d(norm):
   like = weights.template("c3d", norm, WIDTH)
   (layout,) = layouts.of("c3d")
   variables = layouts.from_torch(arrays, like, layout, norm)
-  ours = our_endpoints(weights.config("c3d", norm, WIDTH), variables, clips())
+  ours = our_endpoints(weights.backbone("c3d", norm, WIDTH), variables, clips())
   theirs = their_endpoints(encoder, clips())
   assert max(errors(ours, theirs).values()) < 1e-4
 
@@ -243,13 +242,13 @@ def test_biases_of_c3d(norm):
 def test_load(name, norm, options, tmp_path, monkeypatch):
   """What `export` writes, by the lines of a user."""
   variables = random_variables(name, norm, options)
-  config = weights.config(name, norm, WIDTH, **options)
-  monkeypatch.setattr(encoder_lib, "load", lambda _: (config, variables))
+  backbone = weights.backbone(name, norm, WIDTH, **options)
+  monkeypatch.setattr(encoder_lib, "load", lambda _: (backbone, variables))
   path = tmp_path / "encoder.safetensors"
   assert convert.main(["export", "--checkpoint=run", f"--output={path}"]) == 0
   encoder = encoders.load(path)
   assert not encoder.training
-  ours = our_endpoints(config, variables, clips())
+  ours = our_endpoints(backbone, variables, clips())
   assert max(errors(ours, their_endpoints(encoder, clips())).values()) < 1e-4
 
 

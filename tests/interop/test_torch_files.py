@@ -115,7 +115,6 @@ def test_checkpoint_of_order_prediction(
     "--config.model.name=c3d",
     "--config.model.norm=batch",
     "--config.model.width=4",
-    "--config.model.stem=()",
   ]
   assert convert.main(argv) == 0
   ((_, got, _),) = written
@@ -127,9 +126,9 @@ def test_checkpoint_of_order_prediction(
 
 def test_export(tmp_path, monkeypatch):
   """A .pt file of the command is loaded by the class, strictly."""
-  config = weights.config("c3d")
+  backbone = weights.backbone("c3d")
   variables = weights.fill(weights.template("c3d"))
-  monkeypatch.setattr(encoder_lib, "load", lambda _: (config, variables))
+  monkeypatch.setattr(encoder_lib, "load", lambda _: (backbone, variables))
   path = tmp_path / "encoder.pt"
   assert convert.main(["export", "--checkpoint=run", f"--output={path}"]) == 0
   saved = torch.load(path, weights_only=True)

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from benchmarks import torch_peer
-from hdc_jax import methods, models
 from hdc_jax.convert import layouts
 from hdc_jax.methods import base
 from tests import small
@@ -17,9 +16,9 @@ QUICK = {"xla_backend_optimization_level": 0}
 
 @pytest.mark.parametrize("backbone", ["r3d18", "c3d", "r2plus1d10"])
 def test_loss_and_gradient_norm(backbone):
-  config = small.config(model__name=backbone)
-  method = methods.make_method(config)
-  network = base.Network(models.make_backbone(config.model), method)
+  options = small.options(model__name=backbone)
+  method = options.method.make(options.augment, options.model.size)
+  network = base.Network(options.model.make(), method)
   rng = np.random.default_rng(0)
   views = rng.uniform(-1, 1, (4, 3, 8, 36, 36, 3)).astype(np.float32)
   ours = jnp.asarray(views)
@@ -31,7 +30,7 @@ def test_loss_and_gradient_norm(backbone):
 
   want, grads = jax.jit(jax.value_and_grad(loss))(params)
 
-  peer = torch_peer.make_network(config, method)
+  peer = torch_peer.make_network(options.model, method)
   clips = torch.from_numpy(np.moveaxis(views, -1, 2).copy())
   with torch.no_grad():
     peer(clips[:1])
@@ -44,7 +43,7 @@ def test_loss_and_gradient_norm(backbone):
     state[f"heads.{name}.weight"] = np.transpose(dense["kernel"])
     state[f"heads.{name}.bias"] = np.asarray(dense["bias"])
   peer.load_state_dict({k: torch.tensor(v) for k, v in state.items()})
-  got = torch_peer.total_loss(peer, method, clips, config.method.temperature)
+  got = torch_peer.total_loss(peer, method, clips, options.method.temperature)
   got.backward()
   assert got.item() == pytest.approx(float(want), rel=1e-4)
   kernel = peer.encoder.conv1

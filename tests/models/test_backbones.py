@@ -7,21 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hdc_jax import config as config_lib
 from hdc_jax import models
 from hdc_jax.errors import ConfigError
 from hdc_jax.models import c3d, r2plus1d, r3d
+from tests import small as configs
 from tests import weights
 
 MODULES = {"c3d": c3d, "r2plus1d10": r2plus1d, "r3d18": r3d, "r3d50": r3d}
 NORMS = ("instance", "batch", "group")
 
 
-def make(**changes):
-  """A backbone by name, with fields changed."""
-  config = config_lib.default().model
-  config.update(changes)
-  return models.make_backbone(config)
+def make(name="r3d18", **changes):
+  """A backbone by name, with options changed."""
+  return models.BACKBONES[name](**changes).make()
 
 
 def block_of(name):
@@ -184,11 +182,39 @@ def test_without_the_pool_after_the_stem():
 
 @pytest.mark.parametrize(
   ("field", "value"),
-  [("name", "r3d19"), ("shortcut", "C"), ("norm", "layer"), ("dtype", "f16")],
+  [("shortcut", "C"), ("norm", "layer"), ("dtype", "f16"), ("name", "r3d19")],
 )
 def test_unknown_names_list_the_valid_ones(field, value):
-  with pytest.raises(ConfigError, match=f"model.{field}.*is not one of"):
+  with pytest.raises(ConfigError, match=f"config.model.{field}.*is not one of"):
+    configs.options(**{f"model__{field}": value})
+
+
+@pytest.mark.parametrize(
+  ("field", "value", "message"),
+  [
+    ("width", 0, "must be at least 1"),
+    ("width", -4, "must be at least 1"),
+    ("size", 0, "must be at least 1"),
+    ("stem", (1,), "must have 0 or 3 elements"),
+    ("stem", (0, 7, 7), "must be at least 1"),
+  ],
+)
+def test_sizes_that_no_network_has(field, value, message):
+  with pytest.raises(ConfigError, match=f"config.model.{field}=.* {message}"):
     make(**{field: value})
+
+
+@pytest.mark.parametrize(
+  ("frames", "size", "message"),
+  [
+    (7, 16, "config.data.frames=7: too few for c3d, which needs at least 8"),
+    (8, 15, "config.model.size=15: too few for c3d, which needs at least 16"),
+  ],
+)
+def test_clips_that_are_pooled_to_nothing(frames, size, message):
+  with pytest.raises(ConfigError, match=message):
+    c3d.C3DOptions().check_clip(frames, size)
+  c3d.C3DOptions().check_clip(8, 16)
 
 
 @pytest.mark.parametrize("name", ["c3d", "r2plus1d10"])
@@ -197,5 +223,6 @@ def test_unknown_names_list_the_valid_ones(field, value):
   [("stem", (3, 7, 7)), ("shortcut", "A"), ("stem_pool", False)],
 )
 def test_options_a_backbone_does_not_have(name, field, value):
-  with pytest.raises(ConfigError, match=f"model.{field}.*no such option"):
-    make(name=name, **{field: value})
+  message = rf"config.model \(of {name}\): '{field}' is not one of name, width"
+  with pytest.raises(ConfigError, match=message):
+    configs.config(model__name=name, **{f"model__{field}": value})

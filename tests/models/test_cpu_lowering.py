@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from hdc_jax import config as config_lib
 from hdc_jax import models
 from hdc_jax.distributed import mesh
 from hdc_jax.models import conv, cpu_lowering
@@ -130,9 +129,7 @@ def convolutions(name):
     found[x.shape, kernel.shape, strides, padding] = None
     return conv.conv_xla(x, kernel, strides, padding)
 
-  config = config_lib.default().model
-  config.update(name=name, dtype="float32")
-  model = models.make_backbone(config)
+  model = models.BACKBONES[name](dtype="float32").make()
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(conv, "conv3d", record)
     jax.eval_shape(

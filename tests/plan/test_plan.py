@@ -15,8 +15,8 @@ from hdc_jax.plan import command as plan
 from hdc_jax.plan import compiling, feeding, slice_plan
 from hdc_jax.prepare import command as prepare
 from hdc_jax.runtime.slices import GENERATIONS, Slice
+from hdc_jax.tasks.pretrain import WithoutData
 from hdc_jax.train import flops as flops_lib
-from hdc_jax.train import training
 from tests import small
 
 needs_libtpu = pytest.mark.skipif(
@@ -29,15 +29,15 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 # The fewer instructions, the sooner they are compiled.
-TINY = (
-  "--config=configs/tiny.py",
+CONFIG = "configs/tiny.py"
+FIELDS = (
   *small.FLAGS,
   "--config.model.name=c3d",
-  "--config.model.stem=()",
   "--config.model.size=32",
   "--config.data.frames=16",
   "--config.method.contrasts=('spatial',)",
 )
+TINY = (f"--config={CONFIG}", *FIELDS)
 SLICE = "v5e:2x2"
 VIDEOS = 8  # two a chip
 DIM = 128
@@ -70,7 +70,7 @@ def cache(tmp_path_factory):
 def record(cache, pytestconfig):
   with pytest.MonkeyPatch.context() as patch:
     patch.chdir(pytestconfig.rootpath)
-    config = flags.read_config("", TINY)
+    config = flags.read_config(CONFIG, FIELDS)
     return plan.plan(config, [SLICE], VIDEOS // 4, cache)
 
 
@@ -101,8 +101,9 @@ def up_to_five(monkeypatch):
   }
 
   class Step:
-    def __init__(self, config, name, short_side):
-      self.fits = config.data.batch_size <= 5 * Slice.parse(name).chips
+    def __init__(self, learning, name, short_side, batch_size):
+      del learning
+      self.fits = batch_size <= 5 * Slice.parse(name).chips
       short_sides.add(short_side)
 
     def facts(self, cache):
@@ -112,6 +113,12 @@ def up_to_five(monkeypatch):
 
   monkeypatch.setattr(compiling, "Step", Step)
   return short_sides
+
+
+def make_training():
+  """The training that is planned, on one device."""
+  config = flags.read_config(CONFIG, FIELDS)
+  return WithoutData.read(config).make_training(mesh_lib.make_mesh(1))
 
 
 def run(cache, *flags):
@@ -146,10 +153,11 @@ def test_times_follow_from_cycles(record):
 
 @needs_libtpu
 def test_flops_are_those_of_the_network(record):
-  config = flags.read_config("", TINY)
-  made = training.make_trainer(config, mesh_lib.make_mesh(1))
+  made = make_training()
   views = {"views": jnp.zeros((VIDEOS, *made.views_shape))}
-  flops = flops_lib.count_flops(made.update, jax.eval_shape(made.init), views)
+  flops = flops_lib.count_flops(
+    made.update, jax.eval_shape(made.init), views, jax.random.key(0)
+  )
   (row,) = record["rows"]
   assert row["flops_per_chip"] == pytest.approx(flops / 4)
   used = flops / 4 / row["estimated_step_seconds"] / 197e12
@@ -158,8 +166,7 @@ def test_flops_are_those_of_the_network(record):
 
 @needs_libtpu
 def test_memory_holds_the_state_and_the_clips(record):
-  config = flags.read_config("", TINY)
-  made = training.make_trainer(config, mesh_lib.make_mesh(1))
+  made = make_training()
   state = jax.eval_shape(made.init)
   state_bytes = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
   (row,) = record["rows"]
@@ -197,8 +204,7 @@ def test_only_embeddings_are_gathered(record):
 
 @needs_libtpu
 def test_gradients_are_summed_once(record):
-  config = flags.read_config("", TINY)
-  made = training.make_trainer(config, mesh_lib.make_mesh(1))
+  made = make_training()
   params = jax.eval_shape(made.init).params
   count = sum(x.size for x in jax.tree.leaves(params))
   reduced = record["rows"][0]["collective_bytes"]["all-reduce"]
@@ -389,11 +395,10 @@ def test_bisection(largest, start, guess):
 
 
 def test_clips_are_cut_as_for_training():
-  config = small.config(data__canvas=128)
+  clips = small.options(data__canvas=128).clips
   starts = sampling.IndependentStarts(2)
   small_side, large_side = (
-    feeding.clips_per_second(config.data, starts, side, 0.3)
-    for side in (128, 256)
+    feeding.clips_per_second(clips, starts, side, 0.3) for side in (128, 256)
   )
   # Four times the pixels are decoded.
   assert small_side > 1.3 * large_side > 0
@@ -419,7 +424,9 @@ def test_without_libtpu(cache, monkeypatch, capsys):
     (["--topology=v3:4x4"], "'v3' is not one of v4, v5e, v5p, v6e"),
     (["--topology="], "--topology is not set"),
     (["--batch_per_chip=0"], "--batch_per_chip=0 must be at least 1"),
-    (["--config.task=finetune"], "only pretrain is planned"),
+    (["--config.task=finetune"], "--config=FILE:task=finetune"),
+    (["--config.method.temperature=0.0"], "temperature=0.0 must be above 0"),
+    (["--config.method.margin=1.0"], "'margin' is not one of"),
     (["--config.model.name=r3d19"], "model.name"),
     (["--config.model.size=150"], "config.model.size=150 must be"),
     (["--config.data.frames=0"], "config.data.frames=0 must be"),
@@ -443,18 +450,24 @@ def test_bad_input_is_one_line(
   assert message in last
 
 
+def test_only_pretraining_is_planned(cache, capsys):
+  config = f"--config={CONFIG}:task=finetune"
+  args = [config, f"--topology={SLICE}", f"--cache={cache}"]
+  assert plan.main([*args, "--config.data.path=x"]) == 2
+  assert "config.task=finetune: it must be pretrain" in capsys.readouterr().err
+
+
 def test_a_batch_that_does_not_split_is_said(capsys):
-  config = small.config(data__batch_size=128)
-  assert plan._per_chip(config, Slice.parse("v5e:4x4")) == 8
+  assert plan._per_chip(128, Slice.parse("v5e:4x4")) == 8
   assert not capsys.readouterr().err
-  assert plan._per_chip(config, Slice.parse("v5e:16x16")) == 16
+  assert plan._per_chip(128, Slice.parse("v5e:16x16")) == 16
   assert "--config.data.batch_size=4096" in capsys.readouterr().err
 
 
 def test_padded_clips_are_planned_as_such():
-  config = small.config(data__canvas=60)
+  clips = small.options(data__canvas=60).clips
   starts = sampling.IndependentStarts(2)
-  assert "extent" in cutting.batch_shapes(config.data, starts, 40)
+  assert "extent" in cutting.batch_shapes(clips, starts, 40, 8)
 
 
 @needs_libtpu
