@@ -1,16 +1,24 @@
-# Everything a newcomer needs: `make demo`, then `make test`.
+# The commands of README.md and CONTRIBUTING.md. Begin with `make demo`.
 PYTHON ?= python3
-# A build for CPU wherever pip can find one, by this version.
+# The version of PyTorch that the backbones are compared with.
 TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
-# A process per core; tests of a file share what they have compiled.
+# One process per core. The tests of a file run in one process, which compiles
+# for all of them.
 PYTEST := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-.PHONY: demo test test-interop lint clean
+# The tests that `make test-oldest` and `make test-newest` run.
+FAST ?= -m "not slow"
+# The Python of a version that pyenv has, or else the one on the PATH.
+PYENV_ROOT ?= $(HOME)/.pyenv
+python = $(or $(lastword $(sort $(wildcard \
+  $(PYENV_ROOT)/versions/$(1).*/bin/python))),python$(1))
 
-demo: $(VENV)/.installed  ## Pretrain and evaluate on generated videos (CPU).
+.PHONY: demo test test-interop test-oldest test-newest lint docs clean
+
+demo: $(VENV)/.installed  ## Train and evaluate on generated videos.
 	$(BIN)/python -m hdc_jax.prepare --dataset=synthetic --short_side=64 \
 	  --output=$(DEMO)/data
 	$(BIN)/python -m hdc_jax.main --config=configs/tiny.py \
@@ -22,27 +30,52 @@ demo: $(VENV)/.installed  ## Pretrain and evaluate on generated videos (CPU).
 test: $(VENV)/.installed-test  ## The whole test suite.
 	$(BIN)/python -m pytest $(PYTEST) --ignore=tests/interop
 
-test-interop: $(VENV)/.installed-interop  ## Against PyTorch, which it installs.
+test-interop: $(VENV)/.installed-interop  ## Compare with PyTorch.
 	$(BIN)/python -m pytest $(PYTEST) tests/interop
+
+test-oldest: .venv-oldest/.installed  ## With the oldest versions allowed.
+	.venv-oldest/bin/python -m pytest $(PYTEST) --ignore=tests/interop $(FAST)
+
+test-newest: .venv-newest/.installed  ## With the newest versions allowed.
+	.venv-newest/bin/python -m pytest $(PYTEST) --ignore=tests/interop $(FAST)
 
 lint: $(VENV)/.installed-test  ## Style and formatting.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-clean:  ## Remove the environment and everything the demo made.
-	rm -rf $(VENV) runs .cache
+docs: $(VENV)/.installed-docs  ## Build the docs into site/, links checked.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-$(VENV)/bin/python:
+
+clean:  ## Remove the environment and everything that was built or run.
+	rm -rf $(VENV) .venv-oldest .venv-newest runs site .cache
+
+$(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed: pyproject.toml setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
-$(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed-test: pyproject.toml setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-interop: $(VENV)/.installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	touch $@
+
+$(VENV)/.installed-docs: pyproject.toml setup.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	touch $@ $(VENV)/.installed
+.venv-oldest/.installed: PYTHON := $(call python,3.11)
+.venv-oldest/.installed: RESOLUTION := lowest-direct
+.venv-newest/.installed: PYTHON := $(call python,3.13)
+.venv-newest/.installed: RESOLUTION := highest
+
+.venv-%/.installed: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-$*/bin/python -m uv pip install --quiet \
+	  --python=.venv-$*/bin/python --resolution=$(RESOLUTION) -e '.[test]'
 	touch $@

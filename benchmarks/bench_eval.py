@@ -1,13 +1,13 @@
 """Clips per second of a dense test, and of its forward pass alone.
 
-The test is that of task `finetune`: every clip that fits, in its crops, read
-and decoded from shards, encoded, and averaged over the videos. It is timed in
-turn with the forward pass alone, of as many batches that lie on the device as
-floats. Their ratio says how busy the test keeps the device.
+The test is that of task `finetune`: it reads and decodes all clips of the
+videos from shards, crops and encodes them, and averages over each video. It is
+timed in turn with the forward pass alone, of as many batches of floats that are
+already on the device. Their ratio says how busy the test keeps the device.
 """
 
 import argparse
-import sys
+import os
 import tempfile
 from collections.abc import Sequence
 from typing import Any
@@ -15,21 +15,22 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
-from hdc_jax.data.clips.test_clips import fixed_looks
 
 from benchmarks import measure
 from hdc_jax.config import flags
 from hdc_jax.data import sources
 from hdc_jax.data.clips import evaluation
+from hdc_jax.data.clips.placement import fixed_looks
+from hdc_jax.data.datasets import Request
 from hdc_jax.distributed import mesh as mesh_lib
-from hdc_jax.errors import HdcError
 from hdc_jax.evaluate import features
 from hdc_jax.methods import supervised
-from hdc_jax.prepare import command as prepare
+from hdc_jax.prepare import pipeline
+from hdc_jax.runtime import commands
 
 _EXAMPLES = """\
 examples:
-  On videos that it generates, or on a prepared dataset:
+  On generated videos, and on a prepared dataset:
     python -m benchmarks.bench_eval --config=configs/r3d18.py:task=finetune \\
       --config.model.dtype=float32 --config.test.batch_size=8 --videos=8
     python -m benchmarks.bench_eval --config=configs/r3d18.py:task=finetune \\
@@ -41,15 +42,19 @@ _CLASSES = 101
 def measure_test(
   config: ml_collections.ConfigDict, videos: int, repeats: int
 ) -> dict[str, Any]:
-  """Times the test and the forward pass, in turn.
+  """Times the test and the forward pass in turn.
 
   Args:
-    config: Of task `finetune`.
-    videos: How many of the split to test.
-    repeats: How often.
+    config: Configuration of a run of task `finetune`.
+    videos: Number of videos of the split to test.
+    repeats: Number of timed runs of each.
 
   Returns:
-    What --json writes.
+    The record that --json writes.
+
+  Raises:
+    ConfigError: If the configuration is invalid.
+    DataError: If the dataset cannot be read.
   """
   mesh = mesh_lib.make_mesh()
   batch_size = config.test.batch_size
@@ -98,16 +103,16 @@ def measure_test(
   times = measure.alternate(
     {"test": test, "forward": forward_alone}, repeats, warm_up=1
   )
-  # The last batch of the test is filled up; the forward pass has it whole.
+  # The last batch of the test is padded, while the forward pass has full ones.
   counts = {"test": clips, "forward": batches * batch_size}
   rows = [
     {
       "name": name,
-      "clips_per_second": counts[name] / found.median,
-      "seconds": found.median,
-      "seconds_p10_p90": found.spread,
+      "clips_per_second": counts[name] / durations.median,
+      "seconds": durations.median,
+      "seconds_p10_p90": durations.spread,
     }
-    for name, found in times.items()
+    for name, durations in times.items()
   ]
   rate = {row["name"]: row["clips_per_second"] for row in rows}
   return {
@@ -125,7 +130,11 @@ def measure_test(
 
 
 def format_record(record: dict[str, Any]) -> str:
-  """The record as a table."""
+  """Formats the record as a table.
+
+  Args:
+    record: The record of `measure_test`.
+  """
   count, *shape = record["clips"]
   lines = [
     f"test of {record['model']}, {record['dtype']}: {record['videos']} videos, "
@@ -144,49 +153,55 @@ def format_record(record: dict[str, Any]) -> str:
 
 def _generate(directory: str, videos: int, short_side: int) -> None:
   """Writes a dataset with enough videos in its split 'test'."""
-  code = prepare.main(
-    [
-      "--dataset=synthetic",
-      f"--output={directory}",
-      f"--videos={5 * videos}",
-      f"--short_side={short_side}",
-    ]
+  request = Request(
+    source=None,
+    splits=None,
+    output=directory,
+    videos=5 * videos,
+    seed=0,
+    workers=os.cpu_count() or 1,
   )
-  if code:
-    sys.exit(code)
+  pipeline.prepare("synthetic", request, short_side=short_side)
 
 
-def _parser() -> argparse.ArgumentParser:
-  parser = flags.make_parser(
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+  parser = commands.make_parser(
     "python -m benchmarks.bench_eval", __doc__, _EXAMPLES
   )
+  flags.add_config(parser)
   parser.add_argument(
-    "--videos", metavar="N", type=int, default=8, help="to test; default 8"
+    "--videos",
+    metavar="N",
+    type=int,
+    default=8,
+    help="videos to test; default 8",
   )
   parser.add_argument(
-    "--repeats", metavar="N", type=int, default=5, help="timed; default 5"
+    "--repeats", metavar="N", type=int, default=5, help="timed runs; default 5"
+  )
+  parser.add_argument(
+    "--json", metavar="FILE", help="file to write the record to"
   )
   parser.add_argument("--json", metavar="FILE", help="gets the record")
-  return parser
+  options, options.fields = parser.parse_known_args(argv)
+  return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
   """Runs the command line; returns the exit code, see `hdc_jax.errors`."""
-  options, rest = _parser().parse_known_args(argv)
-  try:
-    config = flags.read_config(options.config, rest)
-    with tempfile.TemporaryDirectory() as directory:
-      if not config.data.path:
-        _generate(directory, options.videos, config.data.canvas)
-        config.data.path = directory
-      record = measure_test(config, options.videos, options.repeats)
-  except HdcError as error:
-    print(f"error: {error}", file=sys.stderr)
-    return error.exit_code
+  return commands.run(_parse, _run, argv)
+
+
+def _run(options: argparse.Namespace) -> None:
+  config = flags.read_config(options.config, options.fields)
+  with tempfile.TemporaryDirectory() as directory:
+    if not config.data.path:
+      _generate(directory, options.videos, config.data.canvas)
+      config.data.path = directory
+    record = measure_test(config, options.videos, options.repeats)
   print(format_record(record))
   measure.write_json(options.json, record)
-  return 0
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  commands.leave(main())

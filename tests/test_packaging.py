@@ -1,30 +1,71 @@
-"""The wheel works outside of the checkout."""
+"""What is installed works outside of the checkout."""
 
+import json
 import pathlib
 import subprocess
 import sys
 import sysconfig
 import zipfile
 
+import pytest
+
+import hdc_jax
+
 ROOT = pathlib.Path(__file__).parents[1]
 
+_INSPECT = """
+import sys
 
-def test_wheel_in_a_new_environment(tmp_path):
-  """Built, installed and imported, without TensorFlow and PyTorch.
+class Missing:  # tensorboardX imports torch wherever there is one.
+  def find_spec(self, name, *_):
+    if name in ("tensorflow", "torch"):
+      raise ModuleNotFoundError(name)
 
-  The dependencies come from this environment.
-  """
+sys.meta_path.insert(0, Missing())
+import hdc_jax, hdc_jax.main, hdc_jax.prepare, hdc_jax.convert
+import importlib.metadata, importlib.resources, json
+folder = importlib.resources.files("hdc_jax") / "configs"
+print(json.dumps({
+  "file": hdc_jax.__file__,
+  "version": importlib.metadata.version("hdc-jax"),
+  "configs": {p.name: p.read_text() for p in folder.iterdir() if p.is_file()},
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+  """A wheel of the source distribution of this checkout."""
+  directory = tmp_path_factory.mktemp("dist")
   subprocess.run(
-    [sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT],
+    [sys.executable, "-m", "build", "--outdir", directory, ROOT],
     check=True,
     capture_output=True,
   )
-  (wheel,) = tmp_path.glob("hdc_jax-*.whl")
-  names = zipfile.ZipFile(wheel).namelist()
-  assert "hdc_jax/py.typed" in names
-  assert "hdc_jax/templates/report.html.j2" in names
-  assert not [n for n in names if n.startswith(("tests", "configs"))]
+  (path,) = directory.glob("hdc_jax-*.whl")
+  return path
 
+
+def test_files_of_the_wheel(wheel):
+  """Every module, every config and the data files; no launchers, no tests."""
+  names = {
+    name
+    for name in zipfile.ZipFile(wheel).namelist()
+    if ".dist-info/" not in name
+  }
+  package = [*ROOT.glob("hdc_jax/**/*.py"), ROOT / "hdc_jax" / "py.typed"]
+  templates = ROOT.glob("hdc_jax/report/templates/*")
+  expected = {
+    str(path.relative_to(ROOT)) for path in (*package, *templates)
+  } | {f"hdc_jax/configs/{path.name}" for path in ROOT.glob("configs/*.py")}
+  assert names == expected
+
+
+def test_wheel_in_a_new_environment(wheel, tmp_path):
+  """Installed and imported, without TensorFlow and PyTorch.
+
+  The dependencies come from this environment.
+  """
   venv = tmp_path / "venv"
   subprocess.run([sys.executable, "-m", "venv", venv], check=True)
   python = venv / "bin" / "python"
@@ -34,25 +75,27 @@ def test_wheel_in_a_new_environment(tmp_path):
   # directory that a path file names are not followed.
   (site,) = venv.glob("lib/python*/site-packages")
   (site / "lent.pth").write_text(sysconfig.get_path("purelib"))
-  code = (
-    # tensorboardX imports torch wherever there is one.
-    "import sys\n"
-    "class Missing:\n"
-    "  def find_spec(self, name, *_):\n"
-    "    if name in ('tensorflow', 'torch'):\n"
-    "      raise ModuleNotFoundError(name)\n"
-    "sys.meta_path.insert(0, Missing())\n"
-    "import hdc_jax, hdc_jax.main, hdc_jax.prepare, hdc_jax.convert;"
-    "import importlib.metadata;"
-    "print(hdc_jax.__file__, importlib.metadata.version('hdc-jax'))"
-  )
+  empty = tmp_path / "empty"
+  empty.mkdir()
+  # -E: without the PYTHONPATH of the test run, which may name this checkout.
   done = subprocess.run(
-    [python, "-c", code],
-    check=True,
+    [python, "-E", "-c", _INSPECT],
     capture_output=True,
     text=True,
-    cwd=tmp_path,
+    cwd=empty,
   )
-  file, version = done.stdout.split()
-  assert pathlib.Path(file).is_relative_to(venv)
-  assert version == "0.1.0"
+  assert not done.returncode, done.stderr
+  found = json.loads(done.stdout)
+  assert pathlib.Path(found["file"]).is_relative_to(venv)
+  assert found["version"] == hdc_jax.__version__
+  assert found["configs"] == {
+    path.name: path.read_text() for path in ROOT.glob("configs/*.py")
+  }
+
+
+def test_other_files_have_the_version():
+  version = hdc_jax.__version__
+  citation = (ROOT / "CITATION.cff").read_text().splitlines()
+  changes = (ROOT / "CHANGELOG.md").read_text()
+  assert f"version: {version}" in citation
+  assert f"## [{version}] - " in changes

@@ -9,24 +9,10 @@ from absl import flags
 from ml_collections import config_flags
 
 from hdc_jax.config import files
-from hdc_jax.errors import ConfigError, require
+from hdc_jax.errors import ConfigError, choose, require
+from hdc_jax.methods import METHODS
 from hdc_jax.options.schema import Path
-from hdc_jax.tasks import task_of
-
-
-def make_parser(
-  prog: str, description: str | None, examples: str
-) -> argparse.ArgumentParser:
-  """The parser of a command that takes a config, to add its options to."""
-  parser = argparse.ArgumentParser(
-    prog=prog,
-    description=description,
-    epilog=examples,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-    allow_abbrev=False,
-  )
-  add_config(parser)
-  return parser
+from hdc_jax.tasks import TASKS, task_of
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -114,13 +100,15 @@ def _set(
 def _check_recipe(
   path: Path, before: ml_collections.ConfigDict, now: ml_collections.ConfigDict
 ) -> None:
-  """Raises ConfigError if a field is changed that has a recipe of its own."""
+  """Raises ConfigError if a field changes whose values have recipes."""
   old, new = before, now
   for name in path:
     old, new = old[name], new[name]
   if old != new:
-    name = "task" if path[-1] == "task" else "method"
+    field = ".".join(("config", *path))
+    name, known = ("task", TASKS) if path[-1] == "task" else ("method", METHODS)
+    choose(field, new, known)
     raise ConfigError(
-      f"config.{'.'.join(path)}={new}: write it as an argument of the config, "
+      f"{field}={new}: write it as an argument of the config, "
       f"--config=FILE:{name}={new}, which sets its recipe too"
     )

@@ -54,7 +54,7 @@ def use_cpu() -> None:
   """
   if not importlib.util.find_spec("libtpu"):
     raise ConfigError(
-      "the compiler for TPU is not installed: pip install 'hdc-jax[tpu]'"
+      "the compiler for TPU is not installed: pip install 'jax[tpu]'"
     )
   os.environ.update(_ENVIRONMENT)
   jax.config.update("jax_platforms", "cpu")
@@ -73,7 +73,7 @@ def devices(name: str) -> Sequence[Any]:
   """
   where = Slice.parse(name)
   options: dict[str, Any] = {}
-  if where.generation.cores > 1:
+  if where.generation.cores_per_chip > 1:
     options["chip_config_name"] = "megacore"
   if where.hosts == 1:
     sides = [int(side) for side in where.topology.split("x")]
@@ -112,7 +112,7 @@ class Step:
     options = mesh_lib.compiler_options(mesh)
     self.options = (options,) if options else ()
     self.lowered = training.train_step.lower(
-      mesh_lib.abstract(jax.eval_shape(training.init), mesh),
+      mesh_lib.abstract_replicated(jax.eval_shape(training.init), mesh),
       mesh_lib.abstract_batch(shapes, mesh),
     )
 
@@ -204,5 +204,7 @@ def out_of_memory(message: str) -> str:
 
   There are other memories: a program that overflows those is a bug.
   """
-  found = re.search(r"RESOURCE_EXHAUSTED: (.*\bhbm\b.*)", message, re.I)
+  # Newer compilers put a code first, such as "E1000: CompileTimeHbmOom: ".
+  pattern = r"RESOURCE_EXHAUSTED: (?:E\d+: \w+: )?(.*\bhbm\b.*)"
+  found = re.search(pattern, message, re.I)
   return found[1].strip() if found else ""

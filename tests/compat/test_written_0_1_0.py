@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from hdc_jax.config import flags
-from hdc_jax.data.store.records import Index, Record
+from hdc_jax.data.store.index import Index
+from hdc_jax.data.store.records import Record
 from hdc_jax.data.video import codec
+from hdc_jax.data.video.frames import Window
 from hdc_jax.errors import ConfigError
 from hdc_jax.evaluate import pretrained
 from hdc_jax.options import identity
@@ -150,7 +152,7 @@ def test_a_record_is_read():
   record = Record.from_bytes(data)
   assert (record.id, record.encoded.num_frames) == ("wave.mp4", 6)
   assert record.to_bytes() == data
-  whole = codec.Window(0, 0, record.encoded.height, record.encoded.width)
+  whole = Window(0, 0, record.encoded.height, record.encoded.width)
   frames = codec.decode(record.encoded, range(6), whole)
   assert frames.y.shape == (6, 48, 64)
   # A wave about mid-grey.

@@ -6,21 +6,24 @@ import numpy as np
 import pytest
 
 from hdc_jax.distributed import mesh
-from hdc_jax.methods import supervised
 from tests import small
 
 CLASSES = 5
 # With nothing random in a view: only dropout tells steps apart.
-CONFIG = small.tiny(augment__scales=(1.0,), augment__flip=0.0, optim__lr=0.05)
+CONFIG = small.tiny(
+  "finetune", augment__scales=(1.0,), augment__flip=0.0, optim__lr=0.05
+)
+
+
+def make(devices, config=CONFIG):
+  """The training of a config on some devices."""
+  return small.resolve(config).make_training(mesh.make_mesh(devices), CLASSES)
 
 
 @pytest.fixture(scope="module")
 def made():
-  """Trainers on 1 and 8 devices."""
-  return {
-    n: supervised.make_trainer(CONFIG, mesh.make_mesh(n), CLASSES)
-    for n in (1, 8)
-  }
+  """Trainings on 1 and 8 devices."""
+  return {n: make(n) for n in (1, 8)}
 
 
 @pytest.fixture(scope="module")
@@ -46,18 +49,20 @@ def test_is_cross_entropy_in_numpy(first):
   """Of the pooled last block, in float64, without dropout."""
   config = CONFIG.copy_and_resolve_references()
   config.finetune.dropout = 0.0
-  run = supervised.make_trainer(config, mesh.make_mesh(1), CLASSES)
+  run = make(1, config)
   shape = (8, *run.views_shape)
   views = np.float32(np.random.default_rng(0).uniform(-1, 1, shape))
   labels = batch()["label"]
 
   @jax.jit
   def measure(state):
-    _, metrics = run.update(state, {"views": views, "label": labels})
+    _, metrics = run.update(
+      state, {"views": views, "label": labels}, jax.random.key(0)
+    )
     return metrics["loss"], metrics["accuracy"]  # compiles no gradient
 
   loss, accuracy = measure(first)
-  backbone = jax.jit(run.network.backbone.apply, static_argnums=2)
+  backbone = jax.jit(run.objective.network.backbone.apply, static_argnums=2)
   block = backbone(first.backbone(), views[:, 0], True)["block5"]
   pooled = np.float64(block).mean(axis=(1, 2, 3))
   layer = first.params["classifier"]
@@ -72,32 +77,35 @@ def test_is_cross_entropy_in_numpy(first):
 
 @pytest.fixture(scope="module")
 def advanced(made, first):
-  """States and metrics after each of a few steps, by number of devices."""
-  runs = {}
-  for devices, run in made.items():
-    state, history = first, []
-    for seed in range(3):
-      state, metrics = step(run, state, batch(seed))
-      history.append((state.params, metrics))
-    runs[devices] = history
-  return runs
+  """States before and after each of a few steps on one device, with metrics."""
+  state, history = first, []
+  for seed in range(3):
+    before, (state, metrics) = state, step(made[1], state, batch(seed))
+    history.append((before, state, metrics))
+  return history
 
 
-def test_devices_do_not_change_the_result(advanced):
-  """Neither the dropped features nor anything else."""
-  for (params_1, metrics_1), (params_8, metrics_8) in zip(
-    advanced[1], advanced[8], strict=True
-  ):
-    chex.assert_trees_all_close(metrics_1, metrics_8, rtol=1e-3, atol=1e-4)
-    chex.assert_trees_all_close(params_1, params_8, rtol=1e-2, atol=2e-4)
+def test_devices_do_not_change_the_result(advanced, made):
+  """Neither the dropped features nor anything else.
+
+  Each step sets out from one device's state. Rounding differs, and two steps
+  later as little as the last bit of a weight can have become 4e-3 here, on one
+  device as well: too much to compare.
+  """
+  for seed, (before, after, metrics) in enumerate(advanced):
+    after_8, metrics_8 = step(made[8], before, batch(seed))
+    chex.assert_trees_all_close(metrics, metrics_8, rtol=1e-3, atol=1e-4)
+    chex.assert_trees_all_close(
+      after.params, after_8.params, rtol=1e-3, atol=1e-4
+    )
 
 
 def test_everything_is_trained(advanced, first):
   """Above all the backbone, not only the classifier."""
-  (after, _), *_ = advanced[1]
-  assert set(after) == {"backbone", "classifier"}
+  (_, after, _), *_ = advanced
+  assert set(after.params) == {"backbone", "classifier"}
   changed = jax.tree.map(
-    lambda a, b: not np.array_equal(a, b), first.params, after
+    lambda a, b: not np.array_equal(a, b), first.params, after.params
   )
   assert all(jax.tree.leaves(changed))
 

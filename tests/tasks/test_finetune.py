@@ -9,7 +9,7 @@ import pytest
 
 from hdc_jax.augment import geometry
 from hdc_jax.data import sources
-from hdc_jax.data.video import codec
+from hdc_jax.data.video.frames import Window
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.evaluate import pretrained
@@ -156,7 +156,7 @@ def test_the_test_is_dense(run, networks):
     return jax.nn.softmax(logits)[0]
 
   scores = [
-    look(*video.read(range(start, start + 4), codec.Window(*c, size, size)))
+    look(*video.read(range(start, start + 4), Window(*c, size, size)))
     for start in (0, 4, 8)
     for c in corners
   ]

@@ -8,7 +8,7 @@ import pytest
 
 from hdc_jax.augment import geometry
 from hdc_jax.data import sources
-from hdc_jax.data.video import codec
+from hdc_jax.data.video.frames import Window
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.evaluate import pretrained, probe
 from hdc_jax.prepare import command as prepare
@@ -110,7 +110,7 @@ def test_scores_are_means_of_probabilities(run, one_device):
     return block.mean(axis=(0, 1, 2, 3))
 
   found = [
-    encode(*video.read(range(first, first + 4), codec.Window(*at, size, size)))
+    encode(*video.read(range(first, first + 4), Window(*at, size, size)))
     for first in (0, 8)
     for at in ((2, 0), (2, right // 4 * 2), (2, right))
   ]
