@@ -1,9 +1,9 @@
 """Clips per second of a dense test, and of its forward pass alone.
 
-The test is that of task `finetune`: every clip that fits, in its crops, read
-and decoded from shards, encoded, and averaged over the videos. It is timed in
-turn with the forward pass alone, of as many batches that lie on the device as
-floats. Their ratio says how busy the test keeps the device.
+The test is that of task `finetune`: it reads and decodes all clips of the
+videos from shards, crops and encodes them, and averages over each video. It is
+timed in turn with the forward pass alone, of as many batches of floats that are
+already on the device. Their ratio says how busy the test keeps the device.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from hdc_jax.prepare import command as prepare
 
 _EXAMPLES = """\
 examples:
-  On videos that it generates, or on a prepared dataset:
+  On generated videos, and on a prepared dataset:
     python -m benchmarks.bench_eval --config=configs/r3d18.py:task=finetune \\
       --config.model.dtype=float32 --config.test.batch_size=8 --videos=8
     python -m benchmarks.bench_eval --config=configs/r3d18.py:task=finetune \\
@@ -41,15 +41,19 @@ _CLASSES = 101
 def measure_test(
   config: ml_collections.ConfigDict, videos: int, repeats: int
 ) -> dict[str, Any]:
-  """Times the test and the forward pass, in turn.
+  """Times the test and the forward pass in turn.
 
   Args:
-    config: Of task `finetune`.
-    videos: How many of the split to test.
-    repeats: How often.
+    config: Configuration of a run of task `finetune`.
+    videos: Number of videos of the split to test.
+    repeats: Number of timed runs of each.
 
   Returns:
-    What --json writes.
+    The record that --json writes.
+
+  Raises:
+    ConfigError: If the configuration is invalid.
+    DataError: If the dataset cannot be read.
   """
   mesh = mesh_lib.make_mesh()
   batch_size = config.test.batch_size
@@ -98,16 +102,16 @@ def measure_test(
   times = measure.alternate(
     {"test": test, "forward": forward_alone}, repeats, warm_up=1
   )
-  # The last batch of the test is filled up; the forward pass has it whole.
+  # The last batch of the test is padded, while the forward pass has full ones.
   counts = {"test": clips, "forward": batches * batch_size}
   rows = [
     {
       "name": name,
-      "clips_per_second": counts[name] / found.median,
-      "seconds": found.median,
-      "seconds_p10_p90": found.spread,
+      "clips_per_second": counts[name] / durations.median,
+      "seconds": durations.median,
+      "seconds_p10_p90": durations.spread,
     }
-    for name, found in times.items()
+    for name, durations in times.items()
   ]
   rate = {row["name"]: row["clips_per_second"] for row in rows}
   return {
@@ -125,7 +129,11 @@ def measure_test(
 
 
 def format_record(record: dict[str, Any]) -> str:
-  """The record as a table."""
+  """Formats the record as a table.
+
+  Args:
+    record: The record of `measure_test`.
+  """
   count, *shape = record["clips"]
   lines = [
     f"test of {record['model']}, {record['dtype']}: {record['videos']} videos, "
@@ -143,7 +151,7 @@ def format_record(record: dict[str, Any]) -> str:
 
 
 def _generate(directory: str, videos: int, short_side: int) -> None:
-  """Writes a dataset with enough videos in its split 'test'."""
+  """Writes a generated dataset with `videos` videos in its split 'test'."""
   code = prepare.main(
     [
       "--dataset=synthetic",
@@ -161,17 +169,30 @@ def _parser() -> argparse.ArgumentParser:
     "python -m benchmarks.bench_eval", __doc__, _EXAMPLES
   )
   parser.add_argument(
-    "--videos", metavar="N", type=int, default=8, help="to test; default 8"
+    "--videos",
+    metavar="N",
+    type=int,
+    default=8,
+    help="videos to test; default 8",
   )
   parser.add_argument(
-    "--repeats", metavar="N", type=int, default=5, help="timed; default 5"
+    "--repeats", metavar="N", type=int, default=5, help="timed runs; default 5"
   )
-  parser.add_argument("--json", metavar="FILE", help="gets the record")
+  parser.add_argument(
+    "--json", metavar="FILE", help="file to write the record to"
+  )
   return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """Runs the command line; returns the exit code, see `hdc_jax.errors`."""
+  """Runs the benchmark from the command line.
+
+  Args:
+    argv: Arguments; by default those of the process.
+
+  Returns:
+    The exit code, see `hdc_jax.errors`.
+  """
   options, rest = _parser().parse_known_args(argv)
   try:
     config = flags.read_config(options.config, rest)

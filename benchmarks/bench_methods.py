@@ -1,8 +1,9 @@
-"""What each method learns in equal steps: retrieval, over several seeds.
+"""Compares methods by retrieval after equal steps, over several seeds.
 
-Every row pretrains with its method and searches nearest neighbours with what it
-learned, for each seed, in directories of their own. What is done is not done
-again, so a command that was interrupted goes on.
+For each row and seed, a network is pretrained with the method of the row, and
+its features retrieve nearest neighbours; each of these runs has a directory of
+its own. Completed runs are not repeated, so that the same command continues an
+interrupted one.
 """
 
 import argparse
@@ -21,15 +22,15 @@ from hdc_jax.tasks import pretrain, retrieve
 
 _EXAMPLES = """\
 examples:
-  On what `make demo` generates:
+  On the videos that `make demo` generates:
     python -m benchmarks.bench_methods --config=configs/tiny.py \\
       --config.data.path=runs/demo/data --config.train.steps=200 \\
       --seeds 0 1 2 --workdir=runs/methods --json=methods.json
 """
 
 
-def _alone(contrast: str) -> dict[str, Any]:
-  """One contrast of HDC, at the last block."""
+def _single_contrast(contrast: str) -> dict[str, Any]:
+  """The fields for HDC with one of its contrasts, at the last block only."""
   return {
     "method.contrasts": (contrast,),
     "method.blocks": (5,),
@@ -37,11 +38,11 @@ def _alone(contrast: str) -> dict[str, Any]:
   }
 
 
-# Row → method, and what differs from its recipe.
+# For each row its method, and the fields that differ from the method's recipe.
 ROWS: dict[str, tuple[str, Mapping[str, Any]]] = {
   "hdc": ("hdc", {}),
-  "sc@5": ("hdc", _alone("spatial")),
-  "tc@5": ("hdc", _alone("temporal")),
+  "sc@5": ("hdc", _single_contrast("spatial")),
+  "tc@5": ("hdc", _single_contrast("temporal")),
   "cvrl": ("cvrl", {}),
   "dsm": ("dsm", {}),
 }
@@ -50,17 +51,20 @@ ROWS: dict[str, tuple[str, Mapping[str, Any]]] = {
 def run_row(
   row: str, file: str, fields: Sequence[str], seed: int, workdir: pathlib.Path
 ) -> list[dict[str, Any]]:
-  """Pretrains and evaluates.
+  """Pretrains a network and evaluates it by retrieval.
 
   Args:
-    row: One of `ROWS`.
-    file: Of a config that takes `method` and `task`.
-    fields: Arguments like `--config.data.path=DIR`, for both tasks.
-    seed: Of the pretraining.
-    workdir: Gets the directories of both runs.
+    row: Name of the row, a key of `ROWS`.
+    file: Path of a config file with the arguments `method` and `task`.
+    fields: Arguments such as `--config.data.path=DIR`, for both tasks.
+    seed: Seed of the pretraining.
+    workdir: Directory for the directories of both runs.
 
   Returns:
     The rows of task `retrieve`.
+
+  Raises:
+    HdcError: If a run fails.
   """
   method, changes = ROWS[row]
   configs = {
@@ -71,41 +75,42 @@ def run_row(
   configs["pretrain"].seed = seed
   configs["retrieve"].checkpoint = str(workdir / "pretrain")
   pretrain.run(configs["pretrain"], str(workdir / "pretrain"))
-  found = retrieve.run(configs["retrieve"], str(workdir / "retrieve"))
-  return found["rows"]
+  result = retrieve.run(configs["retrieve"], str(workdir / "retrieve"))
+  return result["rows"]
 
 
 def summarise(
-  found: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
+  results: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
 ) -> list[dict[str, Any]]:
-  """Means over seeds, with their 95 % confidence.
+  """Averages over seeds, with 95 % confidence intervals.
 
   Args:
-    found: By row, for each seed, the rows of task `retrieve`.
+    results: For each row and each seed the rows of task `retrieve`.
 
   Returns:
-    A row for each label and row, the trained network beside the untrained one.
+    A row for each label and each of `results`, with columns for the trained and
+    for the untrained network.
   """
-  labels = {r["label"]: None for seeds in found.values() for r in seeds[0]}
+  labels = {r["label"]: None for seeds in results.values() for r in seeds[0]}
   table = []
   for label in labels:
-    for name, seeds in found.items():
+    for name, seeds in results.items():
       row: dict[str, Any] = {
         "name": f"{label}/{name}",
         "label": label,
         "method": name,
       }
       for network, suffix in (("trained", ""), ("untrained", "_untrained")):
-        own = [
+        by_seed = [
           r
           for rows in seeds
           for r in rows
           if (r["label"], r["network"]) == (label, network)
         ]
         for column in ("top1", "knn"):
-          mean, half = statistics.confidence([r[column] for r in own])
+          mean, half_width = statistics.confidence([r[column] for r in by_seed])
           row[column + suffix] = mean
-          row[column + suffix + CONFIDENCE] = half
+          row[column + suffix + CONFIDENCE] = half_width
       table.append(row)
   return table
 
@@ -115,21 +120,42 @@ def _parser() -> argparse.ArgumentParser:
     "python -m benchmarks.bench_methods", __doc__, _EXAMPLES
   )
   add = parser.add_argument
-  add("--workdir", metavar="DIR", required=True, help="gets the runs")
-  add("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW")
-  add("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="S")
-  add("--json", metavar="FILE", help="gets the record")
+  add("--workdir", metavar="DIR", required=True, help="directory of the runs")
+  add(
+    "--rows",
+    nargs="+",
+    choices=ROWS,
+    default=list(ROWS),
+    metavar="ROW",
+    help=f"rows to run, of {', '.join(ROWS)}; default: all",
+  )
+  add(
+    "--seeds",
+    nargs="+",
+    type=int,
+    default=[0, 1, 2],
+    metavar="S",
+    help="seeds of the pretraining; default: 0 1 2",
+  )
+  add("--json", metavar="FILE", help="file to write the record to")
   return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """Runs the command line; returns the exit code, see `hdc_jax.errors`."""
+  """Runs the benchmark from the command line.
+
+  Args:
+    argv: Arguments; by default those of the process.
+
+  Returns:
+    The exit code, see `hdc_jax.errors`.
+  """
   options, rest = _parser().parse_known_args(argv)
   logs.set_up(debug=False)
   root = pathlib.Path(options.workdir)
   try:
     require("--seeds", len(options.seeds) > 1, "name several")
-    found = {
+    results = {
       row: [
         run_row(row, options.config, rest, seed, root / f"{row}-seed{seed}")
         for seed in options.seeds
@@ -139,15 +165,15 @@ def main(argv: Sequence[str] | None = None) -> int:
   except HdcError as error:
     print(f"error: {error}", file=sys.stderr)
     return error.exit_code
-  rows = summarise(found)
+  rows = summarise(results)
   print(format_rows(rows))
   record = {
     "rows": rows,
     "runs": [
-      {"method": row, "seed": seed} | found_row
-      for row, by_seed in found.items()
-      for seed, found_rows in zip(options.seeds, by_seed, strict=True)
-      for found_row in found_rows
+      {"method": row, "seed": seed} | result
+      for row, by_seed in results.items()
+      for seed, seed_rows in zip(options.seeds, by_seed, strict=True)
+      for result in seed_rows
     ],
     "seeds": options.seeds,
     "fields": rest,

@@ -1,16 +1,16 @@
-"""Clips per second, FLOP/s and memory of the train step on this device.
+"""Clips per second, FLOP/s and memory of the training step on this device.
 
-The step is the whole one (augmentation, network, loss, update) on random clips
-that lie on the device. With --peer=torch the same network, loss, batch and
-precision are stepped in PyTorch. That starts from ready-made views, and is
-compared with what does the same here: the step without the augmentation. The
-three are timed in turn.
+The step is timed as a whole (augmentation, network, loss and update), on random
+clips that are already on the device. With --peer=torch, a step in PyTorch with
+the same network, loss, batch and precision is timed too. It has no augmentation
+but starts from random views, and so is compared with the step in JAX without
+augmentation. The three are timed in turn.
 """
 
 import argparse
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -33,11 +33,11 @@ examples:
 
 @dataclasses.dataclass
 class Step:
-  """A compiled step and all it needs.
+  """A compiled step with its state and its batch.
 
   Attributes:
-    compiled: From state and batch to the next state and metrics.
-    state: Advanced by every `run`.
+    compiled: Function from state and batch to the next state and metrics.
+    state: Training state, which every `run` advances.
     batch: Clips or views, on the device.
   """
 
@@ -46,28 +46,46 @@ class Step:
   batch: Any
 
   def run(self) -> None:
-    """One step."""
+    """Takes one step, and waits until it is complete."""
     self.state, metrics = self.compiled(self.state, self.batch)
     jax.block_until_ready((self.state, metrics))
 
   def peak_bytes(self) -> int:
-    """Memory on one device: measured, or where it is not, as compiled."""
+    """Peak memory on one device in bytes.
+
+    It is measured where the platform does so, else the compiler's analysis.
+    """
     stats = jax.devices()[0].memory_stats() or {}
-    plan = self.compiled.memory_analysis()
-    planned = plan.argument_size_in_bytes + plan.temp_size_in_bytes
-    return stats.get("peak_bytes_in_use", planned)
+    analysis = self.compiled.memory_analysis()
+    analysed = analysis.argument_size_in_bytes + analysis.temp_size_in_bytes
+    return stats.get("peak_bytes_in_use", analysed)
 
 
-def compile_step(made: training.Trainer, step: Callable, batch: Any) -> Step:
-  """Compiles a jitted step for its first state and a batch."""
-  state, batch = made.init_state(), mesh_lib.to_devices(made.mesh, batch)
+def compile_step(trainer: training.Trainer, step: Any, batch: Any) -> Step:
+  """Compiles a step for the trainer's initial state and a batch.
+
+  Args:
+    trainer: The trainer.
+    step: A jitted function of state and batch.
+    batch: NumPy arrays of the batch by name.
+  """
+  state = trainer.init_state()
+  batch = mesh_lib.to_devices(trainer.mesh, batch)
   return Step(step.lower(state, batch).compile(), state, batch)
 
 
 def random_clips(
   config: ml_collections.ConfigDict, count: int
 ) -> dict[str, np.ndarray]:
-  """A batch as the loader gives it: uint8 YUV 4:2:0."""
+  """A random batch in the format of the loader, YUV 4:2:0.
+
+  Args:
+    config: Configuration of the run.
+    count: Number of clips per video.
+
+  Returns:
+    'y', uint8 [B, count, T, H, W], and 'uv', uint8 [B, count, T, H/2, W/2, 2].
+  """
   rng = np.random.default_rng(0)
   data = config.data
   shape = (data.batch_size, count, data.frames)
@@ -81,48 +99,52 @@ def random_clips(
 def measure_step(
   config: ml_collections.ConfigDict, repeats: int, peers: Sequence[str]
 ) -> dict[str, Any]:
-  """Times the step, and its peers in turn with it.
+  """Times the step and its peers in turn.
 
   Args:
-    config: Of the run; the batch is `data.batch_size`.
-    repeats: Timed steps of each.
-    peers: Of 'torch' and 'torch compiled'.
+    config: Configuration of the run; the batch is `data.batch_size`.
+    repeats: Number of timed steps of each.
+    peers: Peers to compare with, 'torch' or 'torch compiled'.
 
   Returns:
-    What --json writes: `rows` has the step and, if there are peers, the step on
-    ready-made views and every peer. `ratio` is that of the latter two.
+    The record that --json writes. `rows` has the whole step and, if there are
+    peers, the step on given views and each peer. `ratio` is the clips per
+    second of the step on given views over those of the first peer.
+
+  Raises:
+    ConfigError: If the configuration is invalid, or has no peer.
   """
   mesh = mesh_lib.make_mesh()
   batch_size = config.data.batch_size
   mesh_lib.check_batch_size("--batch", batch_size, mesh)
-  made = training.make_trainer(config, mesh)
-  count, *shape = made.views_shape
+  trainer = training.make_trainer(config, mesh)
+  count, *shape = trainer.views_shape
   views = np.random.default_rng(0).uniform(-1, 1, (batch_size, count, *shape))
   views = views.astype(np.float32)
-  clips = random_clips(config, made.starts.clips)
-  whole = compile_step(made, made.train_step, clips)
+  clips = random_clips(config, trainer.starts.clips)
+  whole = compile_step(trainer, trainer.train_step, clips)
   runs = {"hdc_jax": whole.run}
   if peers:
     from benchmarks import torch_peer
 
-    update = mesh_lib.jit(made.update, mesh, donate=True)
-    runs["on ready views"] = compile_step(made, update, {"views": views}).run
+    update = mesh_lib.jit(trainer.update, mesh, donate=True)
+    runs["on ready views"] = compile_step(trainer, update, {"views": views}).run
     for peer in peers:
       compiled = peer == "torch compiled"
       runs[peer] = torch_peer.make_step(config, views, compiled=compiled)
   times = measure.alternate(runs, repeats)
   flops = flops_lib.count_flops(
-    made.update, jax.eval_shape(made.init), {"views": views}
+    trainer.update, jax.eval_shape(trainer.init), {"views": views}
   )
   rows = [
     {
       "name": name,
-      "clips_per_second": batch_size * count / found.median,
-      "step_seconds": found.median,
-      "step_seconds_p10_p90": found.spread,
-      "flops_per_second": flops / found.median,
+      "clips_per_second": batch_size * count / durations.median,
+      "step_seconds": durations.median,
+      "step_seconds_p10_p90": durations.spread,
+      "flops_per_second": flops / durations.median,
     }
-    for name, found in times.items()
+    for name, durations in times.items()
   ]
   rate = {row["name"]: row["clips_per_second"] for row in rows}
   compared = {}
@@ -146,7 +168,11 @@ def measure_step(
 
 
 def format_record(record: dict[str, Any]) -> str:
-  """The record as a table."""
+  """Formats the record as a table.
+
+  Args:
+    record: The record of `measure_step`.
+  """
   count, *shape = record["clips"]
   lines = [
     f"{record['method']} step of {record['model']}, {record['dtype']}: {count} "
@@ -171,23 +197,35 @@ def _parser() -> argparse.ArgumentParser:
     "python -m benchmarks.bench_step", __doc__, _EXAMPLES
   )
   parser.add_argument(
-    "--batch", metavar="N", type=int, help="videos; by default the config's"
+    "--batch",
+    metavar="N",
+    type=int,
+    help="videos per step; default: data.batch_size of the config",
   )
   parser.add_argument(
-    "--steps", metavar="N", type=int, default=10, help="timed; default 10"
+    "--steps", metavar="N", type=int, default=10, help="timed steps; default 10"
   )
   parser.add_argument(
-    "--peer", choices=["torch"], help="what to compare with, in turn"
+    "--peer", choices=["torch"], help="framework to compare with"
   )
   parser.add_argument(
-    "--compile", action="store_true", help="compare with torch.compile as well"
+    "--compile", action="store_true", help="also compare with torch.compile"
   )
-  parser.add_argument("--json", metavar="FILE", help="gets the record")
+  parser.add_argument(
+    "--json", metavar="FILE", help="file to write the record to"
+  )
   return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """Runs the command line; returns the exit code, see `hdc_jax.errors`."""
+  """Runs the benchmark from the command line.
+
+  Args:
+    argv: Arguments; by default those of the process.
+
+  Returns:
+    The exit code, see `hdc_jax.errors`.
+  """
   options, rest = _parser().parse_known_args(argv)
   peers = [options.peer] if options.peer else []
   if options.compile:

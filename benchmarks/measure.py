@@ -1,4 +1,4 @@
-"""What the benchmarks have in common: repeated timings, and their record."""
+"""Timings by repeated runs, and the record of a benchmark."""
 
 import dataclasses
 import importlib.metadata
@@ -17,17 +17,17 @@ from hdc_jax.plan import feeding
 
 @dataclasses.dataclass(frozen=True)
 class Times:
-  """Durations of repeated runs of one thing.
+  """Durations of repeated runs of the same function.
 
   Attributes:
-    seconds: One per run.
+    seconds: Duration of each run in seconds.
   """
 
   seconds: Sequence[float]
 
   @property
   def median(self) -> float:
-    """In seconds."""
+    """The median in seconds."""
     return float(np.median(self.seconds))
 
   @property
@@ -40,12 +40,15 @@ class Times:
 def alternate(
   runs: Mapping[str, Callable[[], None]], repeats: int, warm_up: int = 2
 ) -> dict[str, Times]:
-  """Times several things in turn, so that a busy machine hits them alike.
+  """Times several functions in turn, so that other load affects them alike.
 
   Args:
-    runs: By name; each waits for what it started.
-    repeats: How often each is timed.
-    warm_up: How often each is run before.
+    runs: Functions by name; each returns when its work is complete.
+    repeats: Number of timed runs of each.
+    warm_up: Number of runs of each before the timed ones.
+
+  Returns:
+    The durations of each function by its name.
   """
   seconds: dict[str, list[float]] = {name: [] for name in runs}
   for i in range(warm_up + repeats):
@@ -54,11 +57,11 @@ def alternate(
       run()
       if i >= warm_up:
         seconds[name].append(time.perf_counter() - start)
-  return {name: Times(found) for name, found in seconds.items()}
+  return {name: Times(durations) for name, durations in seconds.items()}
 
 
 def device() -> str:
-  """The devices in words, as '2 cores of an AMD EPYC' or '8 × TPU v5e'."""
+  """The devices in words, such as '2 cores of AMD EPYC' or '8 × TPU v5e'."""
   first = jax.devices()[0]
   if first.platform == "cpu":
     return f"{len(os.sched_getaffinity(0))} cores of {feeding.processor()}"
@@ -66,13 +69,28 @@ def device() -> str:
 
 
 def versions(*packages: str) -> dict[str, str]:
-  """Of Python and of installed packages."""
-  found = {name: importlib.metadata.version(name) for name in packages}
-  return {"python": platform.python_version()} | found
+  """The versions of Python and of installed packages.
+
+  Args:
+    *packages: Names of the packages.
+
+  Returns:
+    The versions by name.
+
+  Raises:
+    importlib.metadata.PackageNotFoundError: If a package is not installed.
+  """
+  installed = {name: importlib.metadata.version(name) for name in packages}
+  return {"python": platform.python_version()} | installed
 
 
-def write_json(path: str, record: Mapping[str, Any]) -> None:
-  """Writes a record, if there is a path to write it to."""
+def write_json(path: str | None, record: Mapping[str, Any]) -> None:
+  """Writes a record as JSON, if there is a path to write it to.
+
+  Args:
+    path: Path of the file; None or '' writes nothing.
+    record: The record.
+  """
   if path:
     with open(path, "w", encoding="utf-8") as file:
       json.dump(record, file, indent=2)

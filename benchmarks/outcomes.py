@@ -1,6 +1,6 @@
-"""What a dataset or a run holds as arrays, and where two of them differ.
+"""Reads the contents of datasets and runs as arrays, and compares them.
 
-Read without the package, so that its own readers hide nothing.
+The package's own readers are not used, so that they cannot hide a difference.
 """
 
 import json
@@ -9,14 +9,20 @@ import pathlib
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 
 ARRAYS, LOSSES, RESULTS, SHARDS = "arrays", "losses", "results", "shards"
 
-Outcome = dict[tuple[str, str], np.ndarray]  # (kind, name) → value
+# Values by kind and name.
+Outcome = dict[tuple[str, str], np.ndarray]
 
 
 def read_shards(directory: pathlib.Path) -> Outcome:
-  """The bytes of a dataset's shards."""
+  """Reads the bytes of a dataset's shards.
+
+  Args:
+    directory: Directory of the dataset.
+  """
   return {
     (SHARDS, path.name): np.frombuffer(path.read_bytes(), np.uint8)
     for path in sorted(directory.glob("*.array_record"))
@@ -24,37 +30,44 @@ def read_shards(directory: pathlib.Path) -> Outcome:
 
 
 def read_run(directory: pathlib.Path) -> Outcome:
-  """Everything that a run computed, also in directories below its own.
+  """Reads everything that a run computed.
+
+  Args:
+    directory: Directory of the run; directories below it are read too.
 
   Returns:
     The arrays of the newest checkpoints and of .npz files; the losses of
     metrics.jsonl and the numbers in the rows of result.json, float64 scalars.
   """
-  found: Outcome = {}
+  outcome: Outcome = {}
   for path in sorted(directory.rglob("checkpoints")):
     newest = max(path.iterdir(), key=lambda step: int(step.name))
     for name, value in read_checkpoint(newest / "state").items():
-      found[ARRAYS, f"{newest.relative_to(directory)} {name}"] = value
+      outcome[ARRAYS, f"{newest.relative_to(directory)} {name}"] = value
   for path in sorted(directory.rglob("*.npz")):
     with np.load(path) as file:
       for name, value in file.items():
-        found[ARRAYS, f"{path.relative_to(directory)} {name}"] = value
+        outcome[ARRAYS, f"{path.relative_to(directory)} {name}"] = value
   for path in sorted(directory.rglob("metrics.jsonl")):
     for line in map(json.loads, path.read_text().splitlines()):
       name = f"{path.relative_to(directory)} step {line['step']}"
-      found[LOSSES, name] = np.asarray(line["loss"], np.float64)
+      outcome[LOSSES, name] = np.asarray(line["loss"], np.float64)
   for path in sorted(directory.rglob("result.json")):
     for i, row in enumerate(json.loads(path.read_text()).get("rows", ())):
       for column, value in row.items():
         if isinstance(value, int | float):
           name = f"{path.relative_to(directory)} row {i} {column}"
-          found[RESULTS, name] = np.asarray(value, np.float64)
-  return found
+          outcome[RESULTS, name] = np.asarray(value, np.float64)
+  return outcome
 
 
-def read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
-  """The arrays of a tree that Orbax saved, by dotted name."""
-  handler = ocp.PyTreeCheckpointHandler()
+def read_checkpoint(directory: pathlib.Path) -> dict[str, np.ndarray]:
+  """Reads the arrays of a tree that Orbax saved, by dotted name.
+
+  Args:
+    directory: Directory of the tree.
+  """
+  handler, path = ocp.PyTreeCheckpointHandler(), epath.Path(directory)
   as_numpy = jax.tree.map(
     lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
     handler.metadata(path).tree,
@@ -69,14 +82,15 @@ def read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def differences(before: Outcome, after: Outcome) -> list[str]:
-  """Names what differs in dtype, shape or any byte, the largest change first.
+  """Lists the values that differ in dtype, shape or any byte.
 
   Args:
-    before: What one side computed.
-    after: What the other side computed.
+    before: Values of one side.
+    after: Values of the other side.
 
   Returns:
-    A line for each value that differs or that only one side has.
+    A line for each value that differs or that only one side has; of those that
+    differ in bytes only, the largest difference first.
   """
   lines = [
     f"{name}: only {side}"
@@ -103,7 +117,7 @@ def differences(before: Outcome, after: Outcome) -> list[str]:
 
 
 def _largest_difference(a: np.ndarray, b: np.ndarray) -> float:
-  """Largest absolute difference; infinite for texts and where one is NaN."""
+  """The largest absolute difference; infinite for text or if one is NaN."""
   if a.dtype.kind not in "biufV":  # V: bfloat16
     return np.inf
   difference = np.abs(a.astype(np.float64) - b.astype(np.float64))
@@ -111,7 +125,11 @@ def _largest_difference(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def count(outcome: Outcome) -> str:
-  """How many values of each kind there are: '85 arrays and 20 losses'."""
+  """Counts the values of each kind, as in '85 arrays and 20 losses'.
+
+  Args:
+    outcome: The values.
+  """
   kinds = [kind for kind, _ in outcome]
-  numbers = [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)]
-  return " and ".join(numbers) or "no values"
+  counts = [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)]
+  return " and ".join(counts) or "no values"

@@ -1,4 +1,7 @@
-"""The HDC step in PyTorch: same network, heads, loss, update and precision."""
+"""The training step of HDC in PyTorch.
+
+Network, heads, loss, update and precision are those of the step in JAX.
+"""
 
 from collections.abc import Callable
 
@@ -14,19 +17,27 @@ from hdc_jax.errors import ConfigError
 from hdc_jax.interop import encoders
 from hdc_jax.methods import base
 
+# The axes of [B, C, T, H, W] that each kind of pooling averages over.
 AXES = {"space": (-2, -1), "space_time": (-3, -2, -1)}
 
 
 class Network(nn.Module):
-  """An encoder with a method's heads.
+  """An encoder with the projection heads of a method.
 
   Attributes:
-    encoder: From clips to endpoints.
-    heads: By name.
+    encoder: Network from clips to endpoints.
+    views: Names of the method's views, in order.
+    embeddings: Embeddings that the method contrasts.
+    heads: Projection heads by name.
   """
 
   def __init__(self, encoder: nn.Module, method: base.Method) -> None:
-    """Makes heads as wide as the endpoints they take."""
+    """Creates the heads; their input widths follow from the first call.
+
+    Args:
+      encoder: Network from clips to endpoints.
+      method: The method.
+    """
     super().__init__()
     self.encoder = encoder
     self.views = [view.name for view in method.views]
@@ -36,7 +47,14 @@ class Network(nn.Module):
     )
 
   def forward(self, views: torch.Tensor) -> dict[base.Embedding, torch.Tensor]:
-    """Embeds [B, V, 3, T, H, W] as [B, N, D], L2-normalised float32."""
+    """Computes all embeddings of the method.
+
+    Args:
+      views: float32 [B, V, 3, T, H, W] in [-1, 1].
+
+    Returns:
+      For each embedding float32 [B, N, D], L2-normalised.
+    """
     batch, count = views.shape[:2]
     endpoints = self.encoder(views.flatten(0, 1))
 
@@ -55,7 +73,16 @@ class Network(nn.Module):
 def info_nce(
   anchors: torch.Tensor, keys: torch.Tensor, temperature: float
 ) -> torch.Tensor:
-  """InfoNCE over the batch at every temporal position of [B, N, D]."""
+  """InfoNCE over the batch, as `hdc_jax.losses.info_nce` in one direction.
+
+  Args:
+    anchors: float32 [B, N, D], L2-normalised.
+    keys: float32 [B, N, D], L2-normalised, in the same order.
+    temperature: Softmax temperature τ > 0.
+
+  Returns:
+    The mean loss, a float32 scalar.
+  """
   with torch.autocast(anchors.device.type, enabled=False):
     logits = torch.einsum("bnd,cnd->nbc", anchors, keys) / temperature
   own = torch.arange(len(anchors), device=anchors.device)
@@ -65,9 +92,14 @@ def info_nce(
 def make_network(
   config: ml_collections.ConfigDict, method: base.Method
 ) -> Network:
-  """The network that `config.model` describes, with the method's heads."""
-  described = convert.describe(config.model)
-  encoder = encoders.ENCODERS[described.pop("name")](**described)
+  """Creates the encoder that `config.model` describes, with a method's heads.
+
+  Args:
+    config: Configuration of the run.
+    method: The method.
+  """
+  options = convert.describe(config.model)
+  encoder = encoders.ENCODERS[options.pop("name")](**options)
   return Network(encoder, method)
 
 
@@ -77,7 +109,17 @@ def total_loss(
   views: torch.Tensor,
   temperature: float,
 ) -> torch.Tensor:
-  """The weighted sum of the method's terms, each an InfoNCE one way."""
+  """The weighted sum of the method's terms, each InfoNCE in one direction.
+
+  Args:
+    network: Function from views to embeddings.
+    method: The method, whose terms all are InfoNCE.
+    views: float32 [B, V, 3, T, H, W] in [-1, 1].
+    temperature: Softmax temperature τ > 0.
+
+  Returns:
+    The loss, a float32 scalar.
+  """
   embeddings = network(views)
   return sum(
     term.weight
@@ -89,24 +131,30 @@ def total_loss(
 def make_step(
   config: ml_collections.ConfigDict, views: np.ndarray, compiled: bool
 ) -> Callable[[], None]:
-  """One step of training on given views, to be called again and again.
+  """Creates a training step on given views, to be called repeatedly.
 
   Args:
-    config: As for the JAX step.
-    views: float32 [B, V, T, H, W, 3].
-    compiled: Whether by torch.compile.
+    config: Configuration of the JAX step that it is compared with.
+    views: float32 [B, V, T, H, W, 3] in [-1, 1].
+    compiled: Whether the network is compiled by torch.compile.
+
+  Returns:
+    A function that takes one step, and returns when it is complete.
 
   Raises:
-    ConfigError: If the method is not HDC with its loss one way.
+    ConfigError: If the method is not HDC, or its loss is symmetric.
   """
   if config.method.name != "hdc" or config.method.symmetric:
-    raise ConfigError("--peer=torch: only method.name='hdc' one way has a peer")
+    raise ConfigError(
+      "--peer=torch compares HDC only: use method.name='hdc' with "
+      "method.symmetric=False"
+    )
   device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
   method = methods.make_method(config)
   network = make_network(config, method).to(device)
   views = torch.as_tensor(np.moveaxis(views, -1, 2).copy()).to(device)
   with torch.no_grad():
-    network(views[:1])  # makes the lazy heads
+    network(views[:1])  # The first call creates the heads' parameters.
   optim = config.optim
   kernels = [p for p in network.parameters() if p.ndim > 1]
   others = [p for p in network.parameters() if p.ndim <= 1]

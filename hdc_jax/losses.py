@@ -4,10 +4,12 @@ Under `jit` with batch-sharded arguments the product of every anchor with every
 key already spans all devices: the compiler gathers the keys, so the negatives
 are global and no function here knows about devices.
 
-All take L2-normalised float32 embeddings [B, N, D] of B videos at N temporal
-positions, contrast each position apart, and return the mean over videos and
-positions, so that the learning rate does not depend on the batch. With it comes
-the accuracy: how often no negative is nearer to the anchor than its positive.
+Every loss takes L2-normalised float32 embeddings [B, N, D] of B videos at N
+temporal positions, contrasts the videos at each position separately, and
+returns two float32 scalars: the loss, which is the mean over videos and
+positions, so that the learning rate does not depend on the batch size; and the
+accuracy, which is the share of anchors in [0, 1] to which no negative is nearer
+than their positive.
 """
 
 import jax
@@ -23,24 +25,37 @@ def info_nce(
   temperature: float,
   symmetric: bool = False,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-  """InfoNCE over the batch (HDC, Eqs. 1-5; with `negatives`, DSM's).
+  """InfoNCE over the batch (HDC, Eqs. 1-5; with `negatives`, DSM's loss).
 
   The positive of anchor `i` at position `n` is key `i` at the same position;
   the keys of all other videos at that position are its negatives.
 
   Args:
-    anchors: What is to find its key.
-    keys: The other variant of the same videos, in the same order.
-    negatives: One more negative for the anchor of the same video alone: DSM's
-      variant with the scene kept and the motion broken.
-    temperature: τ, the softmax temperature (0.07 in both papers).
-    symmetric: Whether to average with the loss of keys against anchors, which
-      leaves `negatives` out. HDC's equations go one way.
+    anchors: float32 [B, N, D], the embeddings that are to be nearest to their
+      own keys.
+    keys: float32 [B, N, D], the embeddings of the other view of each video, in
+      the same order.
+    negatives: float32 [B, N, D], one additional negative for the anchor of the
+      same video only. DSM takes the view that keeps the scene and breaks the
+      motion.
+    temperature: Softmax temperature τ > 0 (0.07 in both papers).
+    symmetric: Whether to average with the loss of keys against anchors, in
+      which `negatives` have no part. HDC's equations go from anchors to keys
+      only.
 
   Returns:
-    The loss and the accuracy.
+    The loss and the accuracy, float32 scalars.
+
+  Example:
+    Two videos whose anchors equal their own keys and are orthogonal to the
+    others' keys: the loss is log(1 + exp(-1 / temperature)).
+
+    >>> embeddings = jnp.eye(2)[:, None]  # B = 2 videos, N = 1, D = 2
+    >>> loss, accuracy = info_nce(embeddings, embeddings, temperature=0.5)
+    >>> print(f"{loss:.4f} {accuracy:.1f}")
+    0.1269 1.0
   """
-  logits = _products(anchors, keys) / temperature
+  logits = _dot_products(anchors, keys) / temperature
   candidates = logits
   if negatives is not None:
     own = jnp.sum(anchors * negatives, axis=2).T / temperature
@@ -60,25 +75,35 @@ def nt_xent(
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
   """NT-Xent with negatives from both views (SimCLR, Eq. 1; CVRL, Eq. 1).
 
-  Each of the 2B embeddings is to find the other view of its video among the
-  2B - 1 others; the mean over all 2B is returned. Choice: CVRL's reference code
-  adds the two directions' means, which is twice this; a term has a weight.
+  The positive of each of the 2B embeddings is the other view of its video; the
+  2B - 2 embeddings of the other videos are its negatives. Choice: the loss is
+  the mean over all 2B embeddings. CVRL's reference code adds the means of the
+  two directions, which is twice as much; the weight of a term can restore it.
 
   Args:
-    first: One view of every video.
-    second: The other, in the same order.
-    temperature: τ, the softmax temperature (0.1 in CVRL).
+    first: float32 [B, N, D], the embeddings of one view of each video.
+    second: float32 [B, N, D], those of the other view, in the same order.
+    temperature: Softmax temperature τ > 0 (0.1 in CVRL).
 
   Returns:
-    The loss and the accuracy.
+    The loss and the accuracy, float32 scalars.
+
+  Example:
+    Two videos whose views are equal, and orthogonal to those of the other
+    video: the loss is log(1 + 2 exp(-1 / temperature)).
+
+    >>> embeddings = jnp.eye(2)[:, None]  # B = 2 videos, N = 1, D = 2
+    >>> loss, accuracy = nt_xent(embeddings, embeddings, temperature=0.5)
+    >>> print(f"{loss:.4f} {accuracy:.1f}")
+    0.2395 1.0
   """
   itself = jnp.eye(first.shape[0], dtype=bool)
 
   def one_way(
     anchors: Float[Array, "b n d"], keys: Float[Array, "b n d"]
   ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    within = jnp.where(itself, -jnp.inf, _products(anchors, anchors))
-    across = _products(anchors, keys)
+    within = jnp.where(itself, -jnp.inf, _dot_products(anchors, anchors))
+    across = _dot_products(anchors, keys)
     return _identify(jnp.concatenate([across, within], axis=2) / temperature)
 
   forward, backward = one_way(first, second), one_way(second, first)
@@ -93,28 +118,43 @@ def triplet(
   *,
   margin: float,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-  """Margin loss on Euclidean distances within and between videos (DSM).
+  """Margin loss on Euclidean distances, within and between videos (DSM).
 
-  `max(0, margin + |a - p| - |a - n|)` with the negative of the anchor's own
-  video, plus the same with those of other videos. Choice: the mean over all
-  other videos of the batch. The reference code pairs each anchor with one other
-  video, of which this is the expectation, and weighs both summands equally.
+  The loss of an anchor a is `max(0, margin + |a - p| - |a - n|)` with the
+  negative n of its own video, plus the same with the negatives of the other
+  videos. Choice: the second summand is the mean over all other videos of the
+  batch. The reference code pairs each anchor with one other video, of which
+  this is the expectation, and weighs both summands equally.
 
   Args:
-    anchors: Of every video.
-    positives: The motion kept, the scene disturbed.
-    negatives: The scene kept, the motion broken.
-    margin: By how much negatives are to be farther (0.5 in the reference code).
+    anchors: float32 [B, N, D], the embeddings of one view of each video.
+    positives: float32 [B, N, D], the embeddings of the views that keep the
+      motion and disturb the scene.
+    negatives: float32 [B, N, D], the embeddings of the views that keep the
+      scene and break the motion.
+    margin: How much farther than the positive the negatives are to be, as a
+      Euclidean distance (0.5 in the reference code).
 
   Returns:
-    The loss and the accuracy.
+    The loss and the accuracy, float32 scalars.
+
+  Example:
+    Two videos whose anchors equal their positives and are at distance √2 from
+    all negatives, which is farther than the margin: nothing is left to learn.
+
+    >>> anchors = jnp.eye(3)[:2, None]  # B = 2 videos, N = 1, D = 3
+    >>> negatives = jnp.broadcast_to(jnp.eye(3)[2], anchors.shape)
+    >>> loss, accuracy = triplet(anchors, anchors, negatives, margin=0.5)
+    >>> print(f"{loss:.4f} {accuracy:.1f}")
+    0.0000 1.0
   """
   batch, positions, _ = anchors.shape
   itself = jnp.eye(batch, dtype=bool)
-  near = _root(jnp.sum((anchors - positives) ** 2, axis=2)).T[..., None]
-  own = _root(jnp.sum((anchors - negatives) ** 2, axis=2)).T[..., None]
-  # Differences are exact for close pairs; this needs no [B, B, D].
-  others = _root(2.0 - 2.0 * _products(anchors, negatives))
+  near = _safe_sqrt(jnp.sum((anchors - positives) ** 2, axis=2)).T[..., None]
+  own = _safe_sqrt(jnp.sum((anchors - negatives) ** 2, axis=2)).T[..., None]
+  # |a - n|² = 2 - 2 a·n needs no array [B, B, D]. For the video's own negative,
+  # which can be close, the difference above loses no digits.
+  others = _safe_sqrt(2.0 - 2.0 * _dot_products(anchors, negatives))
   far = jnp.where(itself, own, others)
   hinges = jnp.maximum(margin + near - far, 0.0)
   weights = jnp.where(itself, 1.0, 1.0 / max(batch - 1, 1))
@@ -122,10 +162,10 @@ def triplet(
   return loss, jnp.mean(jnp.all(near <= far, axis=2))
 
 
-def _products(
+def _dot_products(
   anchors: Float[Array, "b n d"], keys: Float[Array, "b n d"]
 ) -> Float[Array, "n b b"]:
-  """Of every anchor with every key at its position."""
+  """The dot product of every anchor with every key at the same position."""
   return jnp.einsum(
     "bnd,cnd->nbc", anchors, keys, precision=jax.lax.Precision.HIGHEST
   )
@@ -134,12 +174,17 @@ def _products(
 def _identify(
   logits: Float[Array, "n b c"],
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-  """Mean cross-entropy and accuracy of finding column `i` in row `i`."""
+  """Mean cross-entropy and accuracy where column `i` is the class of row `i`.
+
+  Args:
+    logits: float32 [N, B, C], at each position a row of C ≥ B candidates for
+      each anchor.
+  """
   positives = jnp.diagonal(logits, axis1=1, axis2=2)
   loss = jnp.mean(jax.nn.logsumexp(logits, axis=2) - positives)
   return loss, jnp.mean(positives >= jnp.max(logits, axis=2))
 
 
-def _root(squares: Float[Array, "..."]) -> Float[Array, "..."]:
-  """Square root with gradient 0, not infinity, at 0."""
+def _safe_sqrt(squares: Float[Array, "..."]) -> Float[Array, "..."]:
+  """The square root, with gradient 0 instead of infinity at 0."""
   return jnp.sqrt(jnp.maximum(squares, 1e-12))

@@ -12,7 +12,7 @@ from hdc_jax import tasks
 from hdc_jax.config import flags
 from hdc_jax.distributed import processes
 from hdc_jax.errors import HdcError, require
-from hdc_jax.runtime import files, logs
+from hdc_jax.runtime import buckets, logs
 from hdc_jax.tasks import dry_run, preflight
 
 _EXAMPLES = r"""examples:
@@ -45,7 +45,8 @@ line: --config.optim.lr=0.05. Exit codes are listed in hdc_jax/errors.py.
 _log = logging.getLogger("hdc_jax.main")
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+  """The parser of the command line, which leaves over the config's fields."""
   parser = flags.make_parser("python -m hdc_jax.main", __doc__, _EXAMPLES)
   parser.add_argument(
     "--workdir",
@@ -105,17 +106,17 @@ def main(argv: Sequence[str] | None = None) -> int:
   Returns:
     The exit code, see `errors`.
   """
-  options, rest = _parser().parse_known_args(argv)
+  options, rest = make_parser().parse_known_args(argv)
   logs.set_up(options.debug)
   try:
     _run(options, rest)
   except HdcError as error:
     _log.debug("where it was raised:", exc_info=True)
     print(f"error: {error}", file=sys.stderr)
-    if not processes.part(failed=True):
+    if not processes.leave(failed=True):
       os._exit(error.exit_code)
     return error.exit_code
-  processes.part(failed=False)
+  processes.leave(failed=False)
   return 0
 
 
@@ -128,7 +129,7 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
     print(dry_run.describe(config, options.workdir))
     return
   require("--workdir", options.workdir, "name a directory for the run")
-  files.check(options.workdir)
+  buckets.check_access(options.workdir)
   processes.join(
     processes.Cluster(options.coordinator, options.processes, options.process)
   )

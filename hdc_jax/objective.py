@@ -6,7 +6,7 @@ neither what the views are nor what the network computes.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -20,6 +20,7 @@ Batch = Mapping[str, jax.Array]
 Metrics = dict[str, jax.Array]
 
 
+@runtime_checkable
 class Variables(Protocol):
   """What the loss may read of a state besides the trained parameters.
 

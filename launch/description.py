@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Sequence
 
-from hdc_jax.config import flags
 from hdc_jax.errors import ConfigError
 from hdc_jax.runtime.slices import GENERATIONS, Slice
 
@@ -20,19 +19,6 @@ _CODE = r"https://[\w./~-]+@[0-9a-f]{40}|gs://[\w./-]+\.tar\.gz"
 _VARIABLE = r"[A-Za-z_]\w*"
 # Manifests, commands and logs show the environment to everyone.
 _SECRET = r"(?i).*(TOKEN|SECRET|PASSWORD|CREDENTIAL|API_?KEY)"
-# Of a task, the sections of its config whose batches split over the chips.
-_BATCHES = {
-  "pretrain": ("data",),
-  "finetune": ("data", "test"),
-  "linear": ("test",),
-  "retrieve": ("test",),
-  "embed": ("test",),
-}
-_BATCH_FLAGS = (
-  "--config.task",
-  "--config.data.batch_size",
-  "--config.test.batch_size",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,42 +87,33 @@ def _check(flag: str, value: str, pattern: str, hint: str) -> None:
     raise ConfigError(f"{flag}={value}: {hint}")
 
 
-def _last(args: Sequence[str], flag: str) -> str:
-  """What the last of `--flag=VALUE` or `--flag VALUE` sets it to, or ''."""
-  value = ""
-  for arg, after in zip(args, (*args[1:], ""), strict=True):
-    if arg == flag:
-      value = after
-    elif arg.startswith(f"{flag}="):
-      value = arg.removeprefix(f"{flag}=")
-  return value
-
-
 def _check_args(args: Sequence[str], where: Slice) -> None:
+  """Checks the arguments of a run as the run itself will check them.
+
+  Args:
+    args: Arguments of `python -m hdc_jax.main`.
+    where: The slice that it runs on.
+
+  Raises:
+    ConfigError: If the run would refuse them, or could not be resumed.
+  """
   if any("\0" in arg for arg in args):
     raise ConfigError("no argument can have a NUL character in it")
-  if not _last(args, "--config"):
+  # JAX takes seconds to import, which --help and wrong flags need not wait for.
+  from hdc_jax import main, tasks
+  from hdc_jax.config import flags
+
+  options, fields = main.make_parser().parse_known_args(args)
+  if not options.config:
     raise ConfigError("name a config after --, as in -- --config=FILE")
-  if not _last(args, "--workdir").startswith("gs://"):
+  if not options.workdir.startswith("gs://"):
     raise ConfigError(
       "--workdir must be on gs://, for the run to go on where another slice "
       "has stopped"
     )
-  _check_batches(args, where)
-
-
-def _check_batches(args: Sequence[str], where: Slice) -> None:
-  """Reads the config as the hosts will, as far as its batches go."""
-  given = ((flag, _last(args, flag)) for flag in _BATCH_FLAGS)
-  fields = [f"{flag}={value}" for flag, value in given if value]
-  config = flags.read_config(_last(args, "--config"), fields)
-  for name in _BATCHES.get(config.task, ()):
-    size = config[name].batch_size
-    if size < 1 or size % where.chips:
-      raise ConfigError(
-        f"--config.{name}.batch_size={size}: {where.topology} has "
-        f"{where.chips} chips; take a multiple of that"
-      )
+  config = flags.read_config(options.config, fields)
+  for task, _, run_config in tasks.resolve(config, options.workdir):
+    tasks.check_batches(task, run_config, where.chips)
 
 
 def make_parser(
@@ -160,6 +137,12 @@ def make_parser(
     help=f"v5e:16x16, v4:4x4x4 …; of {', '.join(GENERATIONS)}",
   )
   add("--zone", required=True, help="us-west4-a")
+  add(
+    "--project",
+    default="",
+    metavar="ID",
+    help="Google Cloud project, also that of the run's libraries: my-project",
+  )
   add(
     "--capacity",
     default="on-demand",
@@ -186,6 +169,11 @@ def make_parser(
     metavar="N",
     help="how often to go on after a preemption; by default %(default)s",
   )
+  add(
+    "--dry_run",
+    action="store_true",
+    help="print what would be done, and do nothing",
+  )
   return parser
 
 
@@ -208,6 +196,9 @@ def parse(
   argv = sys.argv[1:] if argv is None else list(argv)
   cut = argv.index("--") if "--" in argv else len(argv)
   flags = parser.parse_args(argv[:cut])
+  env = [(n, v) for n, _, v in (e.partition("=") for e in flags.env)]
+  if flags.project:
+    env.insert(0, ("GOOGLE_CLOUD_PROJECT", flags.project))
   run = Run(
     name=flags.name,
     slice=Slice.parse(flags.slice),
@@ -215,7 +206,7 @@ def parse(
     capacity=flags.capacity,
     code=flags.code,
     args=tuple(argv[cut + 1 :]),
-    env=tuple((n, v) for n, _, v in (e.partition("=") for e in flags.env)),
+    env=tuple(env),
     retries=flags.retries,
   )
   return run, flags

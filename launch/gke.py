@@ -191,16 +191,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     "%(default)s",
   )
   add("--reservation", default="", metavar="NAME", help="for reserved capacity")
-  add("--apply", action="store_true", help="hand it to kubectl")
+  add(
+    "--apply",
+    action="store_true",
+    help="hand it to kubectl, but with --dry_run",
+  )
   try:
     run, flags = description.parse(parser, argv)
     text = render(manifest(run, flags.image, flags.reservation))
-    if flags.apply:
+    applied = flags.apply and not flags.dry_run
+    if applied:
       require("kubectl")
   except ConfigError as error:
     print(f"error: {error}", file=sys.stderr)
     return error.exit_code
-  if not flags.apply:
+  if not applied:
     print(text, end="")
     return 0
   kubectl = ("kubectl", "apply", "--filename=-")

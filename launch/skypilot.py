@@ -24,7 +24,7 @@ _EXAMPLES = r"""example:
   sky jobs launch k400-hdc.yaml
 
 It goes on after exit codes 5, 6, 8 and a lost slice. SkyPilot has no limit for
-that, so --retries has no effect.
+that, so --retries has no effect. The task is printed with or without --dry_run.
 """
 
 _CAPACITY = {"on-demand": False, "spot": True}

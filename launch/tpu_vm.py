@@ -12,6 +12,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from hdc_jax import errors
 from hdc_jax.errors import ConfigError
 from launch import description, outcomes, signals
 from launch.gcloud import ENDED, Commands
@@ -229,12 +230,17 @@ def main(argv: Sequence[str] | None = None) -> int:
   parser = description.make_parser(
     "python -m launch.tpu_vm", __doc__, _EXAMPLES
   )
-  add = parser.add_argument
-  add("--project", required=True, help="Google Cloud project")
-  add("--poll_seconds", type=float, default=30.0, help="between two questions")
-  add("--dry_run", action="store_true", help="print the commands, and stop")
+  parser.add_argument(
+    "--poll_seconds",
+    type=float,
+    default=30.0,
+    metavar="S",
+    help="seconds between two questions for the slice's state; by default "
+    "%(default)s",
+  )
   try:
     run, flags = description.parse(parser, argv)
+    errors.require("--project", flags.project, "name a Google Cloud project")
     commands = Commands(run, flags.project)
     if flags.dry_run:
       # Nothing is there at first, the slice is at once, all can be deleted.

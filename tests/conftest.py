@@ -36,7 +36,6 @@ install_import_hook(
 # The import hook comes first.
 from hdc_jax.distributed import mesh as mesh_lib  # noqa: E402
 from hdc_jax.prepare import command as prepare  # noqa: E402
-from hdc_jax.train import training  # noqa: E402
 from tests import bucket, layouts, small  # noqa: E402
 
 
@@ -171,7 +170,7 @@ def ucf101(tmp_path_factory):
 def pretrained_run(tmp_path_factory):
   """Directory of a run of `small.tiny`, with weights as of a trained one."""
   workdir, config = tmp_path_factory.mktemp("pretrained"), small.tiny()
-  made = training.make_trainer(config, mesh_lib.make_mesh(1))
+  made = small.resolve(config).make_training(mesh_lib.make_mesh(1))
   small.save_run(workdir, made, config)
   return str(workdir)
 

@@ -1,9 +1,14 @@
 """A run small enough to take its steps in milliseconds."""
 
+import dataclasses
+
 import jax
+import ml_collections
 import numpy as np
 
 from hdc_jax import config as config_lib
+from hdc_jax import tasks
+from hdc_jax.options import fields
 from hdc_jax.train import checkpoint
 from tests import weights
 
@@ -17,6 +22,53 @@ FLAGS = (
   "--config.method.weights=(1.0,)",
 )
 
+# Of 8-frame clips at 36×36 and a network of width 4.
+_SMALL = {
+  "data__batch_size": 8,
+  "data__frames": 8,
+  "data__canvas": 40,
+  "data__threads": 2,
+  "model__width": 4,
+  "model__size": 36,
+  "model__stem": (3, 7, 7),
+  "model__dtype": "float32",
+  "method__dim": 16,
+  "train__steps": 20,
+  "train__log_every": 5,
+  "train__checkpoint_every": 10,
+  "test__clips": 2,
+  "test__batch_size": 8,
+  "retrieve__topk": (1, 5),
+}
+# All tasks and methods learn and test in the same way, and not by the recipes
+# of their papers.
+_ALIKE = {
+  "data__stride": 1,
+  "data__split": "train",
+  "data__folds": (),
+  "augment__jitter__brightness": 0.4,
+  "augment__jitter__contrast": 0.4,
+  "augment__jitter__saturation": 0.4,
+  "augment__jitter__hue": 0.1,
+  "model__norm": "instance",
+  "method__temperature": 0.07,
+  "optim__schedule": "inverse_time",
+  "optim__lr": 0.1,
+  "optim__decay": 1e-4,
+  "optim__warmup": 0,
+  "optim__l2": 5e-5,
+  "test__crops": "centre",
+  "features__pool": "average",
+}
+# Of 4-frame clips, and a network of width 2.
+_TINY = {
+  "data__frames": 4,
+  "method__blocks": (5,),
+  "method__weights": (1.0,),
+  "model__width": 2,
+  "train__steps": 2,
+}
+
 # A run of every other backbone, one of them with batch norm's running means.
 BACKBONES = {
   "c3d": {"model__name": "c3d"},
@@ -27,83 +79,102 @@ BACKBONES = {
 # A run of every other method: of whole frames, padded; with a mean encoder.
 METHODS = {
   "cvrl": {
-    "method__name": "cvrl",
+    "method": "cvrl",
     "method__hidden": (8, 8),
     "model__norm": "batch",
     "optim__schedule": "cosine",
     "data__canvas": 60,
   },
   "dsm": {
-    "method__name": "dsm",
+    "method": "dsm",
     "method__negative": "flow",
     "method__momentum": 0.9,
   },
 }
 
 
-def config(**changes):
+def config(task="pretrain", method="hdc", **changes):
   """A config of 8-frame clips at 36×36 and a network of width 4.
 
   Args:
-    **changes: Fields, with '__' for the dot.
+    task: Name of the task.
+    method: Name of the method.
+    **changes: Values of fields that the task has, with '__' for the dot.
+
+  Raises:
+    ConfigError: If the task has no such field.
   """
-  made = config_lib.default()
-  made.data.batch_size = 8
-  made.data.frames = 8
-  made.data.canvas = 40
-  made.data.threads = 2
-  made.model.width = 4
-  made.model.size = 36
-  made.model.dtype = "float32"
-  made.method.dim = 16
-  made.train.steps = 20
-  made.train.log_every = 5
-  made.train.checkpoint_every = 10
-  made.test.clips = 2
-  made.test.batch_size = 8
-  made.retrieve.topk = (1, 5)
-  if changes.get("model__name", "r3d18").startswith("r3d"):
-    made.model.stem = (3, 7, 7)
-  for field, value in changes.items():
-    *sections, leaf = field.split("__")
-    section = made
-    for name in sections:
-      section = section[name]
-    section[leaf] = value
+  return _config(task, method, _SMALL | _ALIKE, changes)
+
+
+def tiny(task="pretrain", method="hdc", **changes):
+  """The same with 4-frame clips, and a network of width 2."""
+  return _config(task, method, _SMALL | _ALIKE | _TINY, changes)
+
+
+def _config(task, method, defaults, changes):
+  """A config with defaults as far as it has them, and with changes."""
+  dotted = {
+    field.replace("__", "."): value
+    for field, value in (defaults | changes).items()
+  }
+  made = config_lib.default(task, method, changes=dotted)
+  for field in changes:
+    tasks.TASKS[task].schema.check_field(
+      tuple(field.split("__")), made.to_dict()
+    )
   return made
 
 
-def tiny(**changes):
-  """The same with 4-frame clips, and a network of width 2."""
-  smallest = {
-    "data__frames": 4,
-    "method__blocks": (5,),
-    "method__weights": (1.0,),
-    "model__width": 2,
-    "train__steps": 2,
-  }
-  return config(**smallest | changes)
+def resolve(config):
+  """The options of a config, with 'x' for paths that it must have."""
+  task = tasks.task_of(config)
+  complete = config.to_dict()
+  for cls in task.schema.classes(complete).values():
+    section = complete[cls.section] if cls.section else complete
+    for field in dataclasses.fields(cls):
+      if fields.rule_of(field).required and section[field.name] == "":
+        section[field.name] = "x"
+  found, _ = task.resolve(ml_collections.ConfigDict(complete))
+  return found
 
 
-def save_run(workdir, made, config):
+def options(task="pretrain", method="hdc", **changes):
+  """The options of `config`, with 'x' for paths that it must have."""
+  return resolve(config(task, method, **changes))
+
+
+def make_method(**changes):
+  """The method of `options`."""
+  made = options(**changes)
+  return made.method.make(made.augment, made.model.size)
+
+
+def training(mesh, **changes):
+  """The training of `options`, for the devices of a mesh."""
+  return options(**changes).make_training(mesh)
+
+
+def save_run(workdir, training, config):
   """Saves weights as of a trained network, as a run of no steps does.
 
   Args:
-    workdir: of the run.
-    made: its trainer.
-    config: of the same.
+    workdir: Directory of the run.
+    training: The training of the config.
+    config: A config of any task.
 
   Returns:
     The state.
   """
-  shapes = jax.eval_shape(made.init)
+  shapes = jax.eval_shape(training.init)
   zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
   state = zeros.replace(
     params=weights.plausible(shapes.params),
     batch_stats=weights.plausible(shapes.batch_stats),
   )
+  values = tasks.task_of(config).run_config(config.to_dict()).values
   with checkpoint.Checkpoints(workdir) as saved:
-    saved.save(0, state, {"step": 0}, config)
+    saved.save(0, state, {"step": 0}, values)
     saved.wait()
   return state
 

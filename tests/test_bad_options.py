@@ -86,7 +86,7 @@ def fields_of(cls):
 
 
 @pytest.mark.parametrize(
-  ("task", "section", "name", "owner", "field"), every_field()
+  ("task", "section", "name", "owner", "field"), [*every_field()]
 )
 def test_every_option_is_checked(task, section, name, owner, field):
   """A value of another type, and one outside of the range if there is one."""
@@ -103,32 +103,25 @@ def test_every_option_is_checked(task, section, name, owner, field):
 
 
 def wrong_values(field, rule):
+  """A value of another type, and one for each bound that the rule has."""
   like = field.default
-  yield object() if not isinstance(like, tuple) else "no tuple"
-  wrap = (lambda x: (x,)) if isinstance(like, tuple) else lambda x: x
-  kind = float if like and isinstance(wrap(0), tuple) else type(like)
-  del kind
-  sample = like[0] if isinstance(like, tuple) and like else like
-  number = float if isinstance(sample, float) else int
-  lengths = max(rule.lengths) if rule.lengths else 1
-
-  def filled(value):
-    value = number(value) if number is float else value
-    return (value,) * lengths if isinstance(like, tuple) else value
-
-  if rule.at_least is not None:
-    yield filled(rule.at_least - 1)
-  if rule.above is not None:
-    yield filled(rule.above)
-  if rule.at_most is not None:
-    yield filled(rule.at_most + 1)
-  if rule.below is not None:
-    yield filled(rule.below)
-  if rule.choices is not None and isinstance(sample, str):
-    yield filled_text(like, "nope")
+  yield 1.5 if isinstance(like, tuple | str) else "text"
   if rule.required:
     yield type(like)()
-
-
-def filled_text(like, text):
-  return (text,) if isinstance(like, tuple) else text
+  elements = [
+    bound + offset
+    for bound, offset in (
+      (rule.at_least, -1),
+      (rule.above, 0),
+      (rule.at_most, 1),
+      (rule.below, 0),
+    )
+    if bound is not None
+  ]
+  if rule.choices is not None:
+    elements.append("nope" if isinstance(like, str) else type(like)())
+  for element in elements:
+    if isinstance(like, tuple):
+      yield (element,) * max(rule.lengths or (1,))
+    else:
+      yield element

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from hdc_jax import config as config_lib
-from hdc_jax.config import identity
+from hdc_jax import tasks
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import ConfigError
-from hdc_jax.train import training
+from hdc_jax.options import identity
 from tests import small
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
@@ -31,27 +31,36 @@ def test_a_step_at_reduced_size(path):
   config = load(path)
   config.data.update(batch_size=2, frames=8, canvas=40)
   config.model.update(width=2, size=36)
-  made = training.make_trainer(config, mesh.make_mesh(1))
+  made = small.resolve(config).make_training(mesh.make_mesh(1))
   batch = mesh.to_devices(made.mesh, small.clips(0, batch=2))
   state, metrics = made.train_step(made.init_state(), batch)
   assert int(state.step) == 1
   assert np.isfinite(jax.device_get(metrics["loss"]))
   term = {"hdc": "1·temporal5", "cvrl": "1·nt_xent", "dsm": "1·dsm"}
-  assert term[config.method.name] in made.loss
+  assert term[config.method.name] in made.objective.description
 
 
+@pytest.mark.parametrize(
+  "task", [name for name in tasks.TASKS if name != "tables"]
+)
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
-def test_fields_and_arguments(path):
-  config = load(path, "task=retrieve")
-  assert config.task == "retrieve"
-  names = identity.flatten(config_lib.default()).keys()
-  assert identity.flatten(config).keys() == names
+def test_fields_and_arguments(path, task):
+  """The fields of the task and the backbone, with values that it takes."""
+  config = load(path, f"task={task}")
+  assert config.task == task
+  method = config.method.name if "method" in config else "hdc"
+  names = ("model.name", "optim.schedule")
+  flat = identity.flatten(config.to_dict())
+  chosen = {name: flat[name] for name in names if name in flat}
+  like = config_lib.default(task, method, changes=chosen)
+  assert flat.keys() == identity.flatten(like.to_dict()).keys()
+  assert small.resolve(config).model.name == config.model.name
 
 
 def test_the_papers_recipe():
   """RECIPES: HDC on Kinetics-400 with 3D-ResNet18."""
   (path,) = (p for p in CONFIGS if p.stem == "r3d18")
-  got = identity.flatten(load(path))
+  got = identity.flatten(load(path).to_dict())
   want = {
     "data.batch_size": 128,
     "data.frames": 16,
@@ -85,19 +94,3 @@ def test_parse_arg():
     parse("m=1", n=3)
   with pytest.raises(ConfigError, match="is not like 3"):
     parse("n=four", n=3)
-
-
-def test_from_json_gives_tuples_again():
-  config = config_lib.default()
-  saved = config.to_dict() | {"method": {"weights": [1.0, 2.0]}}
-  assert identity.from_json(saved).method.weights == (1.0, 2.0)
-  assert identity.from_json(config.to_dict()) == config
-
-
-def test_check_same_names_the_field():
-  config, other = config_lib.default(), config_lib.default()
-  other.train.steps = 7
-  identity.check_same(config, other, identity.DECISIVE, "run")
-  other.augment.jitter.hue = 0.5
-  with pytest.raises(ConfigError, match=r"config\.augment\.jitter\.hue is 0.1"):
-    identity.check_same(config, other, identity.DECISIVE, "run")

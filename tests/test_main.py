@@ -45,14 +45,24 @@ TINY = "--config=configs/tiny.py"
 
 BAD = {
   "no config": ((), 2, "--config is not set"),
-  "no such file": (("--config=configs/tny.py",), 2, "configs/tny.py"),
-  "no workdir": ((TINY,), 2, "--workdir is not set"),
+  "no such file": (
+    ("--config=configs/tny.py",),
+    2,
+    "--config=configs/tny.py: there is no such file; configs of the package "
+    "are c3d, cvrl_r3d50, dsm_c3d, r2plus1d10, r3d18, r3d34, r3d50, tables, "
+    "tiny; did you mean tiny?",
+  ),
+  "no workdir": (
+    (TINY, "--config.data.path=x"),
+    2,
+    "--workdir is not set",
+  ),
   "unknown flag": ((TINY, "--wrkdir=x"), 2, "wrkdir"),
   "unknown field": (
     (TINY, "--workdir=x", "--config.optim.lrr=1"),
     2,
-    "config.optim: 'lrr' is not one of decay, l2, lr, momentum, name, "
-    "schedule, warmup; did you mean 'lr'?",
+    "config.optim: 'lrr' is not one of name, schedule, lr, momentum, decay, "
+    "l2; did you mean 'lr'?",
   ),
   "unknown section": (
     (TINY, "--workdir=x", "--config.optm.lr=1"),
@@ -77,7 +87,22 @@ BAD = {
   "unknown method": (
     (TINY, "--workdir=x", "--config.data.path=x", "--config.method.name=hcd"),
     2,
-    "method.name: 'hcd' is not one of hdc",
+    "config.method.name: 'hcd' is not one of hdc, cvrl, dsm",
+  ),
+  "unknown method of a config file": (
+    (f"{TINY}:method=hcd", "--workdir=x"),
+    2,
+    "config.method.name: 'hcd' is not one of hdc, cvrl, dsm",
+  ),
+  "unknown backbone": (
+    (TINY, "--workdir=x", "--config.data.path=x", "--config.model.name=r3d"),
+    2,
+    "config.model.name: 'r3d' is not one of r3d18, r3d34, r3d50, c3d",
+  ),
+  "unknown task of a field": (
+    (TINY, "--workdir=x", "--config.task=train"),
+    2,
+    "config.task: 'train' is not one of pretrain, finetune, linear",
   ),
   "no data": ((TINY, "--workdir=x"), 2, "config.data.path is not set"),
   "missing data": (
@@ -85,10 +110,15 @@ BAD = {
     3,
     "/nowhere",
   ),
-  "uneven batch": (
+  "no batch": (
     (TINY, "--workdir=x", "--config.data.path=x", "--config.data.batch_size=0"),
     2,
-    "config.data.batch_size=0",
+    "config.data.batch_size=0 must be at least 1",
+  ),
+  "uneven batch": (
+    (TINY, "--workdir=x", "--config.data.path=x", "--config.data.batch_size=9"),
+    2,
+    "config.data.batch_size=9 does not split over 8 devices: use 8 or 16",
   ),
   "stray argument": ((TINY, "--workdir=x", "pretrain"), 2, "'pretrain'"),
 }
@@ -114,6 +144,46 @@ def test_bad_input_is_one_line(case, call):
   (line,) = stderr.strip().splitlines()
   assert line.startswith("error: ")
   assert message in line
+
+
+FILES = {
+  "syntax": (
+    "def get_config(arg=''):\n  return (1,\n",
+    ", line 2: SyntaxError",
+  ),
+  "exception": (
+    "def get_config(arg=''):\n  return {}['x']",
+    ", line 2: KeyError",
+  ),
+  "nothing to call": ("config = 1", "AttributeError"),
+  "no config": ("get_config = dict", "gives no ConfigDict"),
+  "no task": (
+    "import ml_collections\nget_config = lambda arg: ml_collections.ConfigDict()",
+    "config.task: '' is not one of pretrain",
+  ),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_wrong_config_file_is_one_line(case, call, tmp_path):
+  text, message = FILES[case]
+  path = tmp_path / "mine.py"
+  path.write_text(text)
+  code, _, stderr = call(f"--config={path}", "--workdir=x")
+  assert code == 2, stderr
+  (line,) = stderr.strip().splitlines()
+  assert line.startswith("error: ")
+  assert message in line
+
+
+@pytest.mark.parametrize("name", ["tiny", "configs/tiny.py", "tiny.py"])
+def test_configs_are_found_from_anywhere(name, call, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  code, stdout, _ = call(
+    f"--config={name}", "--config.data.path=x", "--dry_run"
+  )
+  assert code == 0
+  assert '"batch_size": 32' in stdout
 
 
 def test_a_process_ends_with_the_code():

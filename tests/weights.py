@@ -6,30 +6,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hdc_jax import config as config_lib
 from hdc_jax import models
 from hdc_jax.convert import layouts
 
 
-def config(name, norm="batch", width=4, **options):
-  """A config with this network, in float32 unless told otherwise."""
-  made = config_lib.default()
-  fields = {"name": name, "norm": norm, "width": width, "dtype": "float32"}
-  made.model.update(fields | options)
-  return made
+def backbone(name, norm="batch", width=4, **options):
+  """Options of a backbone, in float32 unless told otherwise."""
+  fields = {"norm": norm, "width": width, "dtype": "float32"}
+  return models.BACKBONES[name](**fields | options)
 
 
 def template(name, norm="batch", width=4, **options):
   """Shapes of a backbone's variables."""
-  return _template(name, norm, width, tuple(options.items()))
+  return _template(backbone(name, norm, width, **options))
 
 
 @functools.cache
-def _template(name, norm, width, options):
-  model = config(name, norm, width, **dict(options)).model
+def _template(options):
   clip = jnp.zeros((1, 16, 112, 112, 3))
-  init = models.make_backbone(model).init
-  return jax.eval_shape(init, jax.random.key(0), clip)
+  return jax.eval_shape(options.make().init, jax.random.key(0), clip)
 
 
 def fill(shapes, seed=0):

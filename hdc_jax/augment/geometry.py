@@ -1,8 +1,7 @@
-"""Where a view looks: crops of the host's canvas, resized for the model.
+"""Crops of the host's canvas, resized to the size of a view, and flips.
 
-Resampling is two small matrix products per frame, which suits matrix units and
-needs no gathers. Luma and chroma planes are cropped and resampled straight from
-YUV 4:2:0 to the view's size, so chroma is interpolated only once.
+Luma and chroma planes are each cropped and resampled directly from YUV 4:2:0 to
+the view's size, so that chroma is interpolated only once.
 """
 
 import dataclasses
@@ -13,17 +12,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32, Key, Num, UInt8
 
-from hdc_jax.augment import colour
+from hdc_jax.augment import colour, resampling
+from hdc_jax.augment.resampling import Box
 
 
 class Canvas(NamedTuple):
-  """The frames of one clip as the host sends them.
+  """The frames of one clip as the host sends them, in YUV 4:2:0.
 
   Attributes:
-    y: Luma.
-    uv: Blue and red difference, each sample centred on 2×2 luma samples.
-    extent: Height and width of the picture at the top left of a padded canvas;
-      None if it fills the canvas. Crops stay within it.
+    y: uint8 [T, H, W], luma.
+    uv: uint8 [T, H/2, W/2, 2], blue and red difference, each sample centred on
+      2×2 luma samples.
+    extent: int32 [2], height and width of the picture at the top left of a
+      padded canvas, in luma pixels; None if the picture fills the canvas. Crops
+      stay within the picture.
   """
 
   y: UInt8[Array, "t h w"]
@@ -32,88 +34,45 @@ class Canvas(NamedTuple):
 
   @property
   def sides(self) -> Int32[Array, "2"]:
-    """Height and width of the picture."""
+    """int32 [2], height and width of the picture in luma pixels."""
     if self.extent is None:
       return jnp.array(self.y.shape[-2:])
     return self.extent
 
 
-class Box(NamedTuple):
-  """A rectangle of the canvas, in luma pixels (scalars, possibly traced)."""
-
-  top: Num[Array, ""] | float | int
-  left: Num[Array, ""] | float | int
-  height: Num[Array, ""] | float | int
-  width: Num[Array, ""] | float | int
-
-
-def resize_matrix(
-  start: Num[Array, ""] | float | int,
-  length: Num[Array, ""] | float | int,
-  size_in: int,
-  size_out: int,
-) -> Float[Array, "size_out size_in"]:
-  """The linear map that crops [start, start + length) and resizes it.
-
-  Triangle filter, widened when it reduces (antialiased) as in Pillow's
-  BILINEAR; pixels outside of the crop do not contribute.
-
-  Args:
-    start: First pixel of the crop, may be fractional.
-    length: Its extent in pixels.
-    size_in: Pixels of the input.
-    size_out: Pixels wanted.
-  """
-  scale = length / size_out
-  support = jnp.maximum(scale, 1.0)
-  centres = start + (jnp.arange(size_out) + 0.5) * scale
-  pixels = jnp.arange(size_in) + 0.5
-  distance = jnp.abs(pixels[None, :] - centres[:, None]) / support
-  inside = (pixels > start) & (pixels < start + length)
-  weights = jnp.where(inside, jnp.maximum(1.0 - distance, 0.0), 0.0)
-  return weights / jnp.sum(weights, axis=1, keepdims=True)
-
-
-def separable(
-  rows: Float[Array, "i h"],
-  planes: Float[Array, "t h w c"],
-  columns: Float[Array, "j w"],
-) -> Float[Array, "t i j c"]:
-  """Applies a linear map to the columns of every frame, another to its rows."""
-  return jnp.einsum(
-    "ih,thwc,jw->tijc",
-    rows,
-    planes,
-    columns,
-    precision=jax.lax.Precision.HIGHEST,
-  )
-
-
-def resample(
-  planes: Num[Array, "t h w c"], box: Box, size: int
-) -> Float[Array, "t {size} {size} c"]:
-  """Crops `box` from every frame and resizes it to `size` × `size`."""
-  _, height, width, _ = planes.shape
-  rows = resize_matrix(box.top, box.height, height, size)
-  columns = resize_matrix(box.left, box.width, width, size)
-  return separable(rows, planes.astype(jnp.float32), columns)
-
-
 def crop(
   canvas: Canvas, box: Box, size: int
 ) -> Float[Array, "t {size} {size} 3"]:
-  """The RGB frames in [0, 1] of a box of the canvas, resized."""
-  luma = resample(canvas.y[..., None], box, size)
-  chroma = resample(canvas.uv, Box(*(side / 2 for side in box)), size)
+  """Crops a box of the canvas, resizes it to a square and converts it to RGB.
+
+  Args:
+    canvas: Frames of one clip.
+    box: Rectangle to crop, in luma pixels.
+    size: Height and width of the result in pixels.
+
+  Returns:
+    float32 [T, size, size, 3], RGB in [0, 1].
+  """
+  luma = resampling.resample(canvas.y[..., None], box, size)
+  half = Box(*(side / 2 for side in box))
+  chroma = resampling.resample(canvas.uv, half, size)
   return colour.yuv_to_rgb(jnp.concatenate([luma, chroma], axis=-1))
 
 
 def random_starts(
   key: Key[Array, ""], slack: Num[Array, "2"]
 ) -> Float[Array, "2"]:
-  """Whole pixels drawn uniformly from 0 to `slack`, both included."""
-  places = jax.random.uniform(key, slack.shape)
-  return jnp.minimum(jnp.floor(places * (slack + 1)), slack)
+  """Draws whole pixels uniformly from 0 to `slack`, both included.
+
+  Args:
+    key: Random key.
+    slack: [2], the highest row and the highest column, whole numbers of pixels.
+
+  Returns:
+    float32 [2], a row and a column.
+  """
+  fractions = jax.random.uniform(key, slack.shape)
+  return jnp.minimum(jnp.floor(fractions * (slack + 1)), slack)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,9 +80,10 @@ class ScaleJitterCrop:
   """A random crop whose sides are drawn from a set (HDC, after TSN).
 
   Attributes:
-    size: Height and width of the view.
-    scales: The sides to draw from, height and width independently, as parts of
-      the canvas. Choice: TSN's set {1, 0.875, 0.75, 0.66}.
+    size: Height and width of the view in pixels.
+    scales: Fractions of the picture's height and width, from which those of the
+      crop are drawn independently. Choice: TSN's set {1, 0.875, 0.75, 0.66}, as
+      HDC crops after TSN.
   """
 
   size: int
@@ -132,7 +92,15 @@ class ScaleJitterCrop:
   def __call__(
     self, key: Key[Array, ""], canvas: Canvas
   ) -> Float[Array, "t h w 3"]:
-    """Crops one clip; every frame alike."""
+    """Crops all frames of one clip by the same random box.
+
+    Args:
+      key: Random key of the clip.
+      canvas: Frames of the clip.
+
+    Returns:
+      float32 [T, size, size, 3], RGB in [0, 1].
+    """
     scale_key, place_key = jax.random.split(key)
     scales = jax.random.choice(scale_key, jnp.array(self.scales), (2,))
     sides = jnp.round(scales * canvas.sides)
@@ -144,16 +112,17 @@ class ScaleJitterCrop:
 class RandomResizedCrop:
   """A crop of random area and aspect ratio, resized (Inception; CVRL).
 
-  The area is uniform and the logarithm of the aspect ratio is; the first of ten
-  draws that fits is taken, or else the largest centred crop of an allowed
-  ratio. Choice: this is torchvision's sampling. CVRL's reference calls
-  TensorFlow's, which draws the ratio and then the height uniformly, and so
-  favours wide crops where the range is symmetric in tall and wide.
+  The area and the logarithm of the aspect ratio are uniform. The first of ten
+  draws that fits into the picture is taken; if none fits, the largest centred
+  crop of an allowed ratio. Choice: this is torchvision's sampling. CVRL's
+  reference code calls TensorFlow's, which draws the ratio and then the height
+  uniformly, and so favours wide crops over tall ones even where the range of
+  ratios is symmetric, such as (0.5, 2).
 
   Attributes:
-    size: Height and width of the view.
-    area: Range of the crop's area, as a part of the picture's.
-    aspect: Range of its width over its height.
+    size: Height and width of the view in pixels.
+    area: Lowest and highest area of the crop, as a fraction of the picture's.
+    aspect: Lowest and highest aspect ratio of the crop, width over height.
   """
 
   size: int
@@ -163,11 +132,27 @@ class RandomResizedCrop:
   def __call__(
     self, key: Key[Array, ""], canvas: Canvas
   ) -> Float[Array, "t h w 3"]:
-    """Crops one clip; every frame alike."""
+    """Crops all frames of one clip by the same random box.
+
+    Args:
+      key: Random key of the clip.
+      canvas: Frames of the clip.
+
+    Returns:
+      float32 [T, size, size, 3], RGB in [0, 1].
+    """
     return crop(canvas, self.draw(key, canvas.sides), self.size)
 
   def draw(self, key: Key[Array, ""], sides: Num[Array, "2"]) -> Box:
-    """A random box of whole pixels in a picture of these sides."""
+    """Draws a random box of whole pixels.
+
+    Args:
+      key: Random key of the clip.
+      sides: [2], height and width of the picture in pixels.
+
+    Returns:
+      The box, which lies within the picture.
+    """
     area_key, aspect_key, place_key = jax.random.split(key, 3)
     low, high = self.aspect
     areas = jax.random.uniform(
@@ -178,28 +163,29 @@ class RandomResizedCrop:
         aspect_key, (10,), minval=math.log(low), maxval=math.log(high)
       )
     )
-    tries = jnp.round(
+    candidates = jnp.round(
       jnp.sqrt(areas[:, None] * jnp.stack([1 / aspects, aspects], axis=1))
     )
-    fits = jnp.all(tries <= sides, axis=1)
+    fits = jnp.all(candidates <= sides, axis=1)
     height, width = sides
     aspect = jnp.clip(width / height, low, high)
     largest = jnp.round(
       jnp.minimum(sides, jnp.stack([width / aspect, height * aspect]))
     )
-    found = jnp.any(fits)
-    drawn = jnp.where(found, tries[jnp.argmax(fits)], largest)
-    slack = sides - drawn
+    any_fits = jnp.any(fits)
+    crop_sides = jnp.where(any_fits, candidates[jnp.argmax(fits)], largest)
+    slack = sides - crop_sides
     starts = random_starts(place_key, slack)
-    return Box(*jnp.where(found, starts, jnp.floor(slack / 2)), *drawn)
+    top, left = jnp.where(any_fits, starts, jnp.floor(slack / 2))
+    return Box(top, left, *crop_sides)
 
 
 @dataclasses.dataclass(frozen=True)
 class CentreCrop:
-  """The centre of the canvas at its own resolution, for evaluation.
+  """The centre of the picture at its own resolution, for evaluation.
 
   Attributes:
-    size: Height and width of the view, at most the picture's.
+    size: Height and width of the view in pixels, at most the picture's.
   """
 
   size: int
@@ -207,10 +193,18 @@ class CentreCrop:
   def __call__(
     self, key: Key[Array, ""], canvas: Canvas
   ) -> Float[Array, "t h w 3"]:
-    """Crops one clip; the key is not used."""
+    """Crops the centre of one clip.
+
+    Args:
+      key: Unused; all crops are called alike.
+      canvas: Frames of the clip.
+
+    Returns:
+      float32 [T, size, size, 3], RGB in [0, 1].
+    """
     del key
-    starts = (canvas.sides - self.size) // 2
-    return crop(canvas, Box(*starts, self.size, self.size), self.size)
+    top, left = (canvas.sides - self.size) // 2
+    return crop(canvas, Box(top, left, self.size, self.size), self.size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,7 +212,16 @@ class RandomFlip:
   """Mirrors the whole clip left to right.
 
   Attributes:
-    probability: Of mirroring.
+    probability: Probability that a clip is mirrored.
+
+  Example:
+    A flip with probability 1 reverses the columns of every frame.
+
+    >>> ramp = jnp.arange(3.0)[None, None, :, None] / 2
+    >>> frames = jnp.broadcast_to(ramp, (2, 1, 3, 3))  # T = 2, H = 1, W = 3
+    >>> flip = RandomFlip(probability=1.0)
+    >>> flip(jax.random.key(0), frames)[:, 0, :, 0].tolist()
+    [[1.0, 0.5, 0.0], [1.0, 0.5, 0.0]]
   """
 
   probability: float = 0.5
@@ -226,6 +229,14 @@ class RandomFlip:
   def __call__(
     self, key: Key[Array, ""], frames: Float[Array, "t h w 3"]
   ) -> Float[Array, "t h w 3"]:
-    """Flips one clip, or does not."""
+    """Flips one clip with the given probability.
+
+    Args:
+      key: Random key of the clip.
+      frames: float32 [T, H, W, 3].
+
+    Returns:
+      float32 [T, H, W, 3].
+    """
     flip = jax.random.bernoulli(key, self.probability)
     return jnp.where(flip, frames[:, :, ::-1], frames)

@@ -1,7 +1,7 @@
-"""Views of a batch of clips, made on the device."""
+"""Views: augmented clips of a batch, computed on the device."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +19,12 @@ class View:
   """An augmented clip: which clip of the video it shows, and how.
 
   Attributes:
-    name: What terms call it.
-    clip: Number of the clip among those the loader cuts from each video.
-    crop: From the canvas to RGB frames of the model's size.
-    transforms: Applied in order to RGB frames in [0, 1].
+    name: Name by which the terms of a method refer to the view.
+    clip: Index of the clip among those that the loader cuts from each video.
+    crop: Function of a random key and a canvas that returns RGB frames in
+      [0, 1], float32 [T, H, W, 3], of the network's input size.
+    transforms: Functions of a random key and such frames that return such
+      frames, applied in order.
   """
 
   name: str
@@ -31,7 +33,16 @@ class View:
   transforms: tuple[Transform, ...] = ()
 
   def __call__(self, key: Key[Array, ""], canvas: geometry.Canvas) -> Frames:
-    """Makes the view of one clip, in [-1, 1]."""
+    """Augments one clip.
+
+    Args:
+      key: Random key of the view of this clip; the crop and each transform
+        receive a key of their own.
+      canvas: Frames of the clip.
+
+    Returns:
+      float32 [T, H, W, 3], RGB in [-1, 1].
+    """
     crop_key, *keys = jax.random.split(key, 1 + len(self.transforms))
     frames = self.crop(crop_key, canvas)
     for transform, key in zip(self.transforms, keys, strict=True):
@@ -42,30 +53,49 @@ class View:
 def make_views(
   views: Sequence[View],
   key: Key[Array, ""],
-  clips: dict[str, Integer[Array, "b clips ..."]],
+  clips: Mapping[str, Integer[Array, "b clips ..."]],
 ) -> Float[Array, "b v t h w 3"]:
-  """Makes every view of every video.
+  """Computes every view of every video of a batch.
 
-  The key of a view is a function of `key`, the view's number and the position
-  of the video in the global batch alone: not of devices or hosts.
+  The random key of a view depends on `key`, on the index of the view and on the
+  position of the video in the global batch, and on nothing else: not on the
+  number of devices or hosts.
 
   Args:
-    views: What to make, V of them, all of one size.
-    key: Of this step.
-    clips: 'y' [B, clips, T, H, W] and 'uv' [B, clips, T, H/2, W/2, 2], uint8;
-      and 'extent' [B, clips, 2], int32, where pictures do not fill the canvas.
+    views: V views, all of the same size.
+    key: Random key of the training step.
+    clips: The batch as the loader gives it: 'y', uint8 [B, clips, T, H, W];
+      'uv', uint8 [B, clips, T, H/2, W/2, 2]; and, where pictures do not fill
+      the canvas, 'extent', int32 [B, clips, 2]. See `geometry.Canvas`.
 
   Returns:
-    Views in [-1, 1], B videos each with V views.
+    float32 [B, V, T, H, W, 3], RGB in [-1, 1].
+
+  Example:
+    The two views of a grey clip differ by their random crops only, so that
+    both are grey.
+
+    >>> clips = {
+    ...   "y": jnp.full((1, 1, 2, 8, 8), 126, jnp.uint8),
+    ...   "uv": jnp.full((1, 1, 2, 4, 4, 2), 128, jnp.uint8),
+    ... }
+    >>> crop = geometry.ScaleJitterCrop(size=4)
+    >>> views = [View("query", clip=0, crop=crop), View("key", 0, crop)]
+    >>> batch = make_views(views, jax.random.key(0), clips)
+    >>> batch.shape
+    (1, 2, 2, 4, 4, 3)
+    >>> print(f"{batch.min():.2f} {batch.max():.2f}")
+    0.00 0.00
   """
   positions = jnp.arange(clips["y"].shape[0])
 
-  def make_view(number: int, view: View) -> Float[Array, "b t h w 3"]:
+  def make_view(index: int, view: View) -> Float[Array, "b t h w 3"]:
     fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
-    keys = fold(jax.random.fold_in(key, number), positions)
+    keys = fold(jax.random.fold_in(key, index), positions)
     fields = [name for name in geometry.Canvas._fields if name in clips]
     canvas = geometry.Canvas(**{f: clips[f][:, view.clip] for f in fields})
     return jax.vmap(view)(keys, canvas)
 
-  made = [make_view(number, view) for number, view in enumerate(views)]
-  return jnp.stack(made, axis=1)
+  return jnp.stack(
+    [make_view(index, view) for index, view in enumerate(views)], axis=1
+  )

@@ -1,4 +1,4 @@
-"""Warps of a clip's frames: each pixel shows another place (DSM)."""
+"""Spatial warps of frames by bilinear sampling and thin-plate splines (DSM)."""
 
 import dataclasses
 import functools
@@ -11,20 +11,39 @@ from jaxtyping import Array, Float, Key
 
 
 def sample(
-  frame: Float[Array, "h w c"], places: Float[Array, "i j 2"]
+  frame: Float[Array, "h w c"], coordinates: Float[Array, "i j 2"]
 ) -> Float[Array, "i j c"]:
-  """A frame's values at rows and columns: bilinear, beyond it its edge."""
+  """Samples a frame bilinearly at fractional coordinates.
+
+  Args:
+    frame: float32 [H, W, C].
+    coordinates: float32 [I, J, 2], a row and a column in pixels for each value.
+      Beyond the frame, the value of the nearest edge is taken.
+
+  Returns:
+    float32 [I, J, C].
+
+  Example:
+    A quarter of the way between the two columns of a frame, and beyond it.
+
+    >>> frame = jnp.array([[[0.0], [1.0]]])  # H = 1, W = 2, C = 1
+    >>> coordinates = jnp.array([[[0.0, 0.25], [0.0, 5.0]]])
+    >>> sample(frame, coordinates)[0, :, 0].tolist()
+    [0.25, 1.0]
+  """
   return jax.vmap(
     lambda plane: ndimage.map_coordinates(
-      plane, [places[..., 0], places[..., 1]], order=1, mode="nearest"
+      plane, [coordinates[..., 0], coordinates[..., 1]], order=1, mode="nearest"
     ),
     in_axes=-1,
     out_axes=-1,
   )(frame)
 
 
-def pixel_places(height: int, width: int) -> Float[Array, "{height} {width} 2"]:
-  """The row and the column of every pixel."""
+def pixel_coordinates(
+  height: int, width: int
+) -> Float[Array, "{height} {width} 2"]:
+  """The row and the column of every pixel, float32 [height, width, 2]."""
   return jnp.stack(
     jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"),
     axis=-1,
@@ -34,51 +53,68 @@ def pixel_places(height: int, width: int) -> Float[Array, "{height} {width} 2"]:
 
 @functools.cache
 def spline_basis(points: int, height: int, width: int) -> np.ndarray:
-  """How far each control point's offset moves each pixel.
+  """The matrix that interpolates values at control points to every pixel.
 
-  A thin-plate spline through given values at control points is linear in the
-  values, and the points are fixed: so the inverse of its system is a constant.
+  A thin-plate spline is linear in the values that it interpolates, and the
+  control points are the same for every clip, on a regular grid from border to
+  border. So the linear system is solved once, on the host, and a warp on the
+  device is one matrix product with the random offsets of its clip.
+
+  The spline is that of SciPy's
+  `RBFInterpolator(controls, values, kernel="thin_plate_spline", degree=1)`; the
+  entries of the matrix differ from SciPy's by less than 3e-10. Choice: it is
+  computed here nevertheless, because SciPy rounds some entries differently,
+  which would change the views of runs that exist already.
 
   Args:
-    points: Control points per side, on a regular grid from border to border.
-    height: Of the frames.
-    width: Of the frames.
+    points: Number of control points per side.
+    height: Height of the frames in pixels.
+    width: Width of the frames in pixels.
 
   Returns:
-    float32 [height * width, points²]; control points are ordered by row.
+    float32 [height · width, points²]; pixels and control points are ordered by
+    row.
   """
-  ticks = np.linspace(-1.0, 1.0, points)
-  controls = np.stack(np.meshgrid(ticks, ticks, indexing="ij"), -1)
-  controls = controls.reshape(-1, 2)
-  rows, columns = (np.linspace(-1.0, 1.0, size) for size in (height, width))
-  pixels = np.stack(np.meshgrid(rows, columns, indexing="ij"), -1)
-  pixels = pixels.reshape(-1, 2)
 
-  def terms(places: np.ndarray) -> np.ndarray:
-    squares = np.sum((places[:, None] - controls) ** 2, axis=-1)
-    kernel = 0.5 * squares * np.log(np.maximum(squares, 1e-30))  # r² log r
-    return np.concatenate([kernel, np.ones((len(places), 1)), places], axis=1)
+  def grid(rows: int, columns: int) -> np.ndarray:
+    """Coordinates [rows · columns, 2] of a grid over [-1, 1]²."""
+    ticks = (np.linspace(-1.0, 1.0, size) for size in (rows, columns))
+    return np.stack(np.meshgrid(*ticks, indexing="ij"), -1).reshape(-1, 2)
 
-  # Weights of the kernels sum to zero, also against either coordinate.
+  controls = grid(points, points)
+
+  def terms(coordinates: np.ndarray) -> np.ndarray:
+    """The kernels r² log r about all control points, and 1, row and column."""
+    squares = np.sum((coordinates[:, None] - controls) ** 2, axis=-1)
+    kernels = 0.5 * squares * np.log(np.maximum(squares, 1e-30))
+    ones = np.ones((len(coordinates), 1))
+    return np.concatenate([kernels, ones, coordinates], axis=1)
+
+  # The last three equations make the weights of the kernels orthogonal to every
+  # affine function, as the definition of the spline demands.
   system = np.zeros((len(controls) + 3,) * 2)
   system[:-3] = terms(controls)
   system[-3:, :-3] = system[:-3, -3:].T
-  basis = terms(pixels) @ np.linalg.inv(system)[:, : len(controls)]
-  return basis.astype(np.float32)
+  inverse = np.linalg.inv(system)[:, : len(controls)]
+  return (terms(grid(height, width)) @ inverse).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
 class ThinPlateSpline:
   """DSM's spatial local disturbance: breaks the scene, keeps the motion.
 
-  The pixels at the control points show the picture at a random offset, those
-  between them at a smooth one. Choice: outside of the picture its edge goes on;
-  the reference code shows black there, which would betray the warp. And it
-  draws one warp for the whole batch, where here each clip has its own.
+  Each control point has a random offset, which a thin-plate spline interpolates
+  to all pixels; every pixel shows the picture at its own position plus its
+  offset, in all frames alike. Choice: beyond the picture the nearest edge is
+  shown. The reference code shows black there, by which a network could
+  recognise a warped view. Choice: each clip has a warp of its own. The
+  reference code draws one warp for the whole batch.
 
   Attributes:
-    points: Control points per side, on a grid from border to border.
-    offset: Largest offset along either axis; the picture is from -1 to 1.
+    points: Number of control points per side, on a regular grid from border to
+      border.
+    offset: Largest offset along either axis, in units in which the picture
+      spans [-1, 1]; offsets are drawn from [-offset, offset].
   """
 
   points: int = 5
@@ -87,7 +123,15 @@ class ThinPlateSpline:
   def __call__(
     self, key: Key[Array, ""], frames: Float[Array, "t h w 3"]
   ) -> Float[Array, "t h w 3"]:
-    """Warps one clip; every frame alike."""
+    """Warps all frames of one clip by the same random offsets.
+
+    Args:
+      key: Random key of the clip.
+      frames: float32 [T, H, W, 3], RGB.
+
+    Returns:
+      float32 [T, H, W, 3], RGB.
+    """
     offsets = jax.random.uniform(
       key, (self.points**2, 2), minval=-self.offset, maxval=self.offset
     )
@@ -96,14 +140,34 @@ class ThinPlateSpline:
   def warp(
     self, offsets: Float[Array, "n 2"], frames: Float[Array, "t h w 3"]
   ) -> Float[Array, "t h w 3"]:
-    """Moves what control points show by given offsets of row and column."""
+    """Warps all frames of one clip by given offsets.
+
+    Args:
+      offsets: float32 [points², 2], offset of row and column at each control
+        point, ordered by row, in units in which the picture spans [-1, 1].
+      frames: float32 [T, H, W, 3], RGB.
+
+    Returns:
+      float32 [T, H, W, 3], RGB.
+
+    Example:
+      The same offset at all control points shifts the picture: 2 / 3 of half
+      its width is one of four columns.
+
+      >>> ramp = jnp.arange(4.0)[None, None, :, None]
+      >>> frames = jnp.broadcast_to(ramp, (1, 4, 4, 3))  # T = 1, H = W = 4
+      >>> offsets = jnp.tile(jnp.array([0.0, 2 / 3]), (25, 1))
+      >>> warped = ThinPlateSpline().warp(offsets, frames)
+      >>> print(warped[0, 0, :, 0].round(2))
+      [1. 2. 3. 3.]
+    """
     _, height, width, _ = frames.shape
     basis = jnp.array(spline_basis(self.points, height, width))
     half = (jnp.array([height, width]) - 1) / 2
     shifts = jnp.matmul(
       basis, offsets * half, precision=jax.lax.Precision.HIGHEST
     ).reshape(height, width, 2)
-    places = pixel_places(height, width) + shifts
-    # The places are no part of what is mapped over: every index is computed
-    # once, and reads all frames and channels.
-    return jax.vmap(sample, in_axes=(0, None))(frames, places)
+    coordinates = pixel_coordinates(height, width) + shifts
+    # All frames share the coordinates, so that each index is computed once and
+    # reads all frames and channels.
+    return jax.vmap(sample, in_axes=(0, None))(frames, coordinates)

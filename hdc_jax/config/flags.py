@@ -9,9 +9,10 @@ from absl import flags
 from ml_collections import config_flags
 
 from hdc_jax.config import files
-from hdc_jax.errors import ConfigError, require
+from hdc_jax.errors import ConfigError, choose, require
+from hdc_jax.methods import METHODS
 from hdc_jax.options.schema import Path
-from hdc_jax.tasks import task_of
+from hdc_jax.tasks import TASKS, task_of
 
 
 def make_parser(
@@ -114,13 +115,15 @@ def _set(
 def _check_recipe(
   path: Path, before: ml_collections.ConfigDict, now: ml_collections.ConfigDict
 ) -> None:
-  """Raises ConfigError if a field is changed that has a recipe of its own."""
+  """Raises ConfigError if a field changes whose values have recipes."""
   old, new = before, now
   for name in path:
     old, new = old[name], new[name]
   if old != new:
-    name = "task" if path[-1] == "task" else "method"
+    field = ".".join(("config", *path))
+    name, known = ("task", TASKS) if path[-1] == "task" else ("method", METHODS)
+    choose(field, new, known)
     raise ConfigError(
-      f"config.{'.'.join(path)}={new}: write it as an argument of the config, "
+      f"{field}={new}: write it as an argument of the config, "
       f"--config=FILE:{name}={new}, which sets its recipe too"
     )

@@ -1,39 +1,48 @@
-"""Videos by number, from a prepared dataset or from original files.
+"""The door to datasets: videos by number, prepared or as original files.
 
-Both look the same from here on: `source[i]` is a video that knows its labels
-and decodes any frames. Prepared records are some thirty times faster.
+`open` returns a `Source`: `source[i]` is a video that has labels and decodes
+any of its frames. Nothing else depends on whether the dataset was prepared,
+except speed: prepared records are read some thirty times faster.
+
+Example:
+  ```
+  source = sources.open("/data/ucf101")
+  for i in source.index.split("train1"):
+    video = source[i]
+    window = Window(0, 0, video.height, video.width)
+    frames = video.read(range(16), window)  # uint8 Y [16, H, W] and UV
+  ```
 """
 
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-from array_record.python.array_record_data_source import ArrayRecordDataSource
 from etils import epath
 
 from hdc_jax.data.datasets.base import VideoFile, find_videos
-from hdc_jax.data.datasets.folder import label_by_folder
-from hdc_jax.data.store import cache as cache_lib
-from hdc_jax.data.store import records
-from hdc_jax.data.store.records import Index, Record, Segments
-from hdc_jax.data.video import codec
-from hdc_jax.data.video.codec import Frames, Window
-from hdc_jax.data.video.originals import Original
-from hdc_jax.errors import DataError, StorageError
-from hdc_jax.runtime import files as files_lib
+from hdc_jax.data.datasets.unprepared import OriginalVideo, UnpreparedDataset
+from hdc_jax.data.store.cache import DEFAULT_CACHE
+from hdc_jax.data.store.index import PREPARED_NAMES, Index
+from hdc_jax.data.store.prepared import PreparedDataset
+from hdc_jax.data.store.records import Segments
+from hdc_jax.data.video.frames import Frames, Window
+from hdc_jax.errors import DataError
+from hdc_jax.runtime import buckets, files
 
 
 class Video(Protocol):
   """One video, ready to decode any of its frames.
 
   Attributes:
-    id: unique within the dataset.
-    labels: see `Record.labels`.
-    num_frames: number of frames.
-    fps: frames per second.
-    height: of a frame.
-    width: of a frame.
+    id: Name of the video, unique within the dataset.
+    labels: For each label, `(first_frame, class)` segments, see
+      `Record.labels`.
+    num_frames: Number of frames.
+    fps: Frames per second.
+    height: Height of a frame in pixels; even.
+    width: Width of a frame in pixels; even.
   """
 
   id: str
@@ -44,229 +53,154 @@ class Video(Protocol):
   width: int
 
   def read(self, indices: Sequence[int], window: Window) -> Frames:
-    """Decodes frames, see `codec.decode`; a DataError names the video."""
+    """Decodes frames.
+
+    Args:
+      indices: `[T]` indices of frames, in any order, repeats included.
+      window: The part of each frame to return.
+
+    Returns:
+      The windows `[T, window.height, window.width]`, in the order of `indices`.
+
+    Raises:
+      IndexError: If there are no indices, or the video has no such frame.
+      ValueError: If the window is odd, empty or leaves the frame.
+      DataError: If the frames cannot be decoded; names the video.
+    """
     ...
 
   def label(self, name: str, frame: int) -> int:
-    """The class of the named label at a frame."""
+    """Returns the class of a label at a frame.
+
+    Args:
+      name: Name of the label.
+      frame: Index of the frame.
+
+    Returns:
+      The class.
+
+    Raises:
+      DataError: If the video has no such label.
+    """
     ...
 
 
 class Source(Protocol):
-  """A dataset; can be pickled, and read from several threads at once.
+  """A dataset. It can be pickled, and read from several threads at once.
 
   Attributes:
-    index: what it holds.
+    index: What the dataset holds: labels, splits, counts, fingerprint.
   """
 
   index: Index
 
   def __len__(self) -> int:
-    """Number of videos."""
+    """Returns the number of videos."""
     ...
 
   def __getitem__(self, i: int) -> Video:
-    """Video `i`; IndexError where there is none, DataError if unreadable."""
+    """Opens a video.
+
+    Args:
+      i: Number of the video, from 0.
+
+    Returns:
+      The video.
+
+    Raises:
+      IndexError: If there is no such video.
+      DataError: If it cannot be read.
+    """
     ...
 
 
 def open(
   path: epath.PathLike,
   short_side: int = 128,
-  cache: epath.PathLike = cache_lib.DEFAULT,
+  cache: epath.PathLike = DEFAULT_CACHE,
 ) -> Source:
-  """Opens a dataset for reading.
+  """Opens a dataset for reading; copies a prepared one out of its bucket.
 
   Args:
-    path: directory that `prepare` wrote, or any directory of video files; on a
+    path: Directory that `prepare` wrote, or any folder of video files; on a
       disk or in a bucket.
-    short_side: of the frames of original files, in pixels; prepared ones have
-      theirs already.
-    cache: local directory to which prepared datasets in buckets are copied.
+    short_side: Short side in pixels to which frames of original files are
+      scaled; even. Prepared datasets have theirs already.
+    cache: Local directory to which prepared datasets in buckets are copied.
 
   Returns:
     The dataset.
 
   Raises:
-    DataError: if there is no dataset, or if part of it is missing.
+    DataError: If there is no dataset, or part of it is missing.
+    ConfigError: If access to the bucket is denied.
+    StorageError: If the bucket fails.
   """
-  with _as_data_errors():
-    originals = _originals(path, short_side)
-    return originals or _Prepared(epath.Path(path), cache)
+  with _os_errors_as_data_errors():
+    unprepared = _open_unprepared(path, short_side)
+    if unprepared is not None:
+      return unprepared
+    return PreparedDataset(epath.Path(path), cache)
 
 
 def read_index(path: epath.PathLike, short_side: int = 128) -> Index:
-  """What a dataset holds, without copying it out of a bucket.
+  """Finds out what a dataset holds, without copying it out of a bucket.
 
   Args:
-    path: see `open`.
-    short_side: see `open`.
+    path: See `open`.
+    short_side: See `open`.
 
   Returns:
-    Its index; all its shards are there.
+    The index of the dataset. All its shards exist.
 
   Raises:
-    DataError: if there is no dataset, or if part of it is missing.
+    DataError: If there is no dataset, or part of it is missing.
+    ConfigError: If access to the bucket is denied.
+    StorageError: If the bucket fails.
   """
-  with _as_data_errors():
-    originals = _originals(path, short_side)
-    if originals:
-      return originals.index
+  with _os_errors_as_data_errors():
+    unprepared = _open_unprepared(path, short_side)
+    if unprepared is not None:
+      return unprepared.index
     index = Index.load(path)
     index.check_shards(path)
     return index
 
 
-def _originals(path: epath.PathLike, short_side: int) -> "_Originals | None":
-  """The video files of a directory in which nothing was prepared, if any."""
-  files_lib.check(path)
+def _open_unprepared(
+  path: epath.PathLike, short_side: int
+) -> UnpreparedDataset | None:
+  """Opens a folder of videos; None if it has none, or `prepare` wrote to it."""
+  buckets.check_access(path)
   directory = epath.Path(path)
-  inside = files_lib.names(directory) if files_lib.is_dir(path) else []
-  ours = any(map(records.OURS.fullmatch, inside))
-  files = find_videos(directory) if inside and not ours else []
-  return _Originals(directory, files, short_side) if files else None
+  names = files.list_names(directory) if files.is_dir(path) else []
+  is_prepared = any(map(PREPARED_NAMES.fullmatch, names))
+  videos = find_videos(directory) if names and not is_prepared else []
+  return UnpreparedDataset(directory, videos, short_side) if videos else None
 
 
 @contextlib.contextmanager
-def _as_data_errors() -> Iterator[None]:
+def _os_errors_as_data_errors() -> Iterator[None]:
+  """Turns an OSError, such as a missing permission, into a `DataError`."""
   try:
     yield
   except OSError as error:
     raise DataError(str(error)) from error
 
 
-class _Prepared:
-  """Records in shards."""
-
-  def __init__(self, directory: epath.Path, cache: epath.PathLike) -> None:
-    self.index = Index.load(directory)
-    directory = cache_lib.local_copy(directory, self.index, cache)
-    self.index.check_shards(directory)
-    self._directory = os.fspath(directory)
-    # With the ranges given, no shard is opened before it is read.
-    self._records = ArrayRecordDataSource(
-      [
-        os.fspath(directory / f"{shard.name}[0:{shard.videos}]")
-        for shard in self.index.shards
-      ]
-    )
-
-  def __len__(self) -> int:
-    return self.index.num_videos
-
-  def __getitem__(self, i: int) -> Video:
-    _check_number(i, len(self))
-    try:
-      return _RecordVideo(Record.from_bytes(self._records[i]))
-    except (DataError, ValueError, RuntimeError) as error:
-      raise DataError(f"{self._directory}: record {i}: {error}") from error
-
-  def __repr__(self) -> str:
-    return f"Prepared({self._directory}, {self.index.fingerprint[:12]})"
-
-
-class _Originals:
-  """Files as they are, decoded where they lie."""
-
-  def __init__(
-    self, directory: epath.Path, files: Sequence[str], short_side: int
-  ) -> None:
-    self._directory = os.fspath(directory)
-    listing = label_by_folder(self._directory, files)
-    self._files: Sequence[VideoFile] = listing.videos
-    self._short_side = short_side
-    ids = [file.id for file in self._files]
-    sizes = files_lib.sizes([file.path for file in self._files])
-    request = records.digest([short_side, list(zip(ids, sizes, strict=True))])
-    self.index = Index(
-      fingerprint=request,
-      request=request,
-      codec="original",
-      short_side=short_side,
-      num_videos=len(self._files),
-      num_frames=None,
-      labels=listing.label_names,
-      splits={"train": [(0, len(self._files))]},
-      shards=(),
-      skipped=(),
-    )
-
-  def __len__(self) -> int:
-    return len(self._files)
-
-  def __getitem__(self, i: int) -> Video:
-    _check_number(i, len(self))
-    try:
-      return _OriginalVideo(self._files[i], self._short_side)
-    except StorageError as error:
-      raise DataError(str(error)) from error
-
-  def __repr__(self) -> str:
-    return f"Originals({self._directory}, {self.index.fingerprint[:12]})"
-
-
-class _RecordVideo:
-  """A video of a prepared dataset."""
-
-  def __init__(self, record: Record) -> None:
-    self.id, self.labels = record.id, record.labels
-    self._encoded = record.encoded
-    self.num_frames = record.encoded.num_frames
-    self.fps = record.encoded.fps
-    self.height, self.width = record.encoded.height, record.encoded.width
-
-  def read(self, indices: Sequence[int], window: Window) -> Frames:
-    try:
-      return codec.decode(self._encoded, indices, window)
-    except DataError as error:
-      raise DataError(f"{self.id}: {error}") from error
-
-  def label(self, name: str, frame: int) -> int:
-    return _label(self, name, frame)
-
-
-class _OriginalVideo:
-  """A video file; the same frames as its record would hold, bar encoding."""
-
-  def __init__(self, file: VideoFile, short_side: int) -> None:
-    self.id, self.labels = file.id, file.labels
-    self._original = Original(file.path, short_side)
-    self.num_frames, self.fps, self.height, self.width = self._original.probe()
-
-  def read(self, indices: Sequence[int], window: Window) -> Frames:
-    codec.check_window(window, self.height, self.width)
-    wanted, order = codec.unique_frames(indices, self.num_frames)
-    found = self._original.read(wanted.tolist())
-    frames = codec.crop([found[i] for i in wanted.tolist()], window)
-    return Frames(frames.y[order], frames.uv[order])
-
-  def label(self, name: str, frame: int) -> int:
-    return _label(self, name, frame)
-
-
-def _label(video: Video, name: str, frame: int) -> int:
-  if name not in video.labels:
-    raise DataError(
-      f"{video.id}: has no label {name!r}; it has "
-      f"{', '.join(sorted(video.labels)) or 'none'}"
-    )
-  return records.label_at(video.labels[name], frame)
-
-
-def _check_number(i: Any, count: int) -> None:
-  if not 0 <= i < count:
-    raise IndexError(f"video {i} of {count}")
-
-
 def open_video(path: str, short_side: int) -> Video:
-  """Opens one video file, to be decoded where it lies.
+  """Opens one video file, which is decoded in place.
 
   Args:
-    path: A file that PyAV can read.
-    short_side: Short side of the frames that are given, in pixels.
+    path: A video file in any format that FFmpeg reads.
+    short_side: Short side in pixels to which the frames are scaled; even.
+
+  Returns:
+    The video, without labels; its id is the name of the file.
 
   Raises:
-    DataError: If it cannot be opened or holds no video.
+    DataError: If the file cannot be opened or holds no video.
+    StorageError: If a bucket fails.
   """
   file = VideoFile(path, os.path.basename(path), labels={}, splits=())
-  return _OriginalVideo(file, short_side)
+  return OriginalVideo(file, short_side)

@@ -1,4 +1,8 @@
-"""Where arrays live: one axis, 'data', over all devices of all hosts."""
+"""How arrays are laid out: one mesh axis, 'data', over all devices.
+
+Global arrays are sharded along their leading axis (batches, embeddings) or
+replicated (params, optimizer state).
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,34 +16,56 @@ from hdc_jax.errors import ConfigError
 
 
 def make_mesh(devices: int | Sequence[jax.Device] | None = None) -> Mesh:
-  """A mesh along 'data', in which the devices of each process are neighbours.
+  """Makes a mesh along 'data' in which each process's devices are neighbours.
 
-  So each process has a contiguous part of every global batch, as the loader
-  gives it, and the order of the whole does not depend on the processes.
-  (`jax.make_mesh` puts devices in an order that suits the links of a TPU, which
-  exchanges among all of them do not depend on.)
+  Each process thus holds a contiguous part of every global batch, which is what
+  the loader gives it, and the order of examples in the batch does not depend on
+  the number of processes. (`jax.make_mesh` orders devices by the links of a TPU
+  instead; collectives among all devices do not gain from that.)
 
   Args:
-    devices: Which, or how many of those there are; by default all.
+    devices: The devices, or how many of `jax.devices()` to take; by default all
+      devices of all processes.
+
+  Returns:
+    A mesh of one axis, 'data'.
   """
   if devices is None or isinstance(devices, int):
     devices = jax.devices()[:devices]
-  ordered = sorted(devices, key=lambda chip: (chip.process_index, chip.id))
+  ordered = sorted(
+    devices, key=lambda device: (device.process_index, device.id)
+  )
   return Mesh(np.array(ordered), ("data",), axis_types=(AxisType.Auto,))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-  """The same value on every device: params and optimizer state."""
+  """Returns the sharding of params and optimizer state: a copy per device.
+
+  Args:
+    mesh: The devices to copy to.
+  """
   return NamedSharding(mesh, PartitionSpec())
 
 
 def batched(mesh: Mesh) -> NamedSharding:
-  """The leading axis split over all devices: clips and embeddings."""
+  """Returns the sharding of batches: the leading axis split over devices.
+
+  Args:
+    mesh: The devices to split over.
+  """
   return NamedSharding(mesh, PartitionSpec("data"))
 
 
-def abstract(tree: Any, mesh: Mesh) -> Any:
-  """Shapes and dtypes of a tree's leaves, replicated over the mesh."""
+def abstract_replicated(tree: Any, mesh: Mesh) -> Any:
+  """Describes the arrays of a pytree, replicated, without making them.
+
+  Args:
+    tree: Leaves with a shape and a dtype, such as from `jax.eval_shape`.
+    mesh: The devices to replicate over.
+
+  Returns:
+    A `jax.ShapeDtypeStruct` for each leaf.
+  """
   return jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated(mesh)),
     tree,
@@ -49,7 +75,15 @@ def abstract(tree: Any, mesh: Mesh) -> Any:
 def abstract_batch(
   shapes: Mapping[str, tuple[tuple[int, ...], np.dtype]], mesh: Mesh
 ) -> dict[str, jax.ShapeDtypeStruct]:
-  """A batch of these shapes and dtypes, split over the mesh."""
+  """Describes a global batch, sharded, without making it.
+
+  Args:
+    shapes: Shape and dtype of each array, the global batch axis first.
+    mesh: The devices to split the batch over.
+
+  Returns:
+    A `jax.ShapeDtypeStruct` for each array, by name.
+  """
   return {
     name: jax.ShapeDtypeStruct(shape, dtype, sharding=batched(mesh))
     for name, (shape, dtype) in shapes.items()
@@ -59,15 +93,19 @@ def abstract_batch(
 def compiler_options(
   mesh: Mesh, once: bool = False
 ) -> dict[str, str | int] | None:
-  """What to tell XLA when it compiles for the devices of a mesh.
+  """Chooses the options of XLA for the devices of a mesh.
 
-  On CPU it gives 2D convolutions to YNNPACK by default, which uses one thread;
-  Eigen uses all (1.6 times the speed on two cores). And it optimises the random
-  numbers of initial weights for many seconds, to save one.
+  Choice: On CPU, XLA by default gives 2D convolutions to YNNPACK, which uses
+  one thread; Eigen uses all (1.6 times the speed on two cores). A program that
+  runs once is not optimised: for the random numbers of initial weights that
+  takes many seconds and saves one.
 
   Args:
-    mesh: To compile for.
-    once: Whether the program is to run only once.
+    mesh: The devices to compile for.
+    once: Whether the program runs only once.
+
+  Returns:
+    Options for `jax.jit`; None for the defaults, except on CPU.
   """
   if mesh.devices.flat[0].platform != "cpu":
     return None
@@ -79,27 +117,38 @@ def compiler_options(
 def jit(function: Callable, mesh: Mesh, *, donate: bool = False) -> Callable:
   """Compiles a function of a state and a batch for the devices of a mesh.
 
-  It is written for the global batch. The batch is sharded over the mesh, state
-  and results are replicated; the compiler inserts what has to be gathered, such
-  as the keys, and the all-reduce of the gradients.
+  The function is written for the global batch. The batch is sharded over the
+  mesh; state and results are replicated. The compiler inserts the collectives:
+  the all-gather of embeddings that serve as keys, the all-reduce of gradients.
 
   Args:
-    function: Traceable.
-    mesh: To compile for.
-    donate: Whether the state's memory is reused.
+    function: A traceable function of `(state, batch)`.
+    mesh: The devices to compile for.
+    donate: Whether the results may reuse the memory of the state.
+
+  Returns:
+    The compiled function.
   """
-  everywhere = replicated(mesh)
+  on_all_devices = replicated(mesh)
   return jax.jit(
     function,
-    in_shardings=(everywhere, batched(mesh)),
-    out_shardings=everywhere,
+    in_shardings=(on_all_devices, batched(mesh)),
+    out_shardings=on_all_devices,
     donate_argnums=0 if donate else (),
     compiler_options=compiler_options(mesh),
   )
 
 
 def run_once(function: Callable[[], Any], mesh: Mesh) -> Any:
-  """What a traceable function makes, initial weights say, replicated."""
+  """Compiles and calls a function without arguments; replicates its results.
+
+  Args:
+    function: A traceable function, such as one that draws initial weights.
+    mesh: The devices to run it on.
+
+  Returns:
+    The results, on all devices.
+  """
   return jax.jit(
     function,
     out_shardings=replicated(mesh),
@@ -110,27 +159,58 @@ def run_once(function: Callable[[], Any], mesh: Mesh) -> Any:
 def check_batch_size(field: str, batch_size: int, devices: int) -> None:
   """Checks that a global batch splits evenly over the devices.
 
+  Args:
+    field: Name of the config field, for the message.
+    batch_size: Number of examples of the global batch.
+    devices: Number of devices to split the batch over.
+
   Raises:
-    ConfigError: If not, naming the nearest sizes that do.
+    ConfigError: If it does not split evenly; names the nearest sizes that do.
+
+  Example:
+    >>> check_batch_size("data.batch_size", 16, devices=8)
+    >>> check_batch_size("data.batch_size", 12, devices=8)
+    Traceback (most recent call last):
+      ...
+    hdc_jax.errors.ConfigError: data.batch_size=12 does not split over 8 \
+devices: use 8 or 16
   """
   if batch_size < 1 or batch_size % devices:
     lower = batch_size // devices * devices
-    near = " or ".join(str(n) for n in (lower, lower + devices) if n > 0)
+    nearest = " or ".join(str(n) for n in (lower, lower + devices) if n > 0)
     raise ConfigError(
-      f"{field}={batch_size} does not split over {devices} devices: use {near}"
+      f"{field}={batch_size} does not split over {devices} devices: use "
+      f"{nearest}"
     )
 
 
 def to_devices(mesh: Mesh, local: dict[str, np.ndarray]) -> Any:
-  """Global arrays, batch-sharded, of what each process has of the batch."""
+  """Makes global arrays of the part of the batch that each process has.
+
+  Args:
+    mesh: The devices to split the batch over.
+    local: This process's part of each array of the batch, by name:
+      `[B / processes, …]`.
+
+  Returns:
+    The global arrays `[B, …]`, sharded over the devices.
+  """
   sharding = batched(mesh)
   return jax.tree.map(
     lambda x: jax.make_array_from_process_local_data(sharding, x), local
   )
 
 
-def spread(mesh: Mesh, whole: dict[str, np.ndarray]) -> Any:
-  """Global arrays, batch-sharded, of what every process has whole."""
+def whole_to_devices(mesh: Mesh, whole: Any) -> Any:
+  """Makes global arrays of a batch that every process has as a whole.
+
+  Args:
+    mesh: The devices to split the batch over.
+    whole: A pytree of NumPy arrays `[B, …]`, the same on every process.
+
+  Returns:
+    The same pytree of global arrays `[B, …]`, sharded over the devices.
+  """
   sharding = batched(mesh)
   return jax.tree.map(
     lambda x: jax.make_array_from_callback(x.shape, sharding, x.__getitem__),
@@ -139,5 +219,12 @@ def spread(mesh: Mesh, whole: dict[str, np.ndarray]) -> Any:
 
 
 def gather(arrays: Any) -> Any:
-  """The whole of global arrays, as NumPy arrays on every process."""
+  """Copies global arrays to every process.
+
+  Args:
+    arrays: A pytree of global arrays.
+
+  Returns:
+    The same pytree of whole NumPy arrays, on every process.
+  """
   return multihost_utils.process_allgather(arrays, tiled=True)

@@ -1,8 +1,8 @@
-"""The processes of a run, one on each host: joining, telling, parting.
+"""The processes of a run, one on each host: how they join, talk and leave.
 
-Every process runs the same command. What is computed is one program over all
-devices; each process reads its part of every batch, all save checkpoints, and
-the first alone writes everything else.
+Every process runs the same command. The computation is one program over all
+devices. Each process reads its part of every batch, all of them save
+checkpoints together, and only the first writes any other file.
 """
 
 import dataclasses
@@ -19,23 +19,25 @@ from hdc_jax.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 
-# Leave it to JAX to find out who takes part (TPU, Slurm, Open MPI).
+# The coordinator's address that lets JAX find the processes (on a TPU, under
+# Slurm or Open MPI).
 AUTO = "auto"
-# How long they wait for each other at the end: the first writes reports, but
-# one that failed must not let the others wait.
-_END = "hdc_jax/end"
-_DONE_SECONDS, _FAILED_SECONDS = 3600, 10
+# Name of the barrier at which the processes wait for each other at the end, and
+# for how many seconds. The first process may still have reports to write. A
+# process that failed waits only briefly, as the others may never come.
+_END_BARRIER = "hdc_jax/end"
+_SUCCESS_SECONDS, _FAILURE_SECONDS = 3600, 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-  """Which processes are to join.
+  """The processes that are to join in a run.
 
   Attributes:
-    coordinator: HOST:PORT of process 0; 'auto' for JAX to find out; or empty,
-      which is 'auto' on a TPU and else means that this process is alone.
-    processes: How many there are.
-    process: The number of this one.
+    coordinator: Address HOST:PORT of process 0. 'auto' lets JAX find it. Empty
+      means 'auto' on a TPU; elsewhere, that this process is the only one.
+    processes: Number of processes; None unless an address is given.
+    process: Number of this process, from 0; None unless an address is given.
   """
 
   coordinator: str = ""
@@ -44,64 +46,79 @@ class Cluster:
 
 
 def join(cluster: Cluster) -> None:
-  """Joins the processes of a run; comes before anything that uses a device.
+  """Joins the processes of a run. Call it before anything uses a device.
+
+  Args:
+    cluster: The processes to join with.
 
   Raises:
-    ConfigError: If the cluster is not described, or not found.
+    ConfigError: If the description is incomplete, or joining fails.
   """
-  given = cluster.processes is not None, cluster.process is not None
-  explicit = cluster.coordinator not in ("", AUTO)
-  if any(given) != explicit or not (all(given) or not any(given)):
+  numbers_given = cluster.processes is not None, cluster.process is not None
+  address_given = cluster.coordinator not in ("", AUTO)
+  if any(numbers_given) != address_given or not (
+    all(numbers_given) or not any(numbers_given)
+  ):
     raise ConfigError(
       "--coordinator=HOST:PORT, --processes and --process belong together; "
-      "--coordinator=auto is alone"
+      "--coordinator=auto takes neither of the other two"
     )
-  # Importing JAX on a TPU host sets this.
-  on_tpu = "tpu" in (jax.config.jax_platforms or "")
+  # On the host of a TPU, importing JAX sets this option.
+  on_tpu = "tpu" in (getattr(jax.config, "jax_platforms", None) or "")
   if not cluster.coordinator and not on_tpu:
     return
   try:
     jax.distributed.initialize(
-      cluster.coordinator if explicit else None,
+      cluster.coordinator if address_given else None,
       cluster.processes,
       cluster.process,
     )
   except (ValueError, RuntimeError) as error:
     if not cluster.coordinator:
-      _log.warning("on a TPU, but alone: %s", error)
+      _log.warning(
+        "there is a TPU but no other process to join, so this run has one: %s",
+        error,
+      )
       return
     raise ConfigError(
       f"--coordinator={cluster.coordinator}: cannot join: {error}"
     ) from error
 
 
-def part(failed: bool) -> bool:
+def leave(failed: bool) -> bool:
   """Waits for the other processes at the end of a run.
 
   Args:
-    failed: Whether this process ends with an error; the others may not know of
-      it, and be waiting for this one.
+    failed: Whether this process ends with an error. The others may not know of
+      it and wait for this process elsewhere, so it waits for a short time only.
 
   Returns:
-    Whether all of them have come to their end. If not, this one must exit
-    without the usual clearing up, which would wait for them.
+    Whether all processes have come to their end. If not, this process must exit
+    with `os._exit`: a normal exit would wait for the others.
   """
   if not jax.distributed.is_initialized():
     return True
-  seconds = _FAILED_SECONDS if failed else _DONE_SECONDS
+  seconds = _FAILURE_SECONDS if failed else _SUCCESS_SECONDS
   try:
-    multihost.get_barrier_sync_fn()(key=_END, timeout_ms=1000 * seconds)
+    multihost.get_barrier_sync_fn()(key=_END_BARRIER, timeout_ms=1000 * seconds)
   except RuntimeError as error:
-    _log.debug("others did not come to their end: %s", error)
+    _log.debug("other processes have not come to their end: %s", error)
     return False
   return True
 
 
 def exchange(value: Any) -> list[Any]:
-  """What every process has to tell, in their order.
+  """Gathers a value from every process; each process has to call it.
 
   Args:
-    value: This process's, which JSON can hold.
+    value: This process's value, which JSON can hold.
+
+  Returns:
+    The values of all processes, in the order of their numbers.
+
+  Example:
+    >>> exchange({"host": "a"})  # in a run of one process
+    [{'host': 'a'}]
   """
   text = np.frombuffer(json.dumps(value).encode(), np.uint8)
   if jax.process_count() == 1:
@@ -109,8 +126,8 @@ def exchange(value: Any) -> list[Any]:
   sizes = multihost_utils.process_allgather(np.int32(len(text)))
   padded = np.zeros(max(sizes), np.uint8)
   padded[: len(text)] = text
-  told = multihost_utils.process_allgather(padded)
+  texts = multihost_utils.process_allgather(padded)
   return [
-    json.loads(one[:size].tobytes())
-    for one, size in zip(told, sizes, strict=True)
+    json.loads(text[:size].tobytes())
+    for text, size in zip(texts, sizes, strict=True)
   ]

@@ -12,7 +12,7 @@ from etils import epath
 from hdc_jax.augment import geometry
 from hdc_jax.data.clips import sampling
 from hdc_jax.data.labels.segments import Segment
-from hdc_jax.data.video.codec import Window
+from hdc_jax.data.video.frames import Window
 from hdc_jax.evaluate import features, frames
 from hdc_jax.evaluate.evaluation import Evaluation
 from hdc_jax.models import heads

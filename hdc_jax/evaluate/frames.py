@@ -1,4 +1,4 @@
-"""Frames as people see them, for figures."""
+"""RGB frames of videos, for figures."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,25 @@ import numpy as np
 
 from hdc_jax.augment import colour
 from hdc_jax.data import sources
-from hdc_jax.data.video import codec
+from hdc_jax.data.video.frames import Window
 
 
 def read_rgb(
-  video: sources.Video, indices: Sequence[int], window: codec.Window
+  video: sources.Video, indices: Sequence[int], window: Window
 ) -> np.ndarray:
-  """Frames of a video in RGB, uint8 [T, H, W, 3]; see `codec.decode`."""
+  """Decodes frames of a video to RGB.
+
+  Args:
+    video: Video to read.
+    indices: T indices of frames, in any order.
+    window: Part of each frame to return; H and W are its sides.
+
+  Returns:
+    uint8 [T, H, W, 3].
+
+  Raises:
+    DataError: If the video cannot be decoded; see `codec.decode`.
+  """
   y, uv = video.read(indices, window)
   chroma = uv.repeat(2, axis=1).repeat(2, axis=2)
   yuv = np.concatenate([y[..., None], chroma], axis=-1).astype(np.float32)

@@ -61,7 +61,9 @@ def load(
     if wanted is not None:
       check_architecture(wanted, backbone, str(run))
     shapes = jax.eval_shape(functools.partial(_init, backbone, 0))
-    variables = saved.restore_backbone(step, mesh_lib.abstract(shapes, mesh))
+    variables = saved.restore_backbone(
+      step, mesh_lib.abstract_replicated(shapes, mesh)
+    )
   return Pretrained(run, step, config, backbone, variables)
 
 

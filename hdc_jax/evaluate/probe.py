@@ -1,13 +1,15 @@
-"""Linear probes on fixed features, of all learning rates at once.
+"""Linear probes on fixed features, for several learning rates at once.
 
 The linear protocol of CVRL (arXiv 2008.03800): L2-normalised features, one
-dense layer, momentum SGD with a linear warm-up and a cosine to 0. The probes of
-all rates are stacked, so that the features pass the device once for all.
+dense layer, momentum SGD with a linear warm-up and a cosine decay to 0. The
+probes of all learning rates are stacked and trained together, so that each
+batch of features is sent to the device once for all of them.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import flax.struct
 import jax
@@ -28,16 +30,17 @@ from hdc_jax.train import optimizer
 class Recipe:
   """How probes are trained.
 
-  CVRL's has rate 32, 100 epochs, 5 of them warm-up, batches of 1024 and no
-  weight decay.
+  CVRL's recipe has the learning rate 32, 100 epochs of which 5 are warm-up,
+  batches of 1024 and no weight decay.
 
   Attributes:
-    rates: R peak learning rates; each gives a probe.
-    epochs: How often each video is shown.
-    warmup_epochs: In which the rate rises from 0.
-    batch_size: Videos per step; at most all there are.
-    momentum: Of SGD.
-    l2: λ of λ/2·Σw² over kernels.
+    rates: R peak learning rates; a probe is trained with each.
+    epochs: Number of times that each video is shown.
+    warmup_epochs: Number of epochs in which the learning rate rises from 0.
+    batch_size: Number of videos per step; a larger one than there are videos
+      takes all of them.
+    momentum: Momentum of SGD.
+    l2: Coefficient λ of the penalty λ/2·Σw² over the kernels; biases have none.
   """
 
   rates: tuple[float, ...]
@@ -48,7 +51,12 @@ class Recipe:
   l2: float = 0.0
 
   def __post_init__(self) -> None:
-    """Checks that there is a rate, and an epoch after the warm-up."""
+    """Checks the fields.
+
+    Raises:
+      ConfigError: If the batch is empty, there is no learning rate, or no epoch
+        after the warm-up.
+    """
     if self.batch_size < 1:
       raise ConfigError(
         f"config.linear.batch_size={self.batch_size} must be at least 1"
@@ -64,7 +72,7 @@ class Recipe:
 
 @flax.struct.dataclass
 class Probes:
-  """Stacked linear classifiers.
+  """R linear classifiers of D features into C classes, stacked.
 
   Attributes:
     kernel: float32 [R, D, C].
@@ -77,13 +85,14 @@ class Probes:
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-  """Probes of several rates, and which to use.
+  """Probes of several learning rates, and which of them to use.
 
   Attributes:
-    probes: Trained on all videos, one per rate.
-    accuracies: float32 [R], per cent of the held-out videos right, by probes
-      trained on the rest; NaN if none were held out.
-    best: The rate's position with the highest accuracy.
+    probes: The R probes, trained on all videos.
+    accuracies: float32 [R], percentage of held-out videos that probes of each
+      rate classify correctly after training on the other videos; NaN if none
+      were held out.
+    best: Index of the rate with the highest accuracy, in [0, R).
   """
 
   probes: Probes
@@ -92,6 +101,7 @@ class Sweep:
 
 
 def _logits(probes: Probes, features: jax.Array) -> jax.Array:
+  """Logits float32 [..., R, C] of features float32 [..., D]."""
   products = jnp.einsum(
     "...d,rdc->...rc",
     vectors.normalise(features),
@@ -102,14 +112,14 @@ def _logits(probes: Probes, features: jax.Array) -> jax.Array:
 
 
 def scores(probes: Probes, features: jax.Array) -> jax.Array:
-  """Class probabilities by every probe; traceable.
+  """Class probabilities by every probe; can be traced by JAX.
 
   Args:
-    probes: R of them, over C classes.
-    features: float32 [..., D], of any length.
+    probes: R probes over C classes.
+    features: float32 [..., D], not yet L2-normalised.
 
   Returns:
-    float32 [..., R, C].
+    float32 [..., R, C], which sum to 1 over the classes.
   """
   return jax.nn.softmax(_logits(probes, features))
 
@@ -117,7 +127,7 @@ def scores(probes: Probes, features: jax.Array) -> jax.Array:
 def _optimizer(
   recipe: Recipe, steps_per_epoch: int
 ) -> optax.GradientTransformation:
-  """SGD at a rate that peaks at 1, times each probe's own rate."""
+  """SGD at a learning rate that peaks at 1, times the rate of each probe."""
   schedule = optimizer.warmup_cosine(
     1.0,
     recipe.warmup_epochs * steps_per_epoch,
@@ -125,26 +135,34 @@ def _optimizer(
   )
   rates = jnp.array(recipe.rates, jnp.float32)
 
-  def scale(updates: Probes, _: Probes) -> Probes:
+  def scale(updates: Any, _: Any) -> Any:
     return Probes(
       updates.kernel * rates[:, None, None], updates.bias * rates[:, None]
     )
 
+  def is_kernel(params: Any) -> Any:
+    return params.replace(kernel=True, bias=False)
+
   return optax.chain(
-    optax.add_decayed_weights(recipe.l2, mask=Probes(kernel=True, bias=False)),
+    optax.add_decayed_weights(recipe.l2, mask=is_kernel),
     optax.sgd(schedule, momentum=recipe.momentum),
     optax.stateless(scale),
   )
 
 
+# 'features' float32 [B, D] or [B, V, D] of V views, 'labels' int32 [B], and
+# 'weights' float32 [B], 0 for padding.
 Batch = dict[str, jax.Array]
-State = tuple[Probes, optax.OptState]
+# Probes and optimizer state; `Any`, as optax's types of pytrees exclude
+# dataclasses.
+State = tuple[Any, optax.OptState]
 
 
 @functools.cache
 def _make_step(
   recipe: Recipe, steps_per_epoch: int, mesh: Mesh
 ) -> tuple[optax.GradientTransformation, Callable[[State, Batch], State]]:
+  """The optimizer, and the jitted training step of all probes."""
   tx = _optimizer(recipe, steps_per_epoch)
 
   def loss(probes: Probes, batch: Batch) -> jax.Array:
@@ -152,7 +170,7 @@ def _make_step(
     losses = optax.softmax_cross_entropy_with_integer_labels(
       logits, batch["labels"][:, None]
     )
-    # The sum over probes gives each its own gradient.
+    # In the sum over probes, each probe has the gradient of its own loss.
     return batch["weights"] @ losses.sum(axis=1) / batch["weights"].sum()
 
   def step(state: State, batch: Batch) -> State:
@@ -171,20 +189,21 @@ def _batches(
   batch_size: int,
   mesh: Mesh,
 ) -> Iterator[Batch]:
-  """Places the chosen rows on the mesh, batch by batch.
+  """Places chosen videos on the mesh, batch by batch.
 
   Args:
-    features: float32 [N, V, D].
-    labels: int [N].
-    rows: int [M] each: the videos, and their views unless all are wanted.
-    batch_size: Clipped to M.
-    mesh: Each batch is filled up to a multiple of its devices by rows of weight
-      0, so that the devices decide nothing about the result. So is the last
-      batch, to the size of the others.
+    features: float32 [N, V, D], of V views of each video.
+    labels: int [N], class of each video.
+    rows: int [M], indices of the videos; and, to take one view of each, int [M]
+      with the indices of these views.
+    batch_size: Number of videos per batch, at most M.
+    mesh: Mesh over which each batch is spread. Each batch is padded to a
+      multiple of its devices, and the last one to the size of the others, by
+      videos of weight 0, so that the number of devices does not change the
+      result.
 
   Yields:
-    'features' float32 [B, D] or [B, V, D], 'labels' int32 [B] and 'weights'
-    float32 [B].
+    Batches, see `Batch`; 'features' have the views unless `rows` choose one.
   """
   count, devices = len(rows[0]), mesh.devices.size
   batch_size = min(batch_size, count)
@@ -194,12 +213,12 @@ def _batches(
     weights = np.zeros(padded, np.float32)
     weights[: len(chosen)] = 1.0
     chosen = np.resize(chosen, padded)
-    taken = tuple(index[chosen] for index in rows)
-    yield mesh_lib.spread(
+    indices = tuple(index[chosen] for index in rows)
+    yield mesh_lib.whole_to_devices(
       mesh,
       {
-        "features": features[taken],
-        "labels": labels[taken[0]].astype(np.int32),
+        "features": features[indices],
+        "labels": labels[indices[0]].astype(np.int32),
         "weights": weights,
       },
     )
@@ -215,20 +234,23 @@ def train(
   progress_label: str = "",
   positions: np.ndarray | None = None,
 ) -> Probes:
-  """Trains a probe for every rate of the recipe.
+  """Trains a probe for every learning rate of the recipe.
 
-  In each epoch each video is shown once, by one of its views. The weights begin
-  at zero: the problem is convex, so no random ones are needed.
+  Each epoch shows each video once, by one of its views. The weights begin at
+  zero: the problem is convex, so it needs no random ones.
 
   Args:
     features: float32 [N, V, D], of V views of each video.
-    labels: int [N], the class of each video.
-    classes: How many there are.
-    recipe: Of the optimization.
-    mesh: Each batch is spread over it.
-    seed: It and the epoch decide the order of the videos and their views.
-    progress_label: Shown in front of the progress.
-    positions: int [M], the videos to train on; by default all.
+    labels: int [N], class of each video in [0, `classes`).
+    classes: Number of classes.
+    recipe: Learning rates and other options of the optimization.
+    mesh: Mesh over which each batch is spread.
+    seed: Seed of the order of the videos and of the choice of their views.
+    progress_label: Text in front of the progress.
+    positions: int [M], indices of the videos to train on; by default all.
+
+  Returns:
+    The trained probes, in the order of `recipe.rates`.
 
   Raises:
     DataError: If a feature is not finite.
@@ -240,7 +262,9 @@ def train(
   rates = len(recipe.rates)
   steps_per_epoch = -(-len(positions) // recipe.batch_size)
   tx, step = _make_step(recipe, steps_per_epoch, mesh)
-  probes = Probes(jnp.zeros((rates, dim, classes)), jnp.zeros((rates, classes)))
+  probes: Any = Probes(
+    jnp.zeros((rates, dim, classes)), jnp.zeros((rates, classes))
+  )
   state = jax.device_put((probes, tx.init(probes)), mesh_lib.replicated(mesh))
   with Progress(recipe.epochs, "epochs", progress_label) as progress:
     for epoch in range(recipe.epochs):
@@ -256,7 +280,7 @@ def train(
 
 @functools.cache
 def _make_hits(mesh: Mesh) -> Callable[[Probes, Batch], jax.Array]:
-  """The jitted count of videos that each probe gets right, [R]."""
+  """The jitted count of correct videos in a batch by each probe, [R]."""
 
   def hits(probes: Probes, batch: Batch) -> jax.Array:
     mean = scores(probes, batch["features"]).mean(axis=1)
@@ -275,23 +299,27 @@ def sweep(
   seed: int,
   held_out: float,
 ) -> Sweep:
-  """Trains probes on all videos, and chooses among them by held-out ones.
+  """Trains probes on all videos, and chooses the best by held-out videos.
 
-  Held-out videos are scored by the mean probabilities of their views, with
-  probes that were trained on the rest. Of equally good rates the smallest is
-  chosen. With a single rate nothing is held out.
+  For the choice, probes are trained on the videos that are not held out; a
+  held-out video is classified by the mean of the probabilities of its views. Of
+  equally good rates the smallest is chosen. With a single rate no video is held
+  out.
 
   Args:
     features: float32 [N, V, D], of V views of each video.
-    labels: int [N], the class of each video.
-    classes: How many there are.
-    recipe: Of the optimization.
-    mesh: Each batch is spread over it.
-    seed: Of the order and of what is held out.
+    labels: int [N], class of each video in [0, `classes`).
+    classes: Number of classes.
+    recipe: Learning rates and other options of the optimization.
+    mesh: Mesh over which each batch is spread.
+    seed: Seed of the order of the videos and of which are held out.
     held_out: Fraction of each class to hold out; see `subsets.held_out`.
 
+  Returns:
+    The probes trained on all videos, and the best rate.
+
   Raises:
-    ConfigError: If nothing is held out to choose among several rates.
+    ConfigError: If there are several rates, but no videos to hold out.
     DataError: If a feature is not finite, or no class has two videos.
   """
   rates = np.array(recipe.rates)
@@ -313,7 +341,7 @@ def sweep(
     )
     count = _make_hits(mesh)
     batches = _batches(features, labels, (held,), recipe.batch_size, mesh)
-    hits = sum(jax.device_get(count(probes, batch)) for batch in batches)
+    hits = np.sum([jax.device_get(count(probes, b)) for b in batches], axis=0)
     accuracies = (100.0 * hits / len(held)).astype(np.float32)
     best = int(np.lexsort((rates, -accuracies))[0])
   probes = train(features, labels, classes, recipe, mesh, seed, "all videos")

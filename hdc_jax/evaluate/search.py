@@ -1,7 +1,8 @@
-"""Exact nearest neighbours by cosine similarity, in blocks, and kNN's votes.
+"""Exact nearest neighbours by cosine similarity, and kNN classification.
 
-Queries and gallery stay in host memory. The device holds at most two blocks of
-each, the similarities of one pair, and the k results of every query.
+Queries and gallery stay in host memory, and go to the device in blocks. The
+device holds at most two blocks of each, the similarities of one pair of blocks,
+and the k nearest neighbours of every query.
 """
 
 import dataclasses
@@ -16,7 +17,8 @@ from jax.sharding import Mesh
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.evaluate import vectors
 
-# Below every cosine, and above the -inf of what is no result at all.
+# Stands for the similarity of segments of the same video: below every cosine,
+# and above the -inf of padding.
 _OWN_VIDEO = -2.0
 
 
@@ -25,9 +27,9 @@ class Neighbours:
   """The nearest gallery vectors of every query.
 
   Attributes:
-    indices: int32 [Q, k], nearest first.
-    similarities: float32 [Q, k], cosines; -inf for parts of the query's own
-      video.
+    indices: int32 [Q, k], rows of the gallery, nearest first.
+    similarities: float32 [Q, k], their cosine similarities; -inf for segments
+      of the query's own video.
   """
 
   indices: np.ndarray
@@ -35,46 +37,53 @@ class Neighbours:
 
 
 def _merge(
-  best: tuple[jax.Array, jax.Array],
+  best: dict[str, jax.Array],
   queries: dict[str, jax.Array],
   gallery: dict[str, jax.Array],
   first: jax.Array,
   size: jax.Array,
-) -> tuple[jax.Array, jax.Array]:
-  """The best of what was found so far and of one block of the gallery.
+) -> dict[str, jax.Array]:
+  """Merges the nearest neighbours so far with those in a gallery block.
 
   Args:
-    best: Similarities float32 [B, k] and indices int32 [B, k] so far.
-    queries: 'vectors' float32 [B, D] and 'videos' int32 [B].
-    gallery: The same of a block; rows beyond `size` are padding.
-    first: int32 scalar, the index of the block's first row.
-    size: int32 scalar, of the whole gallery.
+    best: 'similarities' float32 [B, k] and 'indices' int32 [B, k] in the
+      gallery of the nearest neighbours so far.
+    queries: 'vectors' float32 [B, D] and 'videos' int32 [B] of a query block.
+    gallery: 'vectors' float32 [G, D] and 'videos' int32 [G] of a gallery block;
+      rows beyond the end of the gallery are padding.
+    first: int32 scalar, index in the gallery of the block's first row.
+    size: int32 scalar, number of rows in the whole gallery.
+
+  Returns:
+    'similarities' and 'indices' as in `best`, nearest first.
   """
-  similarities, indices = best
-  found = jnp.matmul(
+  cosines = jnp.matmul(
     vectors.normalise(queries["vectors"]),
     vectors.normalise(gallery["vectors"]).T,
     precision=jax.lax.Precision.HIGHEST,
   )
   own = queries["videos"][:, None] == gallery["videos"]
-  found = jnp.where(own, _OWN_VIDEO, found)
-  real = first + jnp.arange(found.shape[1]) < size
-  found = jnp.where(real, found, -jnp.inf)
-  # Of equals, `top_k` takes the one in front: here the lower index.
-  k = indices.shape[1]
+  cosines = jnp.where(own, _OWN_VIDEO, cosines)
+  valid = first + jnp.arange(cosines.shape[1]) < size
+  cosines = jnp.where(valid, cosines, -jnp.inf)
+  # Of equal values `top_k` takes the first, here that of the lower index.
+  k = best["indices"].shape[1]
   similarities, columns = jax.lax.top_k(
-    jnp.concatenate([similarities, found], axis=1), k
+    jnp.concatenate([best["similarities"], cosines], axis=1), k
   )
-  kept = jnp.take_along_axis(indices, jnp.minimum(columns, k - 1), axis=1)
-  return similarities, jnp.where(columns < k, kept, first + columns - k)
+  kept = jnp.take_along_axis(
+    best["indices"], jnp.minimum(columns, k - 1), axis=1
+  )
+  indices = jnp.where(columns < k, kept, first + columns - k)
+  return {"similarities": similarities, "indices": indices}
 
 
 @functools.cache
 def _jit_merge(mesh: Mesh) -> Callable:
-  """`_merge` with the queries spread over the devices of a mesh.
+  """Compiles `_merge` with the queries spread over the devices of a mesh.
 
-  It is mapped over the devices, as the compiler would gather the similarities
-  of all of them for `top_k`.
+  `shard_map` keeps each device to its own queries; without it the compiler
+  would gather the similarities of all devices for `top_k`.
   """
   split, everywhere = mesh_lib.batched(mesh), mesh_lib.replicated(mesh)
   return jax.jit(
@@ -94,12 +103,22 @@ def _jit_merge(mesh: Mesh) -> Callable:
 def _block(
   rows: np.ndarray, videos: np.ndarray, first: int, size: int
 ) -> dict[str, np.ndarray]:
-  """`size` vectors and their videos from row `first` on, padded with zeros."""
-  taken = slice(first, first + size)
-  missing = size - len(rows[taken])
+  """Takes `size` rows from row `first` on, padded with zeros.
+
+  Args:
+    rows: float32 [N, D], vectors.
+    videos: int [N], the video of each.
+    first: Index of the first row.
+    size: Number of rows in the block.
+
+  Returns:
+    'vectors' float32 [size, D] and 'videos' int32 [size].
+  """
+  block = slice(first, first + size)
+  missing = size - len(rows[block])
   return {
-    "vectors": np.pad(rows[taken], ((0, missing), (0, 0))),
-    "videos": np.pad(videos[taken], (0, missing)).astype(np.int32),
+    "vectors": np.pad(rows[block], ((0, missing), (0, 0))),
+    "videos": np.pad(videos[block], (0, missing)).astype(np.int32),
   }
 
 
@@ -115,21 +134,38 @@ def nearest(
 ) -> Neighbours:
   """The `k` nearest gallery vectors of every query, by cosine similarity.
 
-  Parts of the query's own video come last, so that a split can search itself.
-  Of equally near ones the lower index comes first.
+  Segments of the query's own video come last, so that the videos of a split can
+  be searched among themselves. Of equally near vectors the one with the lower
+  index comes first.
 
   Args:
-    queries: float32 [Q, D].
-    gallery: float32 [G, D].
-    query_videos: int [Q], which video each is of.
-    gallery_videos: int [G].
-    k: One beyond G gives G.
-    mesh: Each query block is spread over it.
-    query_block: Queries per block; rounded up to a multiple of the devices.
-    gallery_block: Gallery vectors per block.
+    queries: float32 [Q, D], of any length.
+    gallery: float32 [G, D], of any length.
+    query_videos: int [Q], the video of each query.
+    gallery_videos: int [G], the video of each gallery vector.
+    k: Number of neighbours of each query; at most G are returned.
+    mesh: Mesh over which each query block is spread.
+    query_block: Number of queries per block, rounded up to a multiple of the
+      number of devices.
+    gallery_block: Number of gallery vectors per block.
+
+  Returns:
+    The neighbours, min(k, G) for each query.
 
   Raises:
     DataError: If a vector is not finite.
+
+  Example:
+    Video 0 searches a gallery of three videos, itself among them.
+
+    >>> from hdc_jax.distributed.mesh import make_mesh
+    >>> gallery = np.array([[1, 0], [0, 1], [1, 1]], np.float32)
+    >>> videos = np.arange(3)
+    >>> neighbours = nearest(
+    ...   gallery[:1], gallery, videos[:1], videos, k=3, mesh=make_mesh(1)
+    ... )
+    >>> print(neighbours.indices, neighbours.similarities.round(2))
+    [[2 1 0]] [[0.71 0.   -inf]]
   """
   vectors.check_finite("query", queries)
   vectors.check_finite("gallery", gallery)
@@ -140,28 +176,32 @@ def nearest(
   merge = _jit_merge(mesh)
 
   starts = range(0, count, query_block)
-  nothing = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.int32)
-  best = [mesh_lib.spread(mesh, nothing) for _ in starts]
+  initial = {
+    "similarities": np.full(shape, -np.inf, np.float32),
+    "indices": np.zeros(shape, np.int32),
+  }
+  best = [mesh_lib.whole_to_devices(mesh, initial) for _ in starts]
   last = best[0]
   # The gallery is the outer loop, so that it goes to the device only once.
   for first in range(0, size, gallery_block):
-    against = jax.device_put(
+    gallery_rows = jax.device_put(
       _block(gallery, gallery_videos, first, gallery_block),
       mesh_lib.replicated(mesh),
     )
     for i, start in enumerate(starts):
-      sought = mesh_lib.spread(
+      query_rows = mesh_lib.whole_to_devices(
         mesh, _block(queries, query_videos, start, query_block)
       )
-      # These blocks are on their way while the device merges the last ones; to
-      # wait here keeps more from following.
+      # These blocks are transferred while the device merges the previous ones.
+      # Waiting here keeps more blocks than these two from the device.
       jax.block_until_ready(last)
       last = best[i] = merge(
-        best[i], sought, against, np.int32(first), np.int32(size)
+        best[i], query_rows, gallery_rows, np.int32(first), np.int32(size)
       )
+  blocks = mesh_lib.gather(best)
   similarities, indices = (
-    np.concatenate(blocks)[:count]
-    for blocks in zip(*mesh_lib.gather(best), strict=True)
+    np.concatenate([block[name] for block in blocks])[:count]
+    for name in ("similarities", "indices")
   )
   similarities[similarities == _OWN_VIDEO] = -np.inf
   return Neighbours(indices, similarities)
@@ -176,21 +216,22 @@ def knn_scores(
 ) -> np.ndarray:
   """Class scores by weighted kNN (Wu et al. 2018, arXiv 1805.01978).
 
-  Each neighbour votes for its class with exp(similarity / temperature); parts
-  of the query's own video do not vote.
+  Each neighbour votes for its class with weight exp(similarity / temperature);
+  segments of the query's own video do not vote.
 
   Args:
-    neighbours: Of Q queries.
-    gallery_labels: int [G], the class of each gallery vector.
-    classes: How many there are.
-    temperature: 0.07 in the paper.
-    k: How many neighbours vote; one beyond those there are takes all.
+    neighbours: Neighbours of Q queries.
+    gallery_labels: int [G], class of each gallery vector in [0, `classes`).
+    classes: Number of classes.
+    temperature: Softmax temperature > 0 (0.07 in the paper).
+    k: Number of neighbours that vote; if there are fewer, all vote.
 
   Returns:
-    float32 [Q, classes] that sum to 1; zeros for a query without any vote.
+    float32 [Q, classes], which sum to 1 over the classes; all 0 for a query
+    without votes.
   """
   similarities = neighbours.similarities[:, :k].astype(np.float64)
-  # Relative to the nearest, so that no temperature overflows.
+  # Relative to the nearest neighbour, so that no temperature overflows.
   peaks = similarities.max(axis=1, keepdims=True)
   votes = np.exp(
     (similarities - np.where(np.isfinite(peaks), peaks, 0.0)) / temperature

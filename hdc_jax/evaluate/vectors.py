@@ -1,4 +1,4 @@
-"""What search and probes ask of feature vectors."""
+"""Checks and normalises feature vectors, for searches and probes."""
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +11,12 @@ def check_finite(name: str, vectors: np.ndarray) -> None:
   """Checks that no feature is NaN or infinite.
 
   Args:
-    name: Of the vectors, for the message.
+    name: What the vectors are, for the message: 'query', say.
     vectors: float32 [N, ..., D].
 
   Raises:
-    DataError: If some are not finite, saying how many rows and which is first.
+    DataError: If some are not finite; the message says how many of the N rows,
+      and which is the first.
   """
   bad = np.flatnonzero([not np.isfinite(row).all() for row in vectors])
   if len(bad):
@@ -26,13 +27,18 @@ def check_finite(name: str, vectors: np.ndarray) -> None:
 
 
 def normalise(vectors: jax.Array) -> jax.Array:
-  """Vectors of length 1; zero vectors stay zero.
+  """Scales vectors to length 1; zero vectors stay zero.
 
   Args:
     vectors: float32 [..., D].
 
   Returns:
     float32 [..., D].
+
+  Example:
+    >>> print(normalise(jnp.array([[0.0, 2.0], [0.0, 0.0]])))
+    [[0. 1.]
+     [0. 0.]]
   """
   norms = jnp.linalg.norm(vectors, axis=-1, keepdims=True)
   return vectors / jnp.where(norms > 0, norms, 1.0)

@@ -1,14 +1,18 @@
-"""The encoders in PyTorch, as in the published repositories.
+"""The backbones in PyTorch, with module names as in published repositories.
 
-This file needs torch and safetensors only and may be copied. Modules have the
-names of the code that others publish weights for, so that checkpoints move:
+This file depends on torch and safetensors only, so that it can be copied into
+other projects. Modules are named as in the repositories that publish weights,
+so that their checkpoints can be loaded:
 
   from hdc_jax.interop import encoders
   encoder = encoders.load("encoder.safetensors")
   endpoints = encoder(clips)
 
-Clips are RGB in [-1, 1], float [B, 3, T, H, W]; the endpoints are 'block1' to
-'block5', float [B, C, T, H, W].
+Clips are RGB in [-1, 1], float32 [B, 3, T, H, W]; the endpoints are 'block1' to
+'block5', float32 [B, C, T, H, W].
+
+In the shapes below, I and O are the numbers of input and output channels, and s
+is the stride along an axis.
 """
 
 import functools
@@ -24,12 +28,13 @@ from torch import Tensor, nn
 
 Size = int | tuple[int, int, int]
 
+# For each name the function of a number of channels that makes the norm.
 NORMS: Mapping[str, Callable[[int], nn.Module]] = {
   "instance": functools.partial(nn.InstanceNorm3d, affine=True),
   "batch": nn.BatchNorm3d,
   "group": lambda channels: nn.GroupNorm(math.gcd(32, channels), channels),
 }
-_STAGES = (1, 2, 4, 8)  # channels, in widths
+_STAGES = (1, 2, 4, 8)  # channels of each stage, as multiples of the width
 
 
 def _conv(
@@ -38,7 +43,7 @@ def _conv(
   kernel: Sequence[int],
   stride: Size = 1,
 ) -> nn.Conv3d:
-  """A convolution without bias, centred on its input."""
+  """A convolution without bias, padded so that stride 1 keeps the size."""
   padding = tuple(k // 2 for k in kernel)
   return nn.Conv3d(
     in_channels, out_channels, kernel, stride, padding, bias=False
@@ -49,13 +54,19 @@ class PadShortcut(nn.Module):
   """Shortcut A: every stride-th position, and zeros for the new channels."""
 
   def __init__(self, in_channels: int, out_channels: int, stride: Size) -> None:
-    """Adds `out_channels` - `in_channels` channels."""
+    """Creates the shortcut, which has no parameters.
+
+    Args:
+      in_channels: Number of input channels.
+      out_channels: Number of output channels, at least `in_channels`.
+      stride: Stride over T, H and W.
+    """
     super().__init__()
     self.extra = out_channels - in_channels
     self.stride = stride
 
   def forward(self, x: Tensor) -> Tensor:
-    """From [B, I, T, H, W] to [B, O, T/s, H/s, W/s]."""
+    """Maps [B, I, T, H, W] to [B, O, T/s, H/s, W/s]."""
     x = F.max_pool3d(x, kernel_size=1, stride=self.stride)
     return F.pad(x, (0, 0, 0, 0, 0, 0, 0, self.extra))
 
@@ -67,7 +78,16 @@ def _shortcut(
   out_channels: int,
   stride: Size,
 ) -> nn.Module:
-  """What goes around a block: the identity where no shape changes."""
+  """The shortcut of a residual block: the identity where no shape changes.
+
+  Args:
+    kind: 'A' (subsampled and padded with zero channels) or 'B' (1×1×1
+      convolution).
+    norm: Function of a number of channels that makes a norm.
+    in_channels: Number of input channels.
+    out_channels: Number of output channels.
+    stride: Stride of the block over T, H and W.
+  """
   if in_channels == out_channels and stride == 1:
     return nn.Identity()
   if kind == "A":
@@ -77,7 +97,7 @@ def _shortcut(
 
 
 class BasicBlock(nn.Module):
-  """Two convolutions with a shortcut."""
+  """A residual block of two convolutions."""
 
   expansion = 1
 
@@ -85,23 +105,23 @@ class BasicBlock(nn.Module):
     self,
     in_channels: int,
     channels: int,
-    time: int,
+    temporal_kernel: int,
     stride: Size,
     norm: Callable[[int], nn.Module],
     shortcut: str,
   ) -> None:
-    """Makes the layers.
+    """Creates the layers.
 
     Args:
-      in_channels: Of the input.
-      channels: Of the output.
-      time: Kernel size over time.
-      stride: Of the first convolution.
-      norm: From channels to a module.
-      shortcut: 'A' or 'B'.
+      in_channels: Number of input channels.
+      channels: Number of output channels.
+      temporal_kernel: Kernel size over time of both convolutions.
+      stride: Stride of the first convolution over T, H and W.
+      norm: Function of a number of channels that makes a norm.
+      shortcut: Kind of shortcut where the shape changes, 'A' or 'B'.
     """
     super().__init__()
-    kernel = (time, 3, 3)
+    kernel = (temporal_kernel, 3, 3)
     self.conv1 = _conv(in_channels, channels, kernel, stride)
     self.bn1 = norm(channels)
     self.conv2 = _conv(channels, channels, kernel)
@@ -109,14 +129,14 @@ class BasicBlock(nn.Module):
     self.downsample = _shortcut(shortcut, norm, in_channels, channels, stride)
 
   def forward(self, x: Tensor) -> Tensor:
-    """From [B, I, T, H, W] to [B, O, T/s, H/s, W/s]."""
+    """Maps [B, I, T, H, W] to [B, O, T/s, H/s, W/s]."""
     y = F.relu(self.bn1(self.conv1(x)))
     y = self.bn2(self.conv2(y))
     return F.relu(y + self.downsample(x))
 
 
 class Bottleneck(nn.Module):
-  """Three convolutions with a shortcut: over time, over space, over neither."""
+  """A residual block of convolutions over time, over space and over neither."""
 
   expansion = 4
 
@@ -124,24 +144,25 @@ class Bottleneck(nn.Module):
     self,
     in_channels: int,
     channels: int,
-    time: int,
+    temporal_kernel: int,
     stride: Size,
     norm: Callable[[int], nn.Module],
     shortcut: str,
   ) -> None:
-    """Makes the layers.
+    """Creates the layers.
 
     Args:
-      in_channels: Of the input.
-      channels: Of the first two convolutions; the output has four times these.
-      time: Kernel size over time, of the first convolution.
-      stride: Of the second convolution.
-      norm: From channels to a module.
-      shortcut: 'A' or 'B'.
+      in_channels: Number of input channels.
+      channels: Number of channels of the first two convolutions; the output has
+        four times as many.
+      temporal_kernel: Kernel size over time of the first convolution.
+      stride: Stride of the second convolution over T, H and W.
+      norm: Function of a number of channels that makes a norm.
+      shortcut: Kind of shortcut where the shape changes, 'A' or 'B'.
     """
     super().__init__()
     out_channels = channels * self.expansion
-    self.conv1 = _conv(in_channels, channels, (time, 1, 1))
+    self.conv1 = _conv(in_channels, channels, (temporal_kernel, 1, 1))
     self.bn1 = norm(channels)
     self.conv2 = _conv(channels, channels, (1, 3, 3), stride)
     self.bn2 = norm(channels)
@@ -152,7 +173,7 @@ class Bottleneck(nn.Module):
     )
 
   def forward(self, x: Tensor) -> Tensor:
-    """From [B, I, T, H, W] to [B, O, T, H/s, W/s]."""
+    """Maps [B, I, T, H, W] to [B, O, T, H/s, W/s]."""
     y = F.relu(self.bn1(self.conv1(x)))
     y = F.relu(self.bn2(self.conv2(y)))
     y = self.bn3(self.conv3(y))
@@ -162,8 +183,8 @@ class Bottleneck(nn.Module):
 class ResNet3D(nn.Module):
   """3D-ResNet (Hara et al., CVPR 2018) and CVRL's R3D-50 (arXiv 2008.03800).
 
-  Names are of kenshohara/3D-ResNets-PyTorch. Without the pool, with stem
-  (3, 7, 7), shortcut B and batch norm, r3d18 is torchvision's r3d_18.
+  Modules are named as in kenshohara/3D-ResNets-PyTorch. Without the pool and
+  with stem (3, 7, 7), shortcut B and batch norm, r3d18 is torchvision's r3d_18.
   """
 
   def __init__(
@@ -179,26 +200,28 @@ class ResNet3D(nn.Module):
     pool: Size = 3,
     pool_stride: Size = 2,
     pool_padding: Size = 1,
-    times: Sequence[int] = (3, 3, 3, 3),
+    temporal_kernels: Sequence[int] = (3, 3, 3, 3),
     stride: Size = 2,
     shortcut: str = "A",
   ) -> None:
-    """Makes the layers.
+    """Creates the layers.
 
     Args:
-      block: Of the four stages.
-      depths: Blocks in each stage.
-      width: Channels of the stem, which all others follow.
-      norm: One of `NORMS`.
-      stem: Kernel of the first convolution over T, H, W.
-      stem_stride: Its stride.
-      stem_pool: Whether a max pool follows.
-      pool: Its kernel.
-      pool_stride: Its stride.
-      pool_padding: Its padding.
-      times: Kernel size over time in each stage.
-      stride: Of the second to fourth stage.
-      shortcut: 'A' (subsample, zero channels) or 'B' (1×1×1 convolution).
+      block: Class of the residual blocks.
+      depths: Number of blocks in each of the four stages.
+      width: Number of channels of the stem; the stages have 1, 2, 4 and 8 times
+        as many, times the expansion of the block.
+      norm: Name of the norm, a key of `NORMS`.
+      stem: Kernel size of the stem over T, H and W.
+      stem_stride: Stride of the stem over T, H and W.
+      stem_pool: Whether a max pool follows the stem.
+      pool: Window of that pool over T, H and W.
+      pool_stride: Stride of that pool.
+      pool_padding: Padding of that pool.
+      temporal_kernels: Kernel size over time in each of the four stages.
+      stride: Stride of the first block of the second to fourth stage.
+      shortcut: Kind of shortcut where the shape changes: 'A' (subsampled and
+        padded with zero channels) or 'B' (1×1×1 convolution).
     """
     super().__init__()
     make_norm = NORMS[norm]
@@ -216,13 +239,20 @@ class ResNet3D(nn.Module):
       for j in range(depth):
         step = stride if i > 0 and j == 0 else 1
         layer.append(
-          block(in_channels, channels, times[i], step, make_norm, shortcut)
+          block(
+            in_channels,
+            channels,
+            temporal_kernels[i],
+            step,
+            make_norm,
+            shortcut,
+          )
         )
         in_channels = channels * block.expansion
       self.add_module(f"layer{i + 1}", layer)
 
   def forward(self, x: Tensor) -> dict[str, Tensor]:
-    """From clips [B, 3, T, H, W] to endpoints; 'block1' is before the pool."""
+    """Encodes clips [B, 3, T, H, W]; 'block1' is taken before the pool."""
     x = F.relu(self.bn1(self.conv1(x)))
     endpoints = {"block1": x}
     x = self.maxpool(x)
@@ -235,10 +265,11 @@ class ResNet3D(nn.Module):
 class C3D(nn.Module):
   """C3D with norms, as in xudejing/video-clip-order-prediction.
 
-  Its convolutions have biases, although a norm follows each.
+  As there, the convolutions have biases, although a norm follows each.
   """
 
-  # By block: the pool before it, and its convolutions' channels, in widths.
+  # For each block the pool before it, and the channels of its convolutions by
+  # name, as multiples of the width.
   BLOCKS = (
     (1, {"1": 1}),
     ((1, 2, 2), {"2": 2}),
@@ -248,11 +279,12 @@ class C3D(nn.Module):
   )
 
   def __init__(self, *, width: int = 64, norm: str = "instance") -> None:
-    """Makes the layers.
+    """Creates the layers.
 
     Args:
-      width: Channels of the first convolution, which all others follow.
-      norm: One of `NORMS`.
+      width: Number of channels of the first convolution; the later ones have up
+        to 8 times as many.
+      norm: Name of the norm, a key of `NORMS`.
     """
     super().__init__()
     in_channels = 3
@@ -265,7 +297,7 @@ class C3D(nn.Module):
         in_channels = channels
 
   def forward(self, x: Tensor) -> dict[str, Tensor]:
-    """From clips [B, 3, T, H, W] to endpoints, each from before its pool."""
+    """Encodes clips [B, 3, T, H, W]; endpoints are taken before the pools."""
     endpoints = {}
     for number, (pool, convs) in enumerate(self.BLOCKS, start=1):
       x = F.max_pool3d(x, pool)
@@ -277,32 +309,42 @@ class C3D(nn.Module):
 
 
 class SpatioTemporalConv(nn.Module):
-  """A 3D convolution in two: over space and then over time."""
+  """A 3D convolution factored into one over space and one over time."""
 
   def __init__(
     self,
     in_channels: int,
     out_channels: int,
-    kernel: Sequence[int],
-    stride: Sequence[int],
+    kernel: tuple[int, int, int],
+    stride: tuple[int, int, int],
     norm: Callable[[int], nn.Module],
   ) -> None:
-    """Makes the layers, with about as many weights as the one convolution."""
+    """Creates the layers, with about as many weights as the one convolution.
+
+    Args:
+      in_channels: Number of input channels.
+      out_channels: Number of output channels.
+      kernel: Kernel size over T, H and W.
+      stride: Stride over T, H and W.
+      norm: Function of a number of channels that makes a norm.
+    """
     super().__init__()
-    t, h, w = kernel
+    (t, h, w), (stride_t, stride_h, stride_w) = kernel, stride
     area = h * w * in_channels
     mid = t * area * out_channels // (area + t * out_channels)
-    self.spatial_conv = _conv(in_channels, mid, (1, h, w), (1, *stride[1:]))
+    self.spatial_conv = _conv(
+      in_channels, mid, (1, h, w), (1, stride_h, stride_w)
+    )
     self.bn = norm(mid)
-    self.temporal_conv = _conv(mid, out_channels, (t, 1, 1), (stride[0], 1, 1))
+    self.temporal_conv = _conv(mid, out_channels, (t, 1, 1), (stride_t, 1, 1))
 
   def forward(self, x: Tensor) -> Tensor:
-    """From [B, I, T, H, W] to [B, O, T/s, H/s, W/s]."""
+    """Maps [B, I, T, H, W] to [B, O, T/s, H/s, W/s]."""
     return self.temporal_conv(F.relu(self.bn(self.spatial_conv(x))))
 
 
 class SpatioTemporalResBlock(nn.Module):
-  """Two factored convolutions with a shortcut, factored too."""
+  """A residual block of two factored convolutions; its shortcut is factored."""
 
   def __init__(
     self,
@@ -311,9 +353,17 @@ class SpatioTemporalResBlock(nn.Module):
     stride: int,
     norm: Callable[[int], nn.Module],
   ) -> None:
-    """Makes the layers; a stride other than 1 makes a shortcut."""
+    """Creates the layers.
+
+    Args:
+      in_channels: Number of input channels.
+      out_channels: Number of output channels.
+      stride: Stride over T, H and W; a stride of 1 makes the shortcut the
+        identity.
+      norm: Function of a number of channels that makes a norm.
+    """
     super().__init__()
-    kernel, step, one = (3,) * 3, (stride,) * 3, (1,) * 3
+    kernel, step, one = (3, 3, 3), (stride, stride, stride), (1, 1, 1)
     self.downsample = stride != 1
     if self.downsample:
       self.downsampleconv = SpatioTemporalConv(
@@ -330,7 +380,7 @@ class SpatioTemporalResBlock(nn.Module):
     self.bn2 = norm(out_channels)
 
   def forward(self, x: Tensor) -> Tensor:
-    """From [B, I, T, H, W] to [B, O, T/s, H/s, W/s]."""
+    """Maps [B, I, T, H, W] to [B, O, T/s, H/s, W/s]."""
     y = F.relu(self.bn1(self.conv1(x)))
     y = self.bn2(self.conv2(y))
     if self.downsample:
@@ -349,7 +399,15 @@ class SpatioTemporalResLayer(nn.Module):
     stride: int,
     norm: Callable[[int], nn.Module],
   ) -> None:
-    """Makes `depth` blocks."""
+    """Creates the blocks.
+
+    Args:
+      in_channels: Number of input channels.
+      out_channels: Number of output channels.
+      depth: Number of blocks.
+      stride: Stride of the first block over T, H and W.
+      norm: Function of a number of channels that makes a norm.
+    """
     super().__init__()
     self.block1 = SpatioTemporalResBlock(
       in_channels, out_channels, stride, norm
@@ -360,7 +418,7 @@ class SpatioTemporalResLayer(nn.Module):
     )
 
   def forward(self, x: Tensor) -> Tensor:
-    """From [B, I, T, H, W] to [B, O, T/s, H/s, W/s]."""
+    """Maps [B, I, T, H, W] to [B, O, T/s, H/s, W/s]."""
     x = self.block1(x)
     for block in self.blocks:
       x = block(x)
@@ -377,12 +435,13 @@ class R2Plus1D(nn.Module):
     width: int = 64,
     norm: str = "instance",
   ) -> None:
-    """Makes the layers.
+    """Creates the layers.
 
     Args:
-      layer_sizes: Blocks in each of the four stages.
-      width: Channels of the stem, which all others follow.
-      norm: One of `NORMS`.
+      layer_sizes: Number of blocks in each of the four stages.
+      width: Number of channels of the stem; the stages have 1, 2, 4 and 8 times
+        as many.
+      norm: Name of the norm, a key of `NORMS`.
     """
     super().__init__()
     make_norm = NORMS[norm]
@@ -398,7 +457,7 @@ class R2Plus1D(nn.Module):
       in_channels = channels
 
   def forward(self, x: Tensor) -> dict[str, Tensor]:
-    """From clips [B, 3, T, H, W] to endpoints."""
+    """Encodes clips [B, 3, T, H, W]."""
     x = F.relu(self.bn1(self.conv1(x)))
     endpoints = {"block1": x}
     stages = (self.conv2, self.conv3, self.conv4, self.conv5)
@@ -407,7 +466,8 @@ class R2Plus1D(nn.Module):
     return endpoints
 
 
-# Each takes width and norm; r3d* also stem, shortcut and stem_pool.
+# The function that makes each encoder, by name. All have the options `width`
+# and `norm`; r3d18, r3d34 and r3d50 also `stem`, `shortcut` and `stem_pool`.
 ENCODERS: Mapping[str, Callable[..., nn.Module]] = {
   "c3d": C3D,
   "r2plus1d10": R2Plus1D,
@@ -422,7 +482,7 @@ ENCODERS: Mapping[str, Callable[..., nn.Module]] = {
     pool=(1, 3, 3),
     pool_stride=(1, 2, 2),
     pool_padding=(0, 1, 1),
-    times=(1, 1, 3, 3),
+    temporal_kernels=(1, 1, 3, 3),
     stride=(1, 2, 2),
     shortcut="B",
   ),
@@ -430,16 +490,16 @@ ENCODERS: Mapping[str, Callable[..., nn.Module]] = {
 
 
 def load(path: str | os.PathLike[str]) -> nn.Module:
-  """An encoder that `python -m hdc_jax.convert export` wrote.
+  """Loads an encoder that `python -m hdc_jax.convert export` has written.
 
   Args:
-    path: Of a .safetensors file.
+    path: Path of a .safetensors file.
 
   Returns:
     The encoder, in eval mode.
 
   Raises:
-    ValueError: If the file does not say which encoder it holds.
+    ValueError: If the metadata of the file do not name its encoder.
   """
   with safe_open(path, framework="pt") as file:
     metadata = file.metadata() or {}

@@ -1,4 +1,4 @@
-"""What every backbone has in common: its options, and how it is made."""
+"""Options of backbones, and the module that they describe."""
 
 import abc
 import dataclasses
@@ -17,9 +17,9 @@ class BackboneOptions(Options, abc.ABC, section="model"):
   """Options of a backbone: section `model` of a config.
 
   Attributes:
-    name: The name of the backbone in a config and in the registry.
-    fewest_frames: Frames that a clip must have.
-    smallest_size: Height and width in pixels that a clip must have.
+    name: Name of the backbone in a config and in the registry.
+    fewest_frames: Smallest number of frames of a clip.
+    smallest_size: Smallest height and width of a clip in pixels.
   """
 
   name: ClassVar[str]
@@ -46,9 +46,9 @@ class BackboneOptions(Options, abc.ABC, section="model"):
   )
 
   def make(self) -> nn.Module:
-    """The module, from clips [B, T, H, W, 3] to a dict of endpoints.
+    """Creates the module, from clips [B, T, H, W, 3] to a dict of endpoints.
 
-    Its attributes `width`, `norm`, `dtype` and those of `own_options` are set.
+    Its attributes are `width`, `norm` and `dtype`, and those of `own_options`.
     """
     return self.module(
       width=self.width,
@@ -62,13 +62,16 @@ class BackboneOptions(Options, abc.ABC, section="model"):
     """The module with these attributes."""
 
   def own_options(self) -> dict[str, Any]:
-    """The options that not all backbones have, as far as they are set."""
+    """The set options that not all backbones have, by name."""
     return {}
 
   def architecture(self) -> dict[str, Any]:
-    """What weights depend on, by field: they fit networks that have it alike.
+    """The options that determine names and shapes of weights.
 
-    As JSON has it, with lists for tuples.
+    Weights fit into another network if these are equal.
+
+    Returns:
+      The options by name, as JSON represents them: with lists for tuples.
     """
     own = {
       name: list(value) if isinstance(value, tuple) else value
@@ -77,14 +80,14 @@ class BackboneOptions(Options, abc.ABC, section="model"):
     return {"name": self.name, "width": self.width, "norm": self.norm} | own
 
   def check_clip(self, frames: int, size: int) -> None:
-    """Checks that the backbone can encode clips.
+    """Checks that clips are large enough for the backbone.
 
     Args:
-      frames: Frames per clip.
-      size: Height and width in pixels.
+      frames: Number of frames of a clip.
+      size: Height and width of a clip in pixels.
 
     Raises:
-      ConfigError: Naming the field to raise.
+      ConfigError: If not; the message names the field that is too small.
     """
     for field, value, least in (
       ("data.frames", frames, self.fewest_frames),

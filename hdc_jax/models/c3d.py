@@ -1,13 +1,14 @@
-"""C3D (Tran et al., ICCV 2015), returning what every block computes.
+"""C3D (Tran et al., ICCV 2015), returning the activations of every block.
 
 Five blocks of one or two convolutions of 3×3×3, each followed by a norm and a
-ReLU, with max pools between them: 1×2×2 after the first, 2×2×2 after the
-others. What came after the fifth is left to whoever uses the endpoints. It is
-the network of video clip order prediction (Xu et al., CVPR 2019), which the HDC
-paper uses, but for the biases of the convolutions: a norm makes them idle.
+ReLU, with max pools between the blocks: 1×2×2 after the first, 2×2×2 after the
+others. The pool and the fully connected layers that follow the fifth block in
+the paper are not part of it. It is the network of video clip order prediction
+(Xu et al., CVPR 2019), which the HDC paper uses, except that convolutions have
+no bias, which the norm after each would cancel.
 
-Choice: endpoints are taken before the pool of their block, which keeps the most
-temporal positions: 8, 4 and 2 at blocks 3, 4 and 5 for 16 frames.
+Choice: endpoints are taken before the pool that ends their block, which keeps
+the most temporal positions: 8, 4 and 2 at blocks 3, 4 and 5 for 16 frames.
 
 | c3d    | 16×112×112 in | 32×224×224 in  | parameters up to here |
 |--------|---------------|----------------|-----------------------|
@@ -27,7 +28,8 @@ import jax.numpy as jnp
 
 from hdc_jax.models import base, conv, norm
 
-# block → channels, in widths, of its convolutions by name
+# For each block the channels of its convolutions by name, as multiples of the
+# width.
 BLOCKS = {
   "block1": {"1": 1},
   "block2": {"2": 2},
@@ -38,13 +40,21 @@ BLOCKS = {
 
 
 class C3D(nn.Module):
-  """C3D.
+  """C3D: clips → the activations of its five blocks.
 
   Attributes:
-    width: Channels of the first convolution; the others have up to 8 times as
-      many.
-    norm: Name of a normalisation in `norm.NORMS`.
-    dtype: Of the activations; parameters and statistics are float32.
+    width: Number of channels of the first convolution; the later ones have up
+      to 8 times as many.
+    norm: Name of the normalisation, see `norm.NORMS`.
+    dtype: Dtype of the activations; parameters and statistics are float32.
+
+  Example:
+    >>> clips = jnp.zeros((1, 8, 16, 16, 3))  # [B, T, H, W, 3]
+    >>> endpoints, variables = C3D(width=4).init_with_output(
+    ...   jax.random.key(0), clips
+    ... )
+    >>> endpoints["block1"].shape, endpoints["block5"].shape
+    ((1, 8, 16, 16, 4), (1, 1, 1, 1, 32))
   """
 
   width: int = 64
@@ -56,11 +66,15 @@ class C3D(nn.Module):
     """Encodes clips.
 
     Args:
-      x: [B, T, H, W, 3] in [-1, 1]; at least 8 frames of 16×16.
-      train: Whether batch norm uses the batch's statistics.
+      x: Clips [B, T, H, W, 3] in [-1, 1], at least 8 frames of 16×16 pixels.
+      train: Whether batch norm uses the statistics of the batch; see
+        `norm.batch_norm`.
 
     Returns:
-      'block1' … 'block5' → [B, T', H', W', C] of `dtype`.
+      The endpoints 'block1' to 'block5', each [B, T', H', W', C] of `dtype`.
+
+    Raises:
+      ConfigError: If the clips have too few frames or pixels for a max pool.
     """
     make_conv = functools.partial(conv.Conv3D, dtype=self.dtype)
     make_norm = norm.make_norm(self.norm, self.dtype, train)
@@ -69,8 +83,8 @@ class C3D(nn.Module):
       if endpoints:
         window = (1 if len(endpoints) == 1 else 2, 2, 2)
         x = conv.max_pool(x, window, window)
-      for name, times in channels.items():
-        x = make_conv(self.width * times, (3, 3, 3), name=f"conv{name}")(x)
+      for name, multiple in channels.items():
+        x = make_conv(self.width * multiple, (3, 3, 3), name=f"conv{name}")(x)
         x = nn.relu(make_norm(name=f"norm{name}")(x))
       endpoints[block] = x
     return endpoints
@@ -80,7 +94,7 @@ class C3DOptions(base.BackboneOptions):
   """Options of C3D."""
 
   name = "c3d"
-  # Its max pools halve the frames three times, and the sides four times.
+  # The max pools halve the frames three times, and height and width four times.
   fewest_frames = 8
   smallest_size = 16
 

@@ -1,7 +1,8 @@
-"""3D convolution and max pooling, lowered by platform.
+"""3D convolution and max pooling, with an implementation for each platform.
 
-XLA's own operations are kept everywhere but on CPU, where `lowering` is used.
-The parameters are the same everywhere: a checkpoint moves between platforms.
+On TPU and GPU these are XLA's own operations; on CPU they are the faster ones
+of `cpu_lowering`. The parameters are the same everywhere, so that a checkpoint
+can move between platforms.
 """
 
 import functools
@@ -14,18 +15,17 @@ import jax.numpy as jnp
 
 from hdc_jax.errors import ConfigError
 from hdc_jax.models import cpu_lowering
+from hdc_jax.models.cpu_lowering import Triple
 
-# Makes a convolution from features, kernel size and strides, of `name=...`.
+# A function of features, kernel size, strides and `name=` that returns the
+# module of a convolution.
 Convolution = Callable[..., nn.Module]
 
 
 def conv_xla(
-  x: jax.Array,
-  kernel: jax.Array,
-  strides: cpu_lowering.Triple,
-  padding: cpu_lowering.Triple,
+  x: jax.Array, kernel: jax.Array, strides: Triple, padding: Triple
 ) -> jax.Array:
-  """The convolution as XLA's own operation."""
+  """The convolution as XLA's own operation; see `conv3d`."""
   return jax.lax.conv_general_dilated(
     x,
     kernel,
@@ -36,29 +36,30 @@ def conv_xla(
 
 
 def pool_xla(
-  x: jax.Array,
-  window: cpu_lowering.Triple,
-  strides: cpu_lowering.Triple,
-  padding: cpu_lowering.Triple,
+  x: jax.Array, window: Triple, strides: Triple, padding: Triple
 ) -> jax.Array:
-  """The max pool as XLA's own operation."""
+  """The max pool as XLA's own operation; see `max_pool`."""
   return nn.max_pool(x, window, strides, [(p, p) for p in padding])
 
 
 def by_platform(
   cpu: Callable, default: Callable, cpu_gradients: Callable | None = None
 ) -> Callable:
-  """A function that is lowered one way on CPU and another elsewhere.
+  """A function with one implementation on CPU and another elsewhere.
 
-  The platform is that which a program is compiled for, not the one it is
-  compiled on. It is chosen apart from differentiation, so that only the
-  arguments are kept for the backward pass, on any platform.
+  What counts is the platform that a program is compiled for, not the one that
+  compiles it. The backward pass chooses its implementation separately, and
+  needs the arguments of the function only, on any platform.
 
   Args:
-    cpu: A differentiable function of arrays.
-    default: The same function, for all other platforms.
-    cpu_gradients: From the cotangent and the arguments to their gradients on
-      CPU, if they are not to be found by differentiating `cpu`.
+    cpu: Implementation for CPU, a differentiable function of arrays.
+    default: Implementation of the same function for all other platforms.
+    cpu_gradients: Function of the cotangent and of the arguments that returns
+      the gradients with respect to the arguments on CPU; by default `cpu` is
+      differentiated.
+
+  Returns:
+    The differentiable function.
   """
 
   def gradients_of(function: Callable) -> Callable:
@@ -84,21 +85,23 @@ def by_platform(
 
 
 def conv3d(
-  x: jax.Array,
-  kernel: jax.Array,
-  strides: cpu_lowering.Triple,
-  padding: cpu_lowering.Triple,
+  x: jax.Array, kernel: jax.Array, strides: Triple, padding: Triple
 ) -> jax.Array:
-  """3D convolution, lowered as suits the platform it is compiled for.
+  """3D convolution without bias.
 
   Args:
-    x: [B, T, H, W, C].
-    kernel: [kT, kH, kW, C, O].
-    strides: Over T, H, W.
-    padding: Zeros on both sides of T, H, W.
+    x: Input [B, T, H, W, C].
+    kernel: Kernel [kT, kH, kW, C, O] of the same dtype.
+    strides: Strides over T, H and W.
+    padding: Number of zeros added at each end of T, H and W.
 
   Returns:
-    [B, T', H', W', O].
+    [B, T', H', W', O] of the same dtype.
+
+  Example:
+    >>> x, kernel = jnp.ones((1, 4, 6, 6, 3)), jnp.ones((3, 3, 3, 3, 5))
+    >>> conv3d(x, kernel, strides=(1, 2, 2), padding=(1, 1, 1)).shape
+    (1, 4, 3, 3, 5)
   """
   shape = {"strides": strides, "padding": padding}
   return by_platform(
@@ -110,28 +113,33 @@ def conv3d(
 
 def max_pool(
   x: jax.Array,
-  window: Sequence[int],
-  strides: Sequence[int],
-  padding: Sequence[int] = (0, 0, 0),
+  window: Triple,
+  strides: Triple,
+  padding: Triple = (0, 0, 0),
 ) -> jax.Array:
-  """Maxima over windows; positions that do not fill one are left out.
+  """Maxima over windows; positions at the end that fill no window are dropped.
 
   Args:
-    x: [B, T, H, W, C].
-    window: Over T, H, W.
-    strides: Over T, H, W.
-    padding: On both sides of T, H, W.
+    x: Input [B, T, H, W, C].
+    window: Size of the window over T, H and W.
+    strides: Strides over T, H and W.
+    padding: Number of positions added at each end of T, H and W, which never
+      are the maximum.
+
+  Returns:
+    [B, T', H', W', C] of the same dtype.
 
   Raises:
-    ConfigError: If not even one window is filled.
+    ConfigError: If the input has fewer frames or pixels than one window; the
+      message names the config field that is too small.
   """
   fields = "data.frames", "model.size", "model.size"
   sizes = zip(fields, x.shape[1:4], window, padding, strict=True)
   for field, size, needed, pad in sizes:
     if size + 2 * pad < needed:
       raise ConfigError(
-        f"config.{field}: too few for this backbone: a max pool over {needed} "
-        f"gets {size}; raise it"
+        f"config.{field} is too small for this backbone: a max pool over "
+        f"{needed} positions receives {size}; raise it"
       )
   shape = {"window": window, "strides": strides, "padding": padding}
   return by_platform(
@@ -141,13 +149,14 @@ def max_pool(
 
 
 class Conv3D(nn.Module):
-  """3D convolution without bias (a norm always follows).
+  """3D convolution without bias, since a norm always follows.
 
   Attributes:
-    features: Output channels.
-    kernel_size: (T, H, W), odd; padded so that stride 1 keeps the size.
-    strides: Over T, H, W.
-    dtype: Of the computation; parameters are float32.
+    features: Number of output channels.
+    kernel_size: Size of the kernel over T, H and W, each odd. The input is
+      padded so that stride 1 keeps its size.
+    strides: Strides over T, H and W.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   features: int
@@ -157,16 +166,18 @@ class Conv3D(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, T, H, W, C] → [B, T', H', W', features]."""
+    """Convolves [B, T, H, W, C] to [B, T', H', W', features] of `dtype`."""
     kernel = self.param(
       "kernel",
       nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
       (*self.kernel_size, x.shape[-1], self.features),
       jnp.float32,
     )
+    t, h, w = self.kernel_size
+    stride_t, stride_h, stride_w = self.strides
     return conv3d(
       x.astype(self.dtype),
       kernel.astype(self.dtype),
-      tuple(self.strides),
-      tuple(k // 2 for k in self.kernel_size),
+      (stride_t, stride_h, stride_w),
+      (t // 2, h // 2, w // 2),
     )

@@ -1,4 +1,4 @@
-"""Normalisations by name; statistics are float32 whatever the activations."""
+"""Normalisations by name; their statistics are float32 for any activations."""
 
 import functools
 import math
@@ -8,27 +8,28 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-# Makes a normalisation of `name=...`.
+# A function of `name=` that returns the module of a normalisation.
 Norm = Callable[..., nn.Module]
 
 EPSILON = 1e-5
 
 
 class InstanceNorm(nn.Module):
-  """Per clip and channel over T, H, W, with scale and bias.
+  """Instance norm: statistics per clip and channel over T, H and W.
 
-  As `nn.InstanceNorm`, but scale and bias join the statistics before these meet
-  the activations: a third fewer passes over them backward.
+  It computes what `nn.InstanceNorm` does. Choice: scale and bias are combined
+  with the statistics before they are applied to the activations, which saves a
+  third of the passes over the activations in the backward pass.
 
   Attributes:
-    dtype: Of the activations.
+    dtype: Dtype of the result.
   """
 
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, T, H, W, C] → the same."""
+    """Normalises [B, T, H, W, C] to the same shape, of `dtype`."""
     scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
     bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
     x = x.astype(jnp.float32)
@@ -41,20 +42,21 @@ class InstanceNorm(nn.Module):
 
 
 class GroupNorm(nn.Module):
-  """Per clip and group of channels over T, H, W, with scale and bias.
+  """Group norm: statistics per clip and group of channels over T, H and W.
 
-  Choice: 32 groups, or as many of them as divide the channels (R(2+1)D's
-  middle channels are odd numbers: its stem's 83 make one group).
+  Choice: the number of groups is the greatest common divisor of 32 and the
+  number of channels. Group norm has 32 groups in its paper, which some layers
+  cannot have: the 83 middle channels of R(2+1)D's stem make one group.
 
   Attributes:
-    dtype: Of the activations.
+    dtype: Dtype of the result.
   """
 
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, T, H, W, C] → the same."""
+    """Normalises [B, T, H, W, C] to the same shape, of `dtype`."""
     norm = nn.GroupNorm(
       math.gcd(32, x.shape[-1]), epsilon=EPSILON, dtype=self.dtype
     )
@@ -63,19 +65,30 @@ class GroupNorm(nn.Module):
 
 
 def instance_norm(dtype: jnp.dtype, train: bool) -> Norm:
-  """Per clip and channel over T, H, W, with scale and bias.
+  """Instance norm, as in HDC: a batch's videos do not influence each other.
 
-  HDC's choice: batch norm would let a batch's videos see each other.
+  Args:
+    dtype: Dtype of the activations.
+    train: Unused; all norms are called alike.
+
+  Returns:
+    The function of `name=` that makes an `InstanceNorm`.
   """
   del train
   return functools.partial(InstanceNorm, dtype=dtype)
 
 
 def batch_norm(dtype: jnp.dtype, train: bool) -> Norm:
-  """Per channel over the global batch, T, H, W, with scale and bias.
+  """Batch norm: statistics per channel over the global batch, T, H and W.
 
-  In training by the batch's own statistics, whose running means (momentum 0.9,
-  as CVRL's official configuration) are used otherwise.
+  Args:
+    dtype: Dtype of the activations.
+    train: Whether to normalise by the statistics of the batch and to update
+      their running means (momentum 0.9, as in CVRL's official configuration);
+      otherwise the running means are used.
+
+  Returns:
+    The function of `name=` that makes an `nn.BatchNorm`.
   """
   return functools.partial(
     nn.BatchNorm,
@@ -87,7 +100,15 @@ def batch_norm(dtype: jnp.dtype, train: bool) -> Norm:
 
 
 def group_norm(dtype: jnp.dtype, train: bool) -> Norm:
-  """See `GroupNorm`."""
+  """Group norm.
+
+  Args:
+    dtype: Dtype of the activations.
+    train: Unused; all norms are called alike.
+
+  Returns:
+    The function of `name=` that makes a `GroupNorm`.
+  """
   del train
   return functools.partial(GroupNorm, dtype=dtype)
 
@@ -100,14 +121,24 @@ NORMS: dict[str, Callable[[jnp.dtype, bool], Norm]] = {
 
 
 def make_norm(name: str, dtype: jnp.dtype, train: bool) -> Norm:
-  """What makes a normalisation for each layer.
+  """The function that makes the norm of each layer of a network.
 
   Args:
-    name: In `NORMS`.
-    dtype: Of the activations.
-    train: Whether batch norm uses, and updates, the batch's statistics.
+    name: Name of the normalisation, a key of `NORMS`.
+    dtype: Dtype of the activations.
+    train: Whether batch norm uses, and updates, the statistics of the batch.
+
+  Returns:
+    A function of `name=` that returns a module.
 
   Raises:
-    KeyError: If there is no such norm; the registry checks names before.
+    KeyError: If there is no such norm; `BackboneOptions` checks the name.
+
+  Example:
+    >>> make_norm("group", jnp.float32, train=False)(name="norm1")
+    GroupNorm(
+        # attributes
+        dtype = float32
+    )
   """
   return NORMS[name](dtype, train)

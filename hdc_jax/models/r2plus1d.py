@@ -27,17 +27,17 @@ from hdc_jax.models import base, conv, norm, r3d
 
 
 class FactoredConv(nn.Module):
-  """1×h×w into a middle, a norm and a ReLU, then t×1×1.
+  """A t×h×w convolution factored into 1×h×w, a norm, a ReLU and t×1×1.
 
-  The middle has as many channels as make the parameters those of the whole
-  t×h×w (Tran et al., CVPR 2018, Section 3.5).
+  The number of channels between the two is such that they have about as many
+  parameters as the one t×h×w convolution (Tran et al., CVPR 2018, Section 3.5).
 
   Attributes:
-    features: Output channels.
-    kernel_size: (T, H, W) of the whole.
-    strides: Over T, H, W.
-    dtype: Of the computation.
-    make_norm: Makes the norm between.
+    features: Number of output channels.
+    kernel_size: Size (t, h, w) of the convolution that is factored.
+    strides: Strides over T, H and W.
+    dtype: Dtype of the computation; parameters are float32.
+    make_norm: Function that makes the norm between the two convolutions.
   """
 
   features: int
@@ -48,7 +48,7 @@ class FactoredConv(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, T, H, W, C] → [B, T', H', W', features]."""
+    """Convolves [B, T, H, W, C] to [B, T', H', W', features] of `dtype`."""
     (t, h, w), (stride_t, *stride_hw) = self.kernel_size, self.strides
     space, inputs = h * w, x.shape[-1]
     middle = (t * space * inputs * self.features) // (
@@ -62,7 +62,15 @@ class FactoredConv(nn.Module):
 
 
 def factored(dtype: jnp.dtype, make_norm: norm.Norm) -> conv.Convolution:
-  """Convolutions in two pieces."""
+  """The convolutions of R(2+1)D, factored into space and time.
+
+  Args:
+    dtype: Dtype of the computation.
+    make_norm: Function that makes the norm between the two factors.
+
+  Returns:
+    The function that makes a `FactoredConv`.
+  """
   return functools.partial(FactoredConv, dtype=dtype, make_norm=make_norm)
 
 

@@ -1,7 +1,8 @@
-"""3D-ResNets, returning what every block computes.
+"""3D-ResNets, returning the activations of the stem and of every stage.
 
-A stem (which is "block 1"), a max pool, and four stages of residual blocks.
-Fully connected layers are left to whoever uses the endpoints.
+A stem (which is "block 1"), a max pool, and four stages of residual blocks
+("block 2" to "block 5"). The global pool and the fully connected layer that
+follow in the papers are not part of it.
 
 `r3d18` and `r3d34` are 3D-ResNets of basic blocks (Hara et al., CVPR 2018): a
 stem of 7×7×7 with stride (1, 2, 2) and 64 channels, a max pool 3×3×3 of stride
@@ -21,9 +22,9 @@ with stride 2. The 18 layers of the HDC paper:
 `r3d50` is the R3D-50 of CVRL (arXiv 2008.03800): a stem of 5×7×7 with stride
 (2, 2, 2), a max pool 1×3×3 with stride (1, 2, 2), and bottlenecks whose
 temporal kernels are 1 in the first two stages and 3 in the last two, without
-any more temporal stride. Choice: convolutions and pools are padded alike on
-both sides, as in PyTorch; TensorFlow, where it comes from, pads even sizes at
-the end.
+any more temporal stride. Choice: convolutions and pools are padded by the same
+number of positions at both ends, as in PyTorch. CVRL's reference code is in
+TensorFlow, which pads even sizes at the end only.
 
 | r3d50  | 16×112×112 in | 32×224×224 in  | parameters up to here (A / B) |
 |--------|---------------|----------------|-------------------------------|
@@ -51,13 +52,14 @@ Endpoints = dict[str, jax.Array]
 
 @dataclasses.dataclass(frozen=True)
 class Layers:
-  """What the blocks of one network have in common.
+  """What all residual blocks of one network have in common.
 
   Attributes:
-    make_conv: Makes a convolution from features, kernel size and strides.
-    make_norm: Makes a normalisation.
-    shortcut: 'A' (subsample and zero-pad) or 'B' (1×1×1 projection) where the
-      shape changes.
+    make_conv: Function of features, kernel size, strides and `name=` that makes
+      a convolution.
+    make_norm: Function of `name=` that makes a normalisation.
+    shortcut: Kind of shortcut where the shape changes: 'A' (subsampled and
+      padded with zero channels) or 'B' (1×1×1 projection).
   """
 
   make_conv: conv.Convolution
@@ -68,12 +70,17 @@ class Layers:
 def subsample_and_pad(
   x: jax.Array, features: int, strides: Sequence[int]
 ) -> jax.Array:
-  """Shortcut A: every `strides`-th position, new channels zero; no parameters.
+  """Shortcut A: every `strides`-th position, with zeros for the new channels.
+
+  It has no parameters.
 
   Args:
-    x: [B, T, H, W, C].
-    features: Channels wanted, at least C.
-    strides: Over T, H, W.
+    x: Input [B, T, H, W, C].
+    features: Number of output channels, at least C.
+    strides: Strides over T, H and W.
+
+  Returns:
+    [B, ⌈T/t⌉, ⌈H/h⌉, ⌈W/w⌉, features], where the strides are (t, h, w).
   """
   t, h, w = strides
   x = x[:, ::t, ::h, ::w]
@@ -82,13 +89,14 @@ def subsample_and_pad(
 
 
 class ResidualBlock(nn.Module):
-  """The sum of some convolutions and a shortcut.
+  """A sequence of convolutions whose result is added to a shortcut.
 
   Attributes:
-    features: Channels of the stage.
-    strides: Of the block over T, H, W.
-    temporal_kernel: Size over T of those convolutions that have one.
-    layers: What they are made of.
+    features: Number of channels of the stage; the block's output has
+      `expansion` times as many.
+    strides: Strides of the block over T, H and W.
+    temporal_kernel: Size over T of the convolutions that span time.
+    layers: Convolutions, norms and shortcuts of the network.
   """
 
   features: int
@@ -96,16 +104,19 @@ class ResidualBlock(nn.Module):
   temporal_kernel: int
   layers: Layers
 
-  # Output channels, in `features`.
+  # The number of output channels as a multiple of `features`.
   expansion = 1
 
   def convolutions(self) -> tuple[nn.Module, ...]:
-    """The convolutions in order; a norm follows each, a ReLU all but one."""
+    """The convolutions in order.
+
+    A norm follows each, and a ReLU follows the norms of all but the last.
+    """
     raise NotImplementedError
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, T, H, W, C] → [B, T', H', W', features · expansion]."""
+    """Maps [B, T, H, W, C] to [B, T', H', W', features · expansion]."""
     layers, y = self.layers, x
     for i, convolution in enumerate(self.convolutions(), start=1):
       y = convolution(nn.relu(y) if i > 1 else y)
@@ -124,7 +135,7 @@ class BasicBlock(ResidualBlock):
   """Two convolutions of 3×3×3, the first one strided."""
 
   def convolutions(self) -> tuple[nn.Module, ...]:
-    """The two."""
+    """The two convolutions."""
     make_conv, size = self.layers.make_conv, (self.temporal_kernel, 3, 3)
     return (
       make_conv(self.features, size, self.strides, name="conv1"),
@@ -133,12 +144,15 @@ class BasicBlock(ResidualBlock):
 
 
 class Bottleneck(ResidualBlock):
-  """Convolutions of k×1×1, 1×3×3 and 1×1×1, each strided as far as it spans."""
+  """Convolutions of k×1×1, 1×3×3 and 1×1×1.
+
+  The first has the block's stride over time, the second that over space.
+  """
 
   expansion = 4
 
   def convolutions(self) -> tuple[nn.Module, ...]:
-    """The three."""
+    """The three convolutions."""
     make_conv, (t, h, w) = self.layers.make_conv, self.strides
     time = (self.temporal_kernel, 1, 1)
     return (
@@ -149,30 +163,55 @@ class Bottleneck(ResidualBlock):
 
 
 def plain(dtype: jnp.dtype, make_norm: norm.Norm) -> conv.Convolution:
-  """Convolutions in one piece."""
+  """The convolutions of R3D, which span space and time at once.
+
+  Args:
+    dtype: Dtype of the computation.
+    make_norm: Unused; all kinds of convolutions are called alike.
+
+  Returns:
+    The function that makes a `conv.Conv3D`.
+  """
   del make_norm
   return functools.partial(conv.Conv3D, dtype=dtype)
 
 
 class R3D(nn.Module):
-  """3D-ResNet.
+  """3D-ResNet: clips → the activations of its stem and its four stages.
 
   Attributes:
-    stage_sizes: Residual blocks in each of the four stages.
-    block: Their kind.
-    convolution: From dtype and norm to what makes every convolution.
-    width: Channels of the stem; stages have 1, 2, 4 and 8 times as many, times
-      the block's expansion.
-    stem: Kernel size of the stem over T, H, W.
-    stem_strides: Its strides.
-    stem_pool: Whether a max pool follows the stem (not in torchvision's).
-    pool_window: Of that pool; padded by half of it.
-    pool_strides: Of that pool.
-    strides: At the start of the last three stages.
-    temporal_kernels: Kernel size over T of the blocks of each stage.
-    shortcut: 'A' or 'B', see `Layers`.
-    norm: Name of a normalisation in `norm.NORMS`.
-    dtype: Of the activations; parameters and statistics are float32.
+    stage_sizes: Number of residual blocks in each of the four stages.
+    block: Class of the residual blocks.
+    convolution: Function of dtype and `make_norm` that returns the function
+      which makes every convolution; see `plain`.
+    width: Number of channels of the stem; the stages have 1, 2, 4 and 8 times
+      as many, times the expansion of the block.
+    stem: Kernel size of the stem over T, H and W.
+    stem_strides: Strides of the stem over T, H and W.
+    stem_pool: Whether a max pool follows the stem; torchvision's networks have
+      none.
+    pool_window: Window of that pool over T, H and W; the padding is half of it.
+    pool_strides: Strides of that pool over T, H and W.
+    strides: Strides of the first block of each of the last three stages.
+    temporal_kernels: Kernel size over T in each of the four stages.
+    shortcut: Kind of shortcut where the shape changes, 'A' or 'B'; see
+      `Layers`.
+    norm: Name of the normalisation, see `norm.NORMS`.
+    dtype: Dtype of the activations; parameters and statistics are float32.
+
+  Example:
+    A narrow R3D-18 on a small clip.
+
+    >>> clips = jnp.zeros((1, 8, 32, 32, 3))  # [B, T, H, W, 3]
+    >>> network = R3D(stage_sizes=(2, 2, 2, 2), width=4)
+    >>> variables = network.init(jax.random.key(0), clips)
+    >>> for name, features in network.apply(variables, clips).items():
+    ...   print(name, features.shape)
+    block1 (1, 8, 16, 16, 4)
+    block2 (1, 4, 8, 8, 4)
+    block3 (1, 2, 4, 4, 8)
+    block4 (1, 1, 2, 2, 16)
+    block5 (1, 1, 1, 1, 32)
   """
 
   stage_sizes: Sequence[int] = (2, 2, 2, 2)
@@ -182,8 +221,8 @@ class R3D(nn.Module):
   stem: Sequence[int] = (7, 7, 7)
   stem_strides: Sequence[int] = (1, 2, 2)
   stem_pool: bool = True
-  pool_window: Sequence[int] = (3, 3, 3)
-  pool_strides: Sequence[int] = (2, 2, 2)
+  pool_window: conv.Triple = (3, 3, 3)
+  pool_strides: conv.Triple = (2, 2, 2)
   strides: Sequence[int] = (2, 2, 2)
   temporal_kernels: Sequence[int] = (3, 3, 3, 3)
   shortcut: str = "A"
@@ -195,11 +234,12 @@ class R3D(nn.Module):
     """Encodes clips.
 
     Args:
-      x: [B, T, H, W, 3] in [-1, 1].
-      train: Whether batch norm uses the batch's statistics.
+      x: Clips [B, T, H, W, 3] in [-1, 1].
+      train: Whether batch norm uses the statistics of the batch; see
+        `norm.batch_norm`.
 
     Returns:
-      'block1' … 'block5' → [B, T', H', W', C] of `dtype`.
+      The endpoints 'block1' to 'block5', each [B, T', H', W', C] of `dtype`.
     """
     make_norm = norm.make_norm(self.norm, self.dtype, train)
     make_conv = self.convolution(self.dtype, make_norm)
@@ -209,8 +249,9 @@ class R3D(nn.Module):
     x = nn.relu(make_norm(name="stem_norm")(x))
     endpoints = {"block1": x}
     if self.stem_pool:
-      padding = tuple(size // 2 for size in self.pool_window)
-      x = conv.max_pool(x, self.pool_window, self.pool_strides, padding)
+      t, h, w = self.pool_window
+      padding = t // 2, h // 2, w // 2
+      x = conv.max_pool(x, (t, h, w), self.pool_strides, padding)
     for stage, size in enumerate(self.stage_sizes):
       for i in range(size):
         x = self.block(
@@ -226,7 +267,7 @@ class R3D(nn.Module):
 
 @dataclasses.dataclass(frozen=True)
 class R3DOptions(base.BackboneOptions):
-  """Options that 3D-ResNets have besides those of all backbones."""
+  """Options of all 3D-ResNets, in addition to those of all backbones."""
 
   stem: tuple[int, ...] = option(
     (),
@@ -243,14 +284,14 @@ class R3DOptions(base.BackboneOptions):
   stem_pool: bool = option(True, "Whether a max pool follows the stem.")
 
   def own_options(self) -> dict[str, Any]:
-    """The options that are not left to the backbone."""
+    """The options that are set, and so differ from the backbone's own."""
     own = {"stem": self.stem, "shortcut": self.shortcut}
     pool = {} if self.stem_pool else {"stem_pool": False}
     return {name: value for name, value in own.items() if value} | pool
 
 
 class R3D18(R3DOptions):
-  """3D-ResNet18."""
+  """Options of R3D-18."""
 
   name = "r3d18"
 
@@ -260,7 +301,7 @@ class R3D18(R3DOptions):
 
 
 class R3D34(R3DOptions):
-  """3D-ResNet34."""
+  """Options of R3D-34."""
 
   name = "r3d34"
 
@@ -270,13 +311,13 @@ class R3D34(R3DOptions):
 
 
 class R3D50(R3DOptions):
-  """CVRL's R3D-50."""
+  """Options of CVRL's R3D-50."""
 
   name = "r3d50"
 
   def module(self, **options: Any) -> nn.Module:
-    """The module with these attributes, or else CVRL's."""
-    own = {"stem": (5, 7, 7), "shortcut": "B"} | options
+    """The module with these attributes; CVRL's where they are not given."""
+    own: dict[str, Any] = {"stem": (5, 7, 7), "shortcut": "B"} | options
     return R3D(
       stage_sizes=(3, 4, 6, 3),
       block=Bottleneck,

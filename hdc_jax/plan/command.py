@@ -22,7 +22,7 @@ from hdc_jax.data import sources
 from hdc_jax.data.clips import cutting
 from hdc_jax.errors import ConfigError, HdcError, TooLargeError, require
 from hdc_jax.plan import compiling, feeding, page, slice_plan
-from hdc_jax.runtime import files, logs
+from hdc_jax.runtime import buckets, files, logs
 from hdc_jax.runtime.slices import GENERATIONS, Slice
 from hdc_jax.tasks.pretrain import WithoutData
 
@@ -182,7 +182,7 @@ def _run(options: argparse.Namespace, fields: Sequence[str]) -> None:
   cache = os.path.expanduser(options.cache)
   # What cannot be written is to be found out before minutes of compiling.
   for path in filter(None, (cache, options.json)):
-    files.check(path)
+    buckets.check_access(path)
   epath.Path(cache).mkdir(parents=True, exist_ok=True)
   record = plan(config, names, per_chip, cache, options.fit)
   print(page.format_record(record))

@@ -73,7 +73,7 @@ def devices(name: str) -> Sequence[Any]:
   """
   where = Slice.parse(name)
   options: dict[str, Any] = {}
-  if where.generation.cores > 1:
+  if where.generation.cores_per_chip > 1:
     options["chip_config_name"] = "megacore"
   if where.hosts == 1:
     sides = [int(side) for side in where.topology.split("x")]
@@ -112,7 +112,7 @@ class Step:
     options = mesh_lib.compiler_options(mesh)
     self.options = (options,) if options else ()
     self.lowered = training.train_step.lower(
-      mesh_lib.abstract(jax.eval_shape(training.init), mesh),
+      mesh_lib.abstract_replicated(jax.eval_shape(training.init), mesh),
       mesh_lib.abstract_batch(shapes, mesh),
     )
 

@@ -1,31 +1,43 @@
-"""How fast this machine cuts training clips, and so how a host can feed."""
+"""Measures how many training clips per second a core of this machine decodes.
+
+From this `plan` estimates how many cores a host needs to feed its chips.
+"""
 
 import dataclasses
 import os
 import platform
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from hdc_jax.data.clips import cutting, sampling
 from hdc_jax.data.options import Clips
-from hdc_jax.data.store.records import Index, Segments
+from hdc_jax.data.store.index import Index
+from hdc_jax.data.store.records import Segments
 from hdc_jax.data.synthetic import videos as synthetic
 from hdc_jax.data.video import codec
-from hdc_jax.data.video.codec import Encoded, Frames, Window
+from hdc_jax.data.video.codec import Encoded
+from hdc_jax.data.video.frames import Frames, Window
 
-# As long as the videos of Kinetics-400, and as wide as most.
+# The generated video is as long as those of Kinetics-400, and as wide as most.
 _FRAMES = 250
 _ASPECT = 4 / 3
 
-# What `prepare` is mostly asked for; the first is its default.
+# The usual short sides of prepared videos in pixels; the first is the default.
 _SHORT_SIDES = (128, 256)
 
 
 def likely_short_side(canvas: int) -> int:
-  """The short side that a canvas is most likely cut from, in pixels."""
+  """The most likely short side of the videos that a canvas is cut from.
+
+  Args:
+    canvas: Side of the canvas in pixels.
+
+  Returns:
+    Pixels.
+  """
   return max((s for s in _SHORT_SIDES if s <= canvas), default=_SHORT_SIDES[0])
 
 
@@ -35,27 +47,31 @@ def clips_per_second(
   short_side: int,
   seconds: float,
 ) -> float:
-  """Measures how many clips a core cuts from a generated H.264 video.
+  """Measures how many clips per second a core cuts from H.264 video.
 
   Args:
     clips: How clips are cut.
-    starts: How the clips of a video are placed in time.
-    short_side: Short side of the video's frames, in pixels.
-    seconds: Seconds of a core's time to measure for.
+    starts: How the method places the clips of a video.
+    short_side: Short side in pixels of the generated video.
+    seconds: CPU time to measure for, in seconds. The time of the core that
+      other processes take does not count.
+
+  Returns:
+    Clips per second of CPU time.
   """
   source = _generate(short_side)
   cut = cutting.make_cut(source, clips, numbers=np.arange(1), starts=starts)
   rng = np.random.default_rng(0)
-  cut.random_map(0, rng)  # makes the decoder
+  cut.random_map(0, rng)  # The first call creates the decoder.
   start, count = time.thread_time(), 0
   while (spent := time.thread_time() - start) < seconds:
     count += len(cut.random_map(0, rng)["y"])
   return count / spent
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(eq=False)
 class _Generated:
-  """One video and the source of it, see `data.sources`."""
+  """A generated video, and a source that holds it alone; see `data.sources`."""
 
   encoded: Encoded
   index: Index
@@ -84,7 +100,7 @@ class _Generated:
   def width(self) -> int:
     return self.encoded.width
 
-  def read(self, indices: np.ndarray, window: Window) -> Frames:
+  def read(self, indices: Sequence[int], window: Window) -> Frames:
     return codec.decode(self.encoded, indices, window)
 
   def label(self, name: str, frame: int) -> int:
@@ -92,7 +108,7 @@ class _Generated:
 
 
 def _generate(side: int) -> _Generated:
-  """A video as `prepare` would have it, with this short side."""
+  """Generates a video and encodes it as `prepare` does, to a short side."""
   video = synthetic.draw(0, 0, _FRAMES, side, 2 * round(side * _ASPECT / 2))
   with tempfile.TemporaryDirectory() as directory:
     path = os.path.join(directory, "video.mp4")
@@ -103,7 +119,7 @@ def _generate(side: int) -> _Generated:
 
 
 def processor() -> str:
-  """This machine's CPU in words."""
+  """The name of this machine's CPU, such as 'AMD EPYC 7B12'."""
   try:
     with open("/proc/cpuinfo", encoding="utf-8") as file:
       names = [line for line in file if line.startswith("model name")]

@@ -1,8 +1,9 @@
-"""Reads optimised HLO for TPU, with what the compiler estimates.
+"""Parses optimised HLO for TPU, with the compiler's estimates of cycles.
 
-The compiler writes what it estimates an instruction to take into its
-`backend_config`, as `estimated_cycles`: of a fusion as a whole, not of what is
-fused. Copies between memories and collectives run besides and have none.
+The compiler writes the estimated cycles of an instruction into its
+`backend_config`, as `estimated_cycles`. A fusion has one estimate for the
+whole, and the fused instructions have none. Copies between memories and
+collectives run concurrently with computations, and have no estimate.
 """
 
 import dataclasses
@@ -25,15 +26,15 @@ _CONSTANT = re.compile(r"\bconstant\((\d+)\)")
 
 @dataclasses.dataclass(frozen=True)
 class Instruction:
-  """One instruction.
+  """One HLO instruction.
 
   Attributes:
-    name: Unique in its module.
-    opcode: Such as 'fusion'.
-    shape: Of its result, as HLO writes it.
-    cycles: Estimated; None if the compiler says nothing.
-    op_name: Where it comes from, as JAX names it; '' if unknown.
-    text: The whole line.
+    name: Name of the instruction, unique in its module.
+    opcode: Operation, such as 'fusion'.
+    shape: Shape of the result as HLO writes it, such as 'f32[8,128]{1,0}'.
+    cycles: Estimated cycles; None if the compiler gives no estimate.
+    op_name: JAX's name of the operation that it comes from; '' if unknown.
+    text: The line of HLO that it is parsed from.
   """
 
   name: str
@@ -46,12 +47,13 @@ class Instruction:
 
 @dataclasses.dataclass(frozen=True)
 class Executed:
-  """An instruction as a step executes it.
+  """An instruction, with how often a step executes it.
 
   Attributes:
-    instruction: Which.
-    times: How often.
-    fused: Whether it is part of another, whose cycles include its own.
+    instruction: The instruction.
+    times: Number of executions in one step.
+    fused: Whether it is part of another instruction, whose estimated cycles
+      include its own.
   """
 
   instruction: Instruction
@@ -61,41 +63,53 @@ class Executed:
 
 @dataclasses.dataclass(frozen=True)
 class Module:
-  """A parsed module.
+  """A parsed HLO module.
 
   Attributes:
-    computations: Instructions by the name of the computation.
-    entry: The name of that which is run.
+    computations: Instructions of each computation, by its name.
+    entry: Name of the computation that is run.
   """
 
   computations: Mapping[str, Sequence[Instruction]]
   entry: str
 
   def executed(self) -> Iterator[Executed]:
-    """What a chip executes in one step, loops by their trip counts.
+    """Lists the instructions that a chip executes in one step.
 
-    Of a conditional's branches, the costliest counts.
+    The body of a loop counts as often as it is run. Of the branches of a
+    conditional only the costliest counts.
     """
     return self._executed(self.entry, 1, fused=False)
 
   def _executed(
     self, computation: str, times: int, fused: bool
   ) -> Iterator[Executed]:
-    for found in self.computations[computation]:
-      yield Executed(found, times, fused)
-      if body := _BODY.search(found.text):
-        trips = self._trips(found)
+    """Lists the instructions of a computation that is executed `times` times.
+
+    Args:
+      computation: Name of the computation.
+      times: Number of executions in one step.
+      fused: Whether the computation is part of an instruction with an estimate.
+    """
+    for instruction in self.computations[computation]:
+      yield Executed(instruction, times, fused)
+      if body := _BODY.search(instruction.text):
+        trips = self._trip_count(instruction)
         yield from self._executed(body[1], times * trips, fused)
-      elif found.opcode == "conditional":
-        names = [n.strip(" %") for n in _branches(found.text)]
-        ways = [list(self._executed(name, times, fused)) for name in names]
-        yield from max(ways, key=total_cycles)
-      elif called := _called(found):
-        within = fused or found.cycles is not None
+      elif instruction.opcode == "conditional":
+        names = [n.strip(" %") for n in _branches(instruction.text)]
+        branches = [list(self._executed(n, times, fused)) for n in names]
+        yield from max(branches, key=total_cycles)
+      elif called := _called(instruction):
+        within = fused or instruction.cycles is not None
         yield from self._executed(called, times, within)
 
-  def _trips(self, loop: Instruction) -> int:
-    """How often a loop runs: as the compiler says, or its only constant."""
+  def _trip_count(self, loop: Instruction) -> int:
+    """How often the body of a loop is run.
+
+    That is the compiler's `known_trip_count`, or else the largest constant in
+    the loop's condition, or else 1.
+    """
     if known := _TRIPS.search(loop.text):
       return int(known[1])
     condition = _CONDITION.search(loop.text)
@@ -105,20 +119,31 @@ class Module:
 
 
 def _called(instruction: Instruction) -> str:
-  """The computation of a fusion or a call; a reduction's is not one."""
-  word = "to_apply" if instruction.opcode == "call" else "calls"
-  found = re.search(rf"\b{word}=%?([\w.-]+)", instruction.text)
-  return found[1] if found else ""
+  """The name of the computation that a fusion or a call runs, else ''.
+
+  The computation that a reduction applies to pairs of elements does not count.
+  """
+  attribute = "to_apply" if instruction.opcode == "call" else "calls"
+  match = re.search(rf"\b{attribute}=%?([\w.-]+)", instruction.text)
+  return match[1] if match else ""
 
 
 def _branches(text: str) -> list[str]:
+  """The names of the computations that a conditional chooses from."""
   if listed := re.search(r"branch_computations=\{([^}]*)\}", text):
     return listed[1].split(",")
   return re.findall(r"(?:true|false)_computation=([^\s,]+)", text)
 
 
 def total_cycles(executed: Iterable[Executed]) -> int:
-  """Estimated cycles, what is fused not counted twice."""
+  """The sum of estimated cycles, without the parts of fusions.
+
+  Args:
+    executed: Instructions with the number of their executions.
+
+  Returns:
+    Cycles per step.
+  """
   return sum(
     e.times * e.instruction.cycles
     for e in executed
@@ -127,27 +152,44 @@ def total_cycles(executed: Iterable[Executed]) -> int:
 
 
 def parse(text: str) -> Module:
-  """The module that an executable's `as_text` writes.
+  """Parses the HLO of a compiled executable.
+
+  Args:
+    text: What `jax.stages.Compiled.as_text` returns.
+
+  Returns:
+    The module.
 
   Raises:
-    ValueError: If there is no entry computation in it.
+    ValueError: If the text has no entry computation.
+
+  Example:
+    >>> module = parse('''
+    ... ENTRY %main (x: f32[8]) -> f32[8] {
+    ...   %x = f32[8]{0} parameter(0)
+    ...   ROOT %twice = f32[8]{0} add(%x, %x)
+    ... }
+    ... ''')
+    >>> [e.instruction.opcode for e in module.executed()]
+    ['parameter', 'add']
   """
   computations: dict[str, list[Instruction]] = {}
   entry = ""
-  into: list[Instruction] = []
+  instructions: list[Instruction] = []
   for line in text.splitlines():
     header = _HEADER.match(line)
     if header:
-      into = computations.setdefault(header[2], [])
+      instructions = computations.setdefault(header[2], [])
       entry = header[2] if header[1] else entry
     elif name := _NAME.match(line):
-      into.append(_instruction(name[1], line, name.end()))
+      instructions.append(_instruction(name[1], line, name.end()))
   if not entry:
     raise ValueError("no entry computation in the HLO")
   return Module(computations, entry)
 
 
 def _instruction(name: str, line: str, start: int) -> Instruction:
+  """Parses a line of HLO, from where the shape of the result starts."""
   end = _shape_end(line, start)
   opcode = _OPCODE.match(line, end)
   estimate = _CYCLES.search(line, end)
@@ -163,7 +205,7 @@ def _instruction(name: str, line: str, start: int) -> Instruction:
 
 
 def _shape_end(line: str, start: int) -> int:
-  """Where a shape ends: a tuple's has parentheses within parentheses."""
+  """The position after a shape; that of a tuple has nested parentheses."""
   depth = 0
   for i in range(start, len(line)):
     depth += (line[i] == "(") - (line[i] == ")")
@@ -173,7 +215,18 @@ def _shape_end(line: str, start: int) -> int:
 
 
 def shape_bytes(shape: str) -> int:
-  """Bytes of an array or of a tuple's arrays, without any padding."""
+  """The size of an array, or of all arrays of a tuple, without padding.
+
+  Args:
+    shape: Shape as HLO writes it.
+
+  Returns:
+    Bytes.
+
+  Example:
+    >>> shape_bytes("(f32[8,128]{1,0}, bf16[4])")
+    4104
+  """
   return sum(
     math.ceil(math.prod(sizes) * _item_bytes(dtype))
     for dtype, sizes in _arrays(shape)
@@ -181,11 +234,20 @@ def shape_bytes(shape: str) -> int:
 
 
 def dtypes(shape: str) -> set[str]:
-  """Of an array or of a tuple's arrays, as HLO calls them."""
+  """The dtypes of an array, or of all arrays of a tuple, as HLO names them.
+
+  Args:
+    shape: Shape as HLO writes it.
+
+  Example:
+    >>> sorted(dtypes("(f32[8,128]{1,0}, bf16[4])"))
+    ['bf16', 'f32']
+  """
   return {dtype for dtype, _ in _arrays(shape)}
 
 
 def _arrays(shape: str) -> list[tuple[str, list[int]]]:
+  """Dtype and sizes of each array in a shape."""
   plain = re.sub(r"/\*.*?\*/|\{[^}]*\}", "", shape)
   return [
     (dtype, [int(size) for size in sizes.split(",") if size])
@@ -194,5 +256,6 @@ def _arrays(shape: str) -> list[tuple[str, list[int]]]:
 
 
 def _item_bytes(dtype: str) -> float:
+  """Bytes of one element; less than 1 for dtypes of fewer than 8 bits."""
   bits = re.match(r"[a-z]+(\d+)", dtype)
   return _BYTES.get(dtype) or (int(bits[1]) / 8 if bits else 0)

@@ -1,4 +1,4 @@
-"""What a step costs, and what it exchanges between chips, by module."""
+"""Estimated cycles and exchanged bytes of a step, by module of the network."""
 
 import collections
 import re
@@ -16,7 +16,7 @@ COLLECTIVES = (
   "reduce-scatter",
 )
 
-# Opcodes that take no time of their own.
+# Opcodes that take no time themselves.
 _STRUCTURAL = (
   "bitcast",
   "call",
@@ -28,8 +28,8 @@ _STRUCTURAL = (
   "while",
 )
 
-# Results of fewer bytes are not worth telling.
-_LARGE = 64 << 20
+# `uncounted` lists results from this many bytes on.
+_MIN_UNCOUNTED_BYTES = 64 << 20
 
 _CHANNEL = re.compile(r"\bchannel_id=(\d+)")
 _WRAPPED = re.compile(r"(?:jvp|transpose|vmap)\((.*)\)")
@@ -38,44 +38,55 @@ _STRUCTURE = re.compile(r"cond|while|body|branch_\d+_fun")
 
 
 def by_module(executed: Iterable[Executed]) -> list[dict[str, Any]]:
-  """Cycles by module and pass, the costliest first.
+  """Sums estimated cycles by module, forward and backward pass separately.
+
+  Args:
+    executed: Instructions of a step.
 
   Returns:
-    'name', 'backward', 'cycles' of each.
+    A row for each module and pass, the costliest first: 'name' of the module,
+    'backward', whether it is the backward pass, and 'cycles'.
   """
-  found: collections.Counter[tuple[str, bool]] = collections.Counter()
+  cycles: collections.Counter[tuple[str, bool]] = collections.Counter()
   for e in executed:
     if e.instruction.cycles and not e.fused:
-      place = module_path(e.instruction.op_name)
-      found[place] += e.times * e.instruction.cycles
+      path = module_path(e.instruction.op_name)
+      cycles[path] += e.times * e.instruction.cycles
   return [
-    {"name": name, "backward": backward, "cycles": cycles}
-    for (name, backward), cycles in found.most_common()
+    {"name": name, "backward": backward, "cycles": total}
+    for (name, backward), total in cycles.most_common()
   ]
 
 
 def uncounted(executed: Iterable[Executed]) -> list[dict[str, Any]]:
-  """What makes large results and has no estimate, the largest first.
+  """Lists computations with large results for which there is no estimate.
+
+  Args:
+    executed: Instructions of a step.
 
   Returns:
-    'name' of the module, 'backward', 'opcode' and 'bytes' of the results.
+    A row for each module, pass and opcode, the largest first: 'name' of the
+    module, 'backward', 'opcode' and 'bytes' of all results in a step.
   """
-  found: collections.Counter[tuple[str, bool, str]] = collections.Counter()
+  sizes: collections.Counter[tuple[str, bool, str]] = collections.Counter()
   for e in executed:
     i = e.instruction
     if e.fused or i.cycles is not None or not _computes(i):
       continue
-    place = (*module_path(i.op_name), i.opcode)
-    found[place] += e.times * hlo.shape_bytes(i.shape)
+    path = (*module_path(i.op_name), i.opcode)
+    sizes[path] += e.times * hlo.shape_bytes(i.shape)
   return [
     {"name": name, "backward": backward, "opcode": opcode, "bytes": size}
-    for (name, backward, opcode), size in found.most_common()
-    if size >= _LARGE
+    for (name, backward, opcode), size in sizes.most_common()
+    if size >= _MIN_UNCOUNTED_BYTES
   ]
 
 
 def _computes(instruction: Instruction) -> bool:
-  """Whether an instruction is not structure, nor runs beside others."""
+  """Whether an instruction takes time of its own on the chip's units.
+
+  Structure takes none; copies and collectives run concurrently with others.
+  """
   opcode = instruction.opcode
   return not (
     opcode in _STRUCTURAL
@@ -86,20 +97,24 @@ def _computes(instruction: Instruction) -> bool:
 
 
 def exchanges(executed: Iterable[Executed]) -> list[dict[str, Any]]:
-  """What exchanges data between chips.
+  """Lists the exchanges of data between chips.
+
+  Args:
+    executed: Instructions of a step.
 
   Returns:
-    'kind', 'opcode' (which differs from it as `collective_kind` says), 'name'
-    of the module, 'dtype' of the results, 'times', and 'bytes' that each chip
-    has of all of them.
+    A row for each exchange, the largest first: 'kind', see `collective_kind`;
+    'opcode', which can be another collective; 'name' of the module; 'dtype' of
+    the results; 'times', the number of executions in a step; and 'bytes' of the
+    results on each chip, of all executions.
   """
-  found = []
+  rows = []
   for e in collectives(executed):
     name, _ = module_path(e.instruction.op_name)
     size = e.times * hlo.shape_bytes(e.instruction.shape)
     kind = collective_kind(e.instruction)
     dtype = ", ".join(sorted(hlo.dtypes(e.instruction.shape)))
-    found.append(
+    rows.append(
       {
         "kind": kind,
         "opcode": e.instruction.opcode.removesuffix("-done"),
@@ -109,36 +124,41 @@ def exchanges(executed: Iterable[Executed]) -> list[dict[str, Any]]:
         "bytes": size,
       }
     )
-  return sorted(found, key=lambda exchange: -exchange["bytes"])
+  return sorted(rows, key=lambda exchange: -exchange["bytes"])
 
 
 def module_path(op_name: str) -> tuple[str, bool]:
-  """Where in the step an instruction comes from.
+  """The module of the network that an instruction comes from, and the pass.
 
   Args:
-    op_name: As JAX names it, such as
-      'jit(train_step)/update/transpose(jvp(Network))/backbone/block3_0/add'.
+    op_name: JAX's name of the operation; '' if unknown.
 
   Returns:
-    The module in the network, such as 'backbone/block3_0', or else the named
-    scope, 'update' or 'update/loss', or 'augment' outside of that; '' if the
-    compiler does not say. And whether it is of the backward pass.
+    The path of the module in the network; outside of the network the named
+    scope, 'update' or 'update/loss', or else 'augment'; '' if `op_name` is ''.
+    And whether it belongs to the backward pass.
+
+  Example:
+    >>> module_path(
+    ...   "jit(train_step)/update/transpose(jvp(Network))/backbone/block3_0/add"
+    ... )
+    ('backbone/block3_0', True)
   """
-  kept = []
-  for part in _split(op_name)[:-1]:
-    while wrapped := _WRAPPED.fullmatch(part):
-      part = wrapped[1]
-    if _MODULE.fullmatch(part) and not _STRUCTURE.fullmatch(part):
-      kept.append(part)
-  if "Network" in kept:
-    kept = kept[kept.index("Network") + 1 :] or ["pooling"]
-  elif op_name and "update" not in kept:
-    kept = ["augment"]
-  return "/".join(kept), "transpose(" in op_name
+  path = []
+  for name in _split(op_name)[:-1]:
+    while wrapped := _WRAPPED.fullmatch(name):
+      name = wrapped[1]
+    if _MODULE.fullmatch(name) and not _STRUCTURE.fullmatch(name):
+      path.append(name)
+  if "Network" in path:
+    path = path[path.index("Network") + 1 :] or ["pooling"]
+  elif op_name and "update" not in path:
+    path = ["augment"]
+  return "/".join(path), "transpose(" in op_name
 
 
 def _split(op_name: str) -> list[str]:
-  """At the slashes that are not within parentheses."""
+  """Splits a name at the slashes that are not within parentheses."""
   parts, depth = [""], 0
   for letter in op_name:
     depth += (letter == "(") - (letter == ")")
@@ -150,31 +170,45 @@ def _split(op_name: str) -> list[str]:
 
 
 def collectives(executed: Iterable[Executed]) -> list[Executed]:
-  """What exchanges data between chips, each exchange once.
+  """Lists the instructions that exchange data between chips.
 
-  One that runs besides computations stands in a start and a done, or in a chain
-  of fusions, all of one channel.
+  An exchange that runs concurrently with computations consists of a start and a
+  done, or of a chain of fusions, all with the same channel; it is listed once,
+  by the last of them.
+
+  Args:
+    executed: Instructions of a step.
+
+  Returns:
+    One instruction for each exchange.
   """
-  found = {}
+  by_channel = {}
   for e in executed:
     kind = collective_kind(e.instruction)
     if kind:
       channel = _CHANNEL.search(e.instruction.text)
-      found[channel[1] if channel else e.instruction.name] = e
-  return list(found.values())
+      by_channel[channel[1] if channel else e.instruction.name] = e
+  return list(by_channel.values())
 
 
 def collective_kind(instruction: Instruction) -> str:
-  """Which of `COLLECTIVES` an instruction ends, '' if none.
+  """The kind of exchange that an instruction completes.
 
-  Of a start and a done it is the done, whose shape is that of the result alone.
-  Many chips gather by a sum of zeros into which each has put what it has: that
-  is an 'all-gather' here. One operand tells, as others can have been moved
-  before, and are called after that.
+  Of a start and a done only the done counts, as its shape is that of the result
+  alone. On many chips the compiler can implement an all-gather as an all-reduce
+  of zeros, into which each chip has written its own data by an update-slice;
+  such an all-reduce counts as an all-gather. It suffices that one operand is
+  named after an update-slice, since a copy may have renamed the others.
+
+  Args:
+    instruction: The instruction.
+
+  Returns:
+    One of `COLLECTIVES`, or '' if it does not complete an exchange.
   """
   kind = instruction.opcode.removesuffix("-done")
   if kind == "all-reduce":
-    given = re.search(r" all-reduce\(([^)]*)\)", instruction.text)
-    if given and "update-slice" in given[1]:
+    operands = re.search(r" all-reduce\(([^)]*)\)", instruction.text)
+    if operands and "update-slice" in operands[1]:
       return "all-gather"
   return kind if kind in COLLECTIVES else ""

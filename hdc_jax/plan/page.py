@@ -1,4 +1,4 @@
-"""A plan as a page of text."""
+"""Formats a plan as a page of text."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,11 +13,19 @@ _MIB = 1 << 20
 
 
 def format_record(record: Mapping[str, Any]) -> str:
-  """The page of what `plan --json` writes."""
+  """Formats the record of a plan.
+
+  Args:
+    record: The record that `plan --json` writes.
+
+  Returns:
+    The text, wrapped to 80 columns.
+  """
   return "\n".join(_lines(record))
 
 
 def _lines(record: Mapping[str, Any]) -> Iterator[str]:
+  """The lines of the page."""
   count, *shape = record["clips_per_video"], *record["clip"]
   yield (
     f"{record['method']} step of {record['model']}, {record['dtype']}: "
@@ -48,6 +56,7 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
 def _facts(
   row: Mapping[str, Any], record: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
+  """Name and text of each fact about one slice."""
   if row["fits"]:
     yield from _estimates(row, record)
   else:
@@ -63,14 +72,15 @@ def _facts(
 def _estimates(
   row: Mapping[str, Any], record: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
+  """Name and text of each estimate for a slice whose memory suffices."""
   memory, exchanged = row["hbm_bytes"], row["collective_bytes"]
-  parts = ", ".join(
+  shares = ", ".join(
     f"{name} {size / _GIB:.2f}"
     for name, size in memory.items()
     if name not in ("total", "limit")
   )
   total, limit = memory["total"] / _GIB, memory["limit"] / _GIB
-  yield "memory", f"fits: {total:.2f} of {limit:.2f} GiB a chip ({parts})"
+  yield "memory", f"fits: {total:.2f} of {limit:.2f} GiB a chip ({shares})"
   clock = Slice.parse(row["name"]).generation.clock_hz / 1e9
   yield (
     "step",
@@ -102,23 +112,24 @@ def _estimates(
     f"{record['clips_per_second_per_core']:.0f} clips/s (measured, on "
     f"{record['host']})",
   )
-  for i, found in enumerate(row["operations"]):
-    share = f"{found['cycles'] / row['estimated_cycles']:.1%}"
-    yield "" if i else "costliest", f"{share:>9}  {_place(found)}"
-  for i, found in enumerate(row["uncounted"]):
-    size = f"{found['bytes'] / _MIB:.0f} MiB"
-    place = f"{_place(found)} ({found['opcode']})"
-    yield "" if i else "uncounted", f"{size:>9}  {place}"
+  for i, operation in enumerate(row["operations"]):
+    share = f"{operation['cycles'] / row['estimated_cycles']:.1%}"
+    yield "" if i else "costliest", f"{share:>9}  {_module(operation)}"
+  for i, operation in enumerate(row["uncounted"]):
+    size = f"{operation['bytes'] / _MIB:.0f} MiB"
+    module = f"{_module(operation)} ({operation['opcode']})"
+    yield "" if i else "uncounted", f"{size:>9}  {module}"
 
 
-def _place(found: Mapping[str, Any]) -> str:
-  way = "backward" if found["backward"] else "forward"
-  return f"{way:<8}  {found['name'] or '(unnamed)'}"
+def _module(operation: Mapping[str, Any]) -> str:
+  """The pass and the module of an operation."""
+  direction = "backward" if operation["backward"] else "forward"
+  return f"{direction:<8}  {operation['name'] or '(unnamed)'}"
 
 
-def _scaling(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-  """How cycles grow with the slice, in percent of the first row's."""
-  first = found[0]["estimated_cycles"]
+def _scaling(slices: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+  """Rows that show how cycles grow from the first slice to the others."""
+  first = slices[0]["estimated_cycles"]
   return [
     {
       "name": row["name"],
@@ -130,5 +141,5 @@ def _scaling(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
       "videos/s": row["videos_per_second"],
       "gathered_MiB": row["collective_bytes"].get("all-gather", 0) / _MIB,
     }
-    for row in found
+    for row in slices
   ]

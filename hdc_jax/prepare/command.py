@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from etils import epath
 
 from hdc_jax.data.datasets import DATASETS, Request
-from hdc_jax.data.store import records
-from hdc_jax.data.store.records import Index
+from hdc_jax.data.store import index as index_lib
+from hdc_jax.data.store.index import Index
 from hdc_jax.data.video import codec as codec_lib
 from hdc_jax.data.video import h264
 from hdc_jax.errors import DataError, HdcError
 from hdc_jax.prepare import arguments, runners, shards, summary
 from hdc_jax.prepare.shards import Plan, Sidecar
-from hdc_jax.runtime import files
+from hdc_jax.runtime import buckets, files
 from hdc_jax.runtime.progress import Progress
 
 _INTERRUPTED = 130  # the shell's code for a process that Ctrl-C ended
@@ -54,7 +54,7 @@ def _prepare(options: argparse.Namespace) -> None:
   codec_lib.check_settings(options.codec, options.short_side)
   make_shards = runners.load(options.runner, options.runner_options)
   for path in filter(None, (options.source, options.splits, options.output)):
-    files.check(path)
+    buckets.check_access(path)
   directory = epath.Path(options.output)
   asked = Request(
     source=options.source,
@@ -78,8 +78,8 @@ def _prepare(options: argparse.Namespace) -> None:
     print(f"already prepared: {directory}")
     return
   # From here to the end the directory is not a dataset.
-  records.mark_unfinished(directory)
-  files.remove(directory / records.INDEX)
+  index_lib.mark_unfinished(directory)
+  files.remove(directory / index_lib.INDEX)
   sidecars, made = _make_shards(directory, plans, make_shards, options)
   videos = sum(sidecar.shard.videos for sidecar in sidecars)
   if not videos:

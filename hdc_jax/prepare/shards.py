@@ -23,8 +23,10 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from etils import epath
 
 from hdc_jax.data.datasets.base import Listing, VideoFile
+from hdc_jax.data.store import index as index_lib
 from hdc_jax.data.store import records
-from hdc_jax.data.store.records import Index, Record, Shard
+from hdc_jax.data.store.index import Index, Shard
+from hdc_jax.data.store.records import Record
 from hdc_jax.errors import DataError
 from hdc_jax.runtime import files
 
@@ -122,7 +124,7 @@ def plan(
   sizes = files.sizes([video.path for video in videos])
   for i, (start, stop) in enumerate(itertools.pairwise(bounds)):
     part = videos[start:stop]
-    key = records.digest(
+    key = index_lib.digest(
       [
         records.VERSION,
         settings,
@@ -174,7 +176,7 @@ def write(
       videos += 1
     with _writing(path):
       writer.close()
-    made = records.describe(local, shard.name, videos)
+    made = Shard.from_file(local, shard.name, videos)
   sidecar = Sidecar(
     key=shard.key,
     shard=made,
@@ -223,7 +225,7 @@ def _finished(
 
 def request_digest(plans: Sequence[Plan], listing: Listing) -> str:
   """What was asked of `prepare`, hashed; see `Index.request`."""
-  return records.digest(
+  return index_lib.digest(
     [
       [[shard.name, shard.key] for shard in plans],
       listing.official,
@@ -262,7 +264,7 @@ def combine(
   skipped = [s for sidecar in sidecars for s in sidecar.skipped]
   labels = {name: list(names) for name, names in listing.label_names.items()}
   return Index(
-    fingerprint=records.digest(
+    fingerprint=index_lib.digest(
       [
         records.VERSION,
         [sidecar.shard.sha256 for sidecar in sidecars],
@@ -287,7 +289,7 @@ def combine(
 def remove_others(directory: epath.Path, index: Index) -> None:
   """Removes shards that an earlier request left and the index does not name."""
   names = {shard.name for shard in index.shards}
-  for name in files.names(directory):
+  for name in files.list_names(directory):
     if _LEFT.fullmatch(name) and name not in names:
       files.remove(directory / name)
       files.remove(sidecar_of(directory / name))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from etils import epath
 
-from hdc_jax.data.store.records import Index
+from hdc_jax.data.store.index import Index
 from hdc_jax.prepare.shards import Sidecar
 
 _MAX_CLASSES_SHOWN = 20  # one by one; of more, only the extremes

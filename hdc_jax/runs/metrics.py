@@ -16,7 +16,7 @@ import tensorboardX
 from etils import epath
 
 from hdc_jax.errors import StorageError
-from hdc_jax.runtime import files
+from hdc_jax.runtime import buckets, files
 
 METRICS, RESULT, CONFIG = "metrics.jsonl", "result.json", "config.json"
 TENSORBOARD = "tensorboard"
@@ -44,7 +44,7 @@ class MetricsWriter:
     if not self._open:
       return
     self._workdir = epath.Path(workdir)
-    self._remote = files.is_remote(workdir)
+    self._remote = buckets.is_remote(workdir)
     kept = [m for m in read_metrics(workdir) if m["step"] <= first_step]
     self._lines = [json.dumps(m) + "\n" for m in kept]
     self._temporary = contextlib.ExitStack()

@@ -1,14 +1,18 @@
-"""Files on disks and in buckets, there whole or not at all.
+"""Reading, writing and listing files, on disks and in buckets alike.
 
 A path is local or begins with `gs://` or `s3://`. etils.epath serves all of
-them; here is what it leaves open: a bucket has no directories to make and
-nothing to rename, takes an object in one piece, answers slowly, so that many
-files are asked for at once, and fails in many ways, which come out as one.
+them. This module adds what epath leaves open:
+
+- A file that is written exists whole or not at all. A disk gets it under
+  another name, renamed at the end; a bucket takes an object in one piece.
+- A bucket has no directories to make, and it answers slowly: many files are
+  looked up in one listing.
+- Whatever the client of a bucket raises comes out as one of three errors, see
+  `buckets.translated_errors`. Every function here that takes a path in a bucket
+  raises them.
 """
 
 import contextlib
-import errno
-import importlib.util
 import json
 import os
 import secrets
@@ -17,64 +21,48 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import fsspec
 from etils import epath
-from etils.epath import backend
 
-from hdc_jax.errors import ConfigError, StorageError
-
-# The library that each kind of storage needs.
-_NEEDS = {"gs": "gcsfs", "s3": "s3fs"}
-
-# Other processes write to the same directories: a listing is not remembered.
-for _scheme in _NEEDS:
-  fsspec.config.conf.setdefault(_scheme, {}).setdefault(
-    "use_listings_cache", False
-  )
-
-
-def is_remote(path: epath.PathLike) -> bool:
-  """Whether a path is in a bucket."""
-  return "://" in os.fspath(path)
+from hdc_jax.runtime.buckets import (
+  file_system,
+  is_remote,
+  object_sizes,
+  translated_errors,
+)
 
 
 def absolute(path: epath.PathLike) -> epath.Path:
-  """A path that does not depend on the working directory."""
+  """Makes a path independent of the working directory.
+
+  Args:
+    path: A path, which need not exist.
+
+  Returns:
+    The absolute path; that of a bucket is absolute already.
+
+  Example:
+    >>> absolute("gs://bucket/videos")
+    PosixGPath('gs://bucket/videos')
+  """
   path = epath.Path(path)
   # epath would take a bucket for a directory here.
   return path if is_remote(path) else path.resolve()
 
 
-def check(path: epath.PathLike) -> None:
-  """Checks that what a path's storage needs is there. Local paths are fine.
-
-  Raises:
-    ConfigError: If it is not installed, or if there is no such storage, or no
-      access to it.
-    StorageError: If the bucket does not answer.
-  """
-  if not is_remote(path):
-    return
-  scheme = os.fspath(path).partition("://")[0]
-  if scheme not in _NEEDS:
-    raise ConfigError(f"{path}: is neither local nor gs:// nor s3://")
-  library = _NEEDS[scheme]
-  if importlib.util.find_spec(library) is None:
-    raise ConfigError(f"{path}: needs `pip install {library}`")
-  with _answering(path), contextlib.suppress(FileNotFoundError):
-    epath.Path(path).stat()
-
-
 def write(path: epath.PathLike, content: bytes) -> None:
-  """Writes a file; on a disk under another name, to be renamed when whole.
+  """Writes a file, which then exists whole or not at all.
 
   Args:
-    path: Of the file; its directory is made.
-    content: All of it.
+    path: The file to write. Directories that it needs are made.
+    content: The whole content.
+
+  Raises:
+    OSError: If a disk fails.
+    StorageError: If a bucket fails.
   """
   path = epath.Path(path)
   if is_remote(path):
-    with _answering(path):
+    with translated_errors(path):
       path.write_bytes(content)
     return
   with writing(path) as local:
@@ -82,30 +70,39 @@ def write(path: epath.PathLike, content: bytes) -> None:
 
 
 def write_json(path: epath.PathLike, value: Any) -> None:
-  """Writes a value as JSON, see `write`."""
+  """Writes a value as indented JSON; otherwise like `write`.
+
+  Args:
+    path: The file to write.
+    value: A value that JSON can hold.
+  """
   write(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 @contextlib.contextmanager
 def writing(path: epath.PathLike) -> Iterator[str]:
-  """Has a file written by something that can write to a disk only.
+  """Provides a local file to write, for code that can write to a disk only.
 
-  Several processes may do so at once; the last one wins.
+  Several processes may write the same path at once; the last one wins.
 
   Args:
-    path: Of the file; its directory is made.
+    path: The file to write in the end. Directories that it needs are made.
 
   Yields:
-    The local file to write. It becomes `path` at the end, unless an error is
-    raised, and is gone then.
+    The local file to write. At the end of the `with` block it becomes `path`;
+    after an error it is removed and `path` stays as it was.
+
+  Raises:
+    OSError: If a disk fails.
+    StorageError: If a bucket fails.
   """
   path = epath.Path(path)
   if is_remote(path):
     with tempfile.TemporaryDirectory(prefix="hdc_jax-") as folder:
       local = os.path.join(folder, path.name)
       yield local
-      with _answering(path):
-        _storage(path).put_file(local, os.fspath(path))
+      with translated_errors(path):
+        file_system(path).put_file(local, os.fspath(path))
     return
   path.parent.mkdir(parents=True, exist_ok=True)
   partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -119,14 +116,18 @@ def writing(path: epath.PathLike) -> Iterator[str]:
 
 @contextlib.contextmanager
 def reading(path: epath.PathLike) -> Iterator[str]:
-  """Has a file read by something that can read from a disk only.
+  """Provides a local file to read, for code that can read from a disk only.
+
+  Args:
+    path: The file to read.
 
   Yields:
-    The file itself, or a local copy of an object, which is gone afterwards.
+    A local path itself; for an object in a bucket, the path of a copy that is
+    removed at the end of the `with` block.
 
   Raises:
     FileNotFoundError: If there is no such object.
-    StorageError: If it cannot be copied.
+    StorageError: If the object cannot be copied.
   """
   path = os.fspath(path)
   if not is_remote(path):
@@ -141,140 +142,159 @@ def reading(path: epath.PathLike) -> Iterator[str]:
 def fetch(path: str, local: str) -> None:
   """Copies a file or an object to a local file.
 
+  Args:
+    path: The file or object to copy.
+    local: The local file to write.
+
   Raises:
-    FileNotFoundError: If it is not there.
+    FileNotFoundError: If there is no such file or object.
     StorageError: If the bucket does not answer.
   """
   if not is_remote(path):
     shutil.copyfile(path, local)
     return
-  with _answering(path):
-    _storage(path).get_file(path, local)
+  with translated_errors(path):
+    file_system(path).get_file(path, local)
 
 
 def read(path: epath.PathLike) -> bytes:
-  """All of a file.
+  """Reads a whole file.
+
+  Args:
+    path: The file to read.
+
+  Returns:
+    Its content.
 
   Raises:
-    OSError, StorageError: If it cannot be read.
+    OSError: If it does not exist, or cannot be read from a disk.
+    StorageError: If the bucket fails.
   """
-  with _answering(path):
+  with translated_errors(path):
     return epath.Path(path).read_bytes()
 
 
 def read_text(path: epath.PathLike) -> str:
-  """A text file, UTF-8, with or without a mark; other bytes as `os.fsdecode`.
+  """Reads a whole text file in UTF-8.
+
+  Args:
+    path: The file to read.
+
+  Returns:
+    The text, without a byte order mark. Bytes that are not UTF-8 are kept as
+    surrogates, as `os.fsdecode` does with names of files.
 
   Raises:
-    OSError, StorageError: If it cannot be read.
+    OSError: If it does not exist, or cannot be read from a disk.
+    StorageError: If the bucket fails.
   """
   return read(path).decode("utf-8-sig", "surrogateescape")
 
 
 def remove(path: epath.PathLike) -> None:
-  """Removes a file, if it is there."""
-  with contextlib.suppress(FileNotFoundError), _answering(path):
+  """Removes a file, if it exists.
+
+  Args:
+    path: The file to remove.
+  """
+  with contextlib.suppress(FileNotFoundError), translated_errors(path):
     epath.Path(path).unlink()
 
 
 def sizes(paths: Sequence[str]) -> list[int | None]:
-  """Bytes of each file, None where there is none; one listing of a bucket."""
+  """Looks up the sizes of many files; in a bucket with a single listing.
+
+  Args:
+    paths: `[N]` local paths, or paths in one bucket.
+
+  Returns:
+    `[N]` sizes in bytes, None for a file that does not exist.
+  """
   remote = [path for path in paths if is_remote(path)]
-  found = {}
+  remote_sizes: dict[str, int] = {}
   if remote:
-    with _answering(remote[0]):
-      found = _find(os.path.commonprefix(remote).rpartition("/")[0])
-  return [found.get(p) if is_remote(p) else _local_size(p) for p in paths]
+    with translated_errors(remote[0]):
+      common = os.path.commonprefix(remote).rpartition("/")[0]
+      remote_sizes = object_sizes(common)
+  return [
+    remote_sizes.get(path) if is_remote(path) else _local_size(path)
+    for path in paths
+  ]
 
 
 def exists(path: epath.PathLike) -> bool:
-  """Whether there is a file or directory."""
+  """Tells whether a file or directory exists.
+
+  Args:
+    path: The file or directory.
+
+  Returns:
+    Whether it exists.
+  """
   if not is_remote(path):
     return epath.Path(path).exists()
-  # Asked so directly, a bucket that fails does not say no.
-  with contextlib.suppress(FileNotFoundError), _answering(path):
+  # `Path.exists` would answer False for a bucket that fails; `stat` raises.
+  with contextlib.suppress(FileNotFoundError), translated_errors(path):
     epath.Path(path).stat()
     return True
   return False
 
 
 def is_dir(path: epath.PathLike) -> bool:
-  """Whether a path is that of a directory, in a bucket one that holds files."""
-  with _answering(path):
+  """Tells whether a path is a directory.
+
+  Args:
+    path: The path.
+
+  Returns:
+    Whether it is a directory; in a bucket, whether there are objects below it.
+  """
+  with translated_errors(path):
     return epath.Path(path).is_dir()
 
 
-def names(directory: epath.PathLike) -> list[str]:
-  """Names of what is in a directory, sorted."""
-  with _answering(directory):
+def list_names(directory: epath.PathLike) -> list[str]:
+  """Lists the files and directories directly in a directory.
+
+  Args:
+    directory: The directory to list.
+
+  Returns:
+    Their names without the directory, sorted.
+  """
+  with translated_errors(directory):
     return sorted(path.name for path in epath.Path(directory).iterdir())
 
 
-def below(directory: epath.PathLike) -> list[str]:
+def find_files(directory: epath.PathLike) -> list[str]:
   """Finds all files in a directory and its sub-folders.
 
-  Hidden files and folders are left alone.
+  Hidden files and folders are left out.
+
+  Args:
+    directory: The directory to search.
 
   Returns:
     Paths relative to the directory, with '/', in no particular order.
   """
   directory = os.fspath(directory)
   if is_remote(directory):
-    with _answering(directory):
-      paths = _find(directory)
-    inside = [p.removeprefix(directory).lstrip("/") for p in paths]
-    return [p for p in inside if "/." not in f"/{p}"]
-  found = []
+    with translated_errors(directory):
+      objects = object_sizes(directory)
+    inside = [path.removeprefix(directory).lstrip("/") for path in objects]
+    return [path for path in inside if "/." not in f"/{path}"]
+  paths = []
   for folder, subfolders, names in os.walk(directory, followlinks=True):
     subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-    inside = os.path.relpath(folder, directory).replace(os.sep, "/")
-    prefix = "" if inside == "." else f"{inside}/"
-    found += [prefix + name for name in names if not name.startswith(".")]
-  return found
-
-
-def _find(directory: str) -> dict[str, int]:
-  """Size of every object below a bucket's directory, by its path."""
-  scheme, _, _ = directory.partition("://")
-  found = _storage(directory).find(directory, detail=True)
-  return {f"{scheme}://{name}": info["size"] for name, info in found.items()}
+    relative = os.path.relpath(folder, directory).replace(os.sep, "/")
+    prefix = "" if relative == "." else f"{relative}/"
+    paths += [prefix + name for name in names if not name.startswith(".")]
+  return paths
 
 
 def _local_size(path: str) -> int | None:
+  """Size of a local file in bytes, None if it does not exist."""
   try:
     return os.path.getsize(path)
   except OSError:
     return None
-
-
-def _storage(path: epath.PathLike) -> fsspec.AbstractFileSystem:
-  return backend.fsspec_backend.fs(path)
-
-
-@contextlib.contextmanager
-def _answering(path: epath.PathLike) -> Iterator[None]:
-  """Turns whatever a bucket's client raises into an error of ours."""
-  try:
-    yield
-  except FileNotFoundError as error:
-    reason = os.strerror(errno.ENOENT)
-    raise FileNotFoundError(errno.ENOENT, reason, os.fspath(path)) from error
-  except Exception as error:
-    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-    if full or not is_remote(path):
-      raise
-    first = (str(error).strip() or repr(error)).splitlines()[0]
-    if _is_denied(error):
-      raise ConfigError(
-        f"{path}: no access: {first}; log in, or ask for the right to it"
-      ) from error
-    raise StorageError(f"{path}: the storage failed: {first}") from error
-
-
-def _is_denied(error: Exception) -> bool:
-  """Whether credentials or rights are missing, which no retry brings."""
-  return (
-    isinstance(error, PermissionError)
-    or type(error).__name__.endswith("CredentialsError")
-    or str(error).startswith(("Forbidden", "Anonymous caller"))  # gcsfs
-  )

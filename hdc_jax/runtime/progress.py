@@ -5,20 +5,22 @@ import time
 
 import tqdm
 
-INTERVAL = 10.0  # seconds from one line to the next, where there is no terminal
+INTERVAL = 10.0  # Seconds between two lines where stderr is no terminal.
 
 
 class Progress:
   """Counts towards a total on stderr: a bar on a terminal, else plain lines.
 
-  ```
-  with Progress(steps, "steps", "pretrain") as progress:
-    for _ in range(steps):
-      progress.update(loss=1.234)
-  ```
-
   Attributes:
-    shown: Whether anything is shown; of all together.
+    shown: Whether progress is shown at all. A class attribute, which switches
+      all instances at once.
+
+  Example:
+    ```
+    with Progress(steps, "steps", "pretrain") as progress:
+      for _ in range(steps):
+        progress.update(loss=1.234)
+    ```
   """
 
   shown = True
@@ -29,15 +31,15 @@ class Progress:
     """Starts the clock.
 
     Args:
-      total: what `initial` and all updates add up to.
-      unit: what is counted, in the plural.
-      label: shown in front.
-      initial: what was done before; not part of the rate.
+      total: The count at the end, `initial` included.
+      unit: What is counted, in the plural.
+      label: Text in front of the count.
+      initial: The count at the start; it does not enter the rate.
     """
     self._total, self._unit, self._label = total, unit, label
-    self._initial = self._count = self._last = initial
+    self._initial = self._count = self._printed_count = initial
     self._stats: dict[str, str | float] = {}
-    self._start = self._printed = time.monotonic()
+    self._start_time = self._printed_time = time.monotonic()
     self._bar = None
     if self.shown and sys.stderr.isatty():
       self._bar = tqdm.tqdm(
@@ -49,25 +51,26 @@ class Progress:
       )
 
   def update(self, n: int = 1, **stats: str | float) -> None:
-    """Counts, and shows the progress if it is time to.
+    """Advances the count; shows it if the last time is long enough ago.
 
     Args:
-      n: how many were done.
-      **stats: shown behind, until replaced.
+      n: How much to add to the count.
+      **stats: Values to show behind the count, by name. Each stays until
+        another value of the same name replaces it.
     """
     self._count += n
     self._stats |= stats
     if self._bar is not None:
       self._bar.set_postfix_str(self._describe_stats(), refresh=False)
       self._bar.update(n)
-    elif time.monotonic() - self._printed >= INTERVAL:
+    elif time.monotonic() - self._printed_time >= INTERVAL:
       self._print()
 
   def close(self) -> None:
-    """Shows where it ended."""
+    """Shows the final count."""
     if self._bar is not None:
       self._bar.close()
-    elif self._count > self._last:
+    elif self._count > self._printed_count:
       self._print()
 
   def __enter__(self) -> "Progress":
@@ -75,14 +78,14 @@ class Progress:
     return self
 
   def __exit__(self, *_: object) -> None:
-    """Shows where it ended."""
+    """Shows the final count."""
     self.close()
 
   def _print(self) -> None:
     if not self.shown:
       return
-    self._printed, self._last = time.monotonic(), self._count
-    elapsed = max(self._printed - self._start, 1e-9)
+    self._printed_time, self._printed_count = time.monotonic(), self._count
+    elapsed = max(self._printed_time - self._start_time, 1e-9)
     rate = (self._count - self._initial) / elapsed
     words = [f"{self._label}: " if self._label else ""]
     words += [f"{self._count}/{self._total} {self._unit}, {rate:.3g}/s"]
@@ -100,6 +103,7 @@ class Progress:
 
 
 def _clock(seconds: float) -> str:
+  """Formats a duration as H:MM:SS."""
   minutes, seconds = divmod(round(seconds), 60)
   hours, minutes = divmod(minutes, 60)
   return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -1,16 +1,17 @@
-"""TPU slices: what there is, what it can do, and what Google Cloud calls it.
+"""TPU slices: their shapes, their speed, and their names on Google Cloud.
 
-From the pages on each generation at https://cloud.google.com/tpu/docs. Where a
-number of chips comes in several shapes, the one that its accelerator type means
-is listed. What those pages do not tell:
+The numbers are those of the pages on each generation at
+https://cloud.google.com/tpu/docs. Where slices of one number of chips exist in
+several shapes, the one that the accelerator type of this number stands for is
+listed. Two kinds of numbers are not on those pages:
 
-- How much of a chip's memory a program may use is what the TPU compiler
-  (libtpu 0.0.42) names when one needs more. The rest is its own.
-- The clocks: of v4, 1.05 GHz, Table 4 of https://arxiv.org/abs/2304.01433; of
-  v5e, 1.5 GHz, https://jax-ml.github.io/scaling-book/tpus. Those of v5p and v6e
-  follow from the peak, which at v4 and v5e is the clock times 131,072 FLOPs
-  for each core (4 units of 128×128): 459e12 / 262,144 and, of four times as
-  many a core, 918e12 / 524,288 are both 1.75 GHz.
+- The memory that a program may use: the limit that the TPU compiler (libtpu
+  0.0.42) names when a program needs more. The compiler reserves the rest.
+- The clock rates. v4 has 1.05 GHz (Table 4 of https://arxiv.org/abs/2304.01433)
+  and v5e 1.5 GHz (https://jax-ml.github.io/scaling-book/tpus). On both, the
+  peak is the clock rate times 131,072 FLOPs per core and cycle (4 units of
+  128×128). The peaks of v5p (2 such cores) and of v6e (one core of 4 times as
+  many FLOPs) give 459e12 / 262,144 = 918e12 / 524,288 = 1.75 GHz.
 """
 
 import dataclasses
@@ -24,32 +25,33 @@ class Generation:
   """A generation of TPUs.
 
   Attributes:
-    topologies: The shapes of its slices, in chips.
-    accelerator_type: What queued resources call a slice, before its size.
-    cores: Of a chip. To a program they are one device, but the size of an
-      accelerator type counts them.
-    hbm_bytes: What a program may use of a chip's memory.
-    clock_hz: Of a core.
-    peak_flops: Of a chip per second, in bfloat16; a multiplication and an
-      addition are two.
-    link_bytes_per_second: What a chip can send to others of its slice, over all
-      its links.
-    gke_accelerator: What GKE labels its nodes.
-    runtime_version: The image of its hosts.
-    chips_per_host: On a slice of several hosts.
-    one_host: Shapes that a single host holds.
+    topologies: The shapes of its slices, in chips, such as '2x4'.
+    accelerator_type: The accelerator type of its slices without the size, such
+      as 'v5litepod' for 'v5litepod-8'.
+    cores_per_chip: Number of cores of a chip. To a program they are one device,
+      but the size in an accelerator type counts cores.
+    hbm_bytes: Memory of a chip that a program may use, in bytes.
+    clock_hz: Clock rate of a core, in Hz.
+    peak_flops: Peak speed of a chip in bfloat16, in FLOPs per second; a
+      multiply-add counts as two.
+    link_bytes_per_second: Rate at which a chip can send to the other chips of
+      its slice over all its links together, in bytes per second.
+    gke_accelerator: Value of the node label that GKE selects its nodes by.
+    runtime_version: Image of its hosts.
+    single_host: The topologies that have one host.
+    chips_per_host: Number of chips of each host, on a slice of several hosts.
   """
 
   topologies: tuple[str, ...]
   accelerator_type: str
-  cores: int
+  cores_per_chip: int
   hbm_bytes: int
   clock_hz: float
   peak_flops: float
   link_bytes_per_second: float
   gke_accelerator: str
   runtime_version: str
-  one_host: tuple[str, ...]
+  single_host: tuple[str, ...]
   chips_per_host: int = 4
 
 
@@ -73,71 +75,84 @@ GENERATIONS = {
   "v4": Generation(
     topologies=_CUBES,
     accelerator_type="v4",
-    cores=2,
+    cores_per_chip=2,
     hbm_bytes=int(30.75 * _GIB),
     clock_hz=1.05e9,
     peak_flops=275e12,
     link_bytes_per_second=300e9,
     gke_accelerator="tpu-v4-podslice",
     runtime_version="tpu-ubuntu2204-base",
-    one_host=("2x2x1",),
+    single_host=("2x2x1",),
   ),
   "v5e": Generation(
     topologies=_FLAT,
     accelerator_type="v5litepod",
-    cores=1,
+    cores_per_chip=1,
     hbm_bytes=int(15.75 * _GIB),
     clock_hz=1.5e9,
     peak_flops=197e12,
     link_bytes_per_second=200e9,
     gke_accelerator="tpu-v5-lite-podslice",
     runtime_version="v2-alpha-tpuv5-lite",
-    one_host=("1x1", "2x2", "2x4"),
+    single_host=("1x1", "2x2", "2x4"),
   ),
   "v5p": Generation(
     topologies=(*_CUBES, "16x16x16", "16x16x24"),
     accelerator_type="v5p",
-    cores=2,
+    cores_per_chip=2,
     hbm_bytes=int(95.74 * _GIB),
     clock_hz=1.75e9,
     peak_flops=459e12,
     link_bytes_per_second=600e9,
     gke_accelerator="tpu-v5p-slice",
     runtime_version="v2-alpha-tpuv5",
-    one_host=("2x2x1",),
+    single_host=("2x2x1",),
   ),
   "v6e": Generation(
     topologies=_FLAT,
     accelerator_type="v6e",
-    cores=1,
+    cores_per_chip=1,
     hbm_bytes=int(31.25 * _GIB),
     clock_hz=1.75e9,
     peak_flops=918e12,
     link_bytes_per_second=400e9,
     gke_accelerator="tpu-v6e-slice",
     runtime_version="v2-alpha-tpuv6e",
-    one_host=("1x1", "2x2", "2x4"),
+    single_host=("1x1", "2x2", "2x4"),
   ),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
-  """A slice of a generation, such as v5e:16x16."""
+  """A slice of TPU chips, such as v5e:16x16.
+
+  Attributes:
+    generation: The generation of its chips.
+    topology: Its shape in chips, one of `generation.topologies`.
+  """
 
   generation: Generation
   topology: str
 
   @classmethod
   def parse(cls, text: str, flag: str = "--slice") -> "Slice":
-    """The slice that `GENERATION:TOPOLOGY` names.
+    """Reads a slice written as GENERATION:TOPOLOGY.
 
     Args:
-      text: Such as v5e:16x16.
-      flag: That it was given by, for messages.
+      text: The slice, such as 'v5e:16x16'.
+      flag: The flag that it was given by, for messages.
+
+    Returns:
+      The slice.
 
     Raises:
-      ConfigError: If there is none.
+      ConfigError: If there is no such generation or topology.
+
+    Example:
+      >>> v5e = Slice.parse("v5e:4x4")
+      >>> v5e.chips, v5e.hosts, v5e.accelerator_type
+      (16, 4, 'v5litepod-16')
     """
     name, _, topology = text.partition(":")
     if name not in GENERATIONS:
@@ -154,36 +169,40 @@ class Slice:
 
   @property
   def chips(self) -> int:
-    """How many chips it has."""
+    """Number of chips."""
     return math.prod(int(side) for side in self.topology.split("x"))
 
   @property
   def chips_per_host(self) -> int:
-    """How many of them each host has."""
-    if self.topology in self.generation.one_host:
+    """Number of chips of each host."""
+    if self.topology in self.generation.single_host:
       return self.chips
     return self.generation.chips_per_host
 
   @property
   def hosts(self) -> int:
-    """How many hosts it has."""
+    """Number of hosts.
+
+    Raises:
+      ConfigError: If the chips do not divide into whole hosts.
+    """
     hosts, rest = divmod(self.chips, self.chips_per_host)
     if rest:
       raise ConfigError(
         f"{self.topology}: hosts of {self.chips_per_host} chips cannot make up "
-        f"{self.chips}"
+        f"a slice of {self.chips}"
       )
     return hosts
 
   @property
   def accelerator_type(self) -> str:
-    """What queued resources call it."""
-    size = self.chips * self.generation.cores
+    """Name of the slice in a request for queued resources."""
+    size = self.chips * self.generation.cores_per_chip
     return f"{self.generation.accelerator_type}-{size}"
 
   @property
   def gke_selectors(self) -> dict[str, str]:
-    """The labels of its nodes on GKE."""
+    """Labels that select its nodes on GKE."""
     return {
       "cloud.google.com/gke-tpu-accelerator": self.generation.gke_accelerator,
       "cloud.google.com/gke-tpu-topology": self.topology,

@@ -1,4 +1,4 @@
-"""A pool of processes that outlives the work it is given."""
+"""A pool of processes that survives the death of one of them."""
 
 import collections
 import multiprocessing
@@ -11,26 +11,37 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
+# The arguments of each call that was submitted, with its future result.
 _Pending = collections.deque[tuple[tuple[Any, ...], Future]]
+
+_CALLS_PER_PROCESS = 4  # Calls under way or finished and not yet yielded.
 
 
 class Died:
-  """The result of a call that took its process down with it."""
+  """The result of a call that killed the process it ran in."""
 
 
 class Workers(Generic[Result]):
-  """Calls one function in many processes; results come in order.
+  """Calls one function in several processes; results come in order.
 
-  A call that kills its process, as a codec does that runs into a segmentation
-  fault, gives `Died`; the others are not affected.
+  A call that kills its process (as a segmentation fault in a codec does) gives
+  `Died`; the other calls are not affected.
+
+  Example:
+    ```
+    with Workers(encode_file, processes=4) as workers:
+      for result in workers.map((path,) for path in paths):
+        ...
+    ```
   """
 
   def __init__(self, function: Callable[..., Result], processes: int) -> None:
-    """Starts no process yet.
+    """Creates the pool; processes start with the first call.
 
     Args:
-      function: of a module, so that it can be pickled.
-      processes: how many to run.
+      function: The function to call. It is pickled, so it has to be at the top
+        level of a module.
+      processes: Number of processes.
     """
     self._function, self._processes = function, processes
     self._pool: ProcessPoolExecutor | None = None
@@ -38,25 +49,25 @@ class Workers(Generic[Result]):
   def map(
     self, arguments: Iterable[tuple[Any, ...]]
   ) -> Iterator[Result | Died]:
-    """Calls the function with each tuple of arguments.
+    """Calls the function once with each tuple of arguments.
 
     Args:
-      arguments: as many tuples as there are calls; taken as they are needed.
+      arguments: The arguments of each call, consumed as calls are submitted: at
+        most four per process are under way or waiting to be yielded.
 
     Yields:
-      The results, in order. At most four for each process are under way or
-      waiting to be taken.
+      The result of each call, in order.
     """
     pending: _Pending = collections.deque()
     for call in arguments:
       pending.append((call, self._submit(call)))
-      if len(pending) >= 4 * self._processes:
-        yield self._take(pending)
+      if len(pending) >= _CALLS_PER_PROCESS * self._processes:
+        yield self._pop_result(pending)
     while pending:
-      yield self._take(pending)
+      yield self._pop_result(pending)
 
   def close(self) -> None:
-    """Drops what has not begun and ends the processes."""
+    """Cancels the calls that have not begun and ends the processes."""
     self._shut_down(cancel=True)
 
   def __enter__(self) -> "Workers[Result]":
@@ -64,33 +75,36 @@ class Workers(Generic[Result]):
     return self
 
   def __exit__(self, *_: object) -> None:
-    """Drops what has not begun and ends the processes."""
+    """Cancels the calls that have not begun and ends the processes."""
     self.close()
 
-  def _take(self, pending: _Pending) -> Result | Died:
+  def _pop_result(self, pending: _Pending) -> Result | Died:
     """Waits for the result of the first of the pending calls."""
     if isinstance(pending[0][1].exception(), BrokenProcessPool):
-      self._find_culprit(pending)
+      self._repeat_broken(pending)
     return pending.popleft()[1].result()
 
-  def _find_culprit(self, pending: _Pending) -> None:
-    """Repeats the calls that a dying process took along.
+  def _repeat_broken(self, pending: _Pending) -> None:
+    """Repeats the calls that failed because a process died.
 
-    Any of those under way may have killed it, so each runs alone until one
-    does it again; the rest then go on together.
+    Any of the calls that were under way may have killed it, so each runs alone
+    until one kills its process again; the rest then run in parallel.
     """
     self._shut_down(cancel=False)
-    found = False
-    for place, (call, future) in enumerate(pending):
+    culprit_found = False
+    for position, (call, future) in enumerate(pending):
       if not isinstance(future.exception(), BrokenProcessPool):
         continue
-      again = self._submit(call)
-      if not found and isinstance(again.exception(), BrokenProcessPool):
+      repeated = self._submit(call)
+      # `exception` waits: as long as no culprit is found, one call at a time.
+      if not culprit_found and isinstance(
+        repeated.exception(), BrokenProcessPool
+      ):
         self._shut_down(cancel=False)
-        found = True
-        again = Future()
-        again.set_result(Died())
-      pending[place] = call, again
+        culprit_found = True
+        repeated = Future()
+        repeated.set_result(Died())
+      pending[position] = call, repeated
 
   def _submit(self, call: tuple[Any, ...]) -> Future:
     if self._pool is None:
@@ -99,12 +113,14 @@ class Workers(Generic[Result]):
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
       )
-    # Processes begin here, deaf to Ctrl-C until `_start_worker` has been run.
+    # `submit` may start processes. They inherit the mask, so that they ignore
+    # Ctrl-C until `_start_worker` has run.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
       return self._pool.submit(self._function, *call)
-    except BrokenProcessPool as error:  # by an earlier call, not yet taken
-      failed = Future()
+    except BrokenProcessPool as error:
+      # An earlier call, whose result was not yet taken, killed its process.
+      failed: Future = Future()
       failed.set_exception(error)
       return failed
     finally:
@@ -117,13 +133,17 @@ class Workers(Generic[Result]):
 
 
 def _start_worker() -> None:
-  # Ctrl-C reaches all processes; the parent alone has something to say to it.
+  """Prepares a new process to end quietly, and not to outlive its parent."""
+  # Ctrl-C reaches all processes. With the default action a worker ends at once
+  # and prints nothing; only the parent reports the interruption.
   signal.signal(signal.SIGINT, signal.SIG_DFL)
   signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-  threading.Thread(target=_follow_parent, daemon=True).start()
+  threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _follow_parent() -> None:
-  """Ends this process with its parent, even if that was killed."""
-  multiprocessing.parent_process().join()
-  os._exit(1)
+def _exit_with_parent() -> None:
+  """Ends this process when its parent has ended, even if that was killed."""
+  parent = multiprocessing.parent_process()
+  if parent is not None:
+    parent.join()
+    os._exit(1)

@@ -83,7 +83,4 @@ def resolve(
   if task is not tables.TASK:
     return [(task, options, run_config)]
   jobs = [job for row in tables.plan(config, workdir) for job in row.jobs]
-  return [
-    (job.task, job.task.schema.build(job.config.values), job.config)
-    for job in jobs
-  ]
+  return [(job.task, job.options, job.config) for job in jobs]

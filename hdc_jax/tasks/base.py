@@ -18,7 +18,7 @@ from hdc_jax.data.options import (
   ShownClips,
   Tested,
 )
-from hdc_jax.data.store.records import Index
+from hdc_jax.data.store.index import Index
 from hdc_jax.evaluate.evaluation import Evaluation
 from hdc_jax.models import BACKBONES, BackboneOptions
 from hdc_jax.options import Options, RunConfig, Schema, Variant, option

@@ -18,7 +18,7 @@ import ml_collections
 import numpy as np
 from etils import epath
 
-from hdc_jax.data.store.records import Index
+from hdc_jax.data.store.index import Index
 from hdc_jax.errors import choose
 from hdc_jax.evaluate import features, pretrained
 from hdc_jax.evaluate.evaluation import Outputs

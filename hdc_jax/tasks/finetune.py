@@ -20,7 +20,7 @@ from etils import epath
 
 from hdc_jax.data.clips import cutting
 from hdc_jax.data.options import Batches, Subset
-from hdc_jax.data.store.records import Index
+from hdc_jax.data.store.index import Index
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.evaluate import class_activation, features, pretrained
 from hdc_jax.evaluate import trials as trials_lib

@@ -22,7 +22,7 @@ from etils import epath
 from hdc_jax.data.clips import cutting
 from hdc_jax.data.clips.placement import RandomPlacement
 from hdc_jax.data.options import Subset
-from hdc_jax.data.store.records import Index
+from hdc_jax.data.store.index import Index
 from hdc_jax.errors import ConfigError
 from hdc_jax.evaluate import features, pretrained, probe
 from hdc_jax.evaluate import trials as trials_lib

@@ -24,14 +24,14 @@ from hdc_jax import errors, tasks
 from hdc_jax.data import sources
 from hdc_jax.data.options import Dataset
 from hdc_jax.data.store import cache as cache_lib
-from hdc_jax.data.store.records import Index
+from hdc_jax.data.store.index import Index
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.distributed import processes
 from hdc_jax.errors import ConfigError, DataError, HdcError
 from hdc_jax.evaluate import pretrained
 from hdc_jax.options import RunConfig, identity
 from hdc_jax.runs import metrics
-from hdc_jax.runtime import files
+from hdc_jax.runtime import buckets, files
 
 # What all processes must have alike → what to do where they do not.
 _ALIKE = {
@@ -208,7 +208,7 @@ def _check_datasets(runs: Sequence[Run], hosts: Sequence[str]) -> Iterator[str]:
     yield (
       f"data       {path}: {index.num_videos:,} videos in {shards} shards"
       f"{few if 0 < shards < len(hosts) else ''}"
-      f"{copied if files.is_remote(path) else ''}"
+      f"{copied if buckets.is_remote(path) else ''}"
     )
 
 

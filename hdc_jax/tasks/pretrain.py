@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from hdc_jax.data import sources
 from hdc_jax.data.clips import cutting
 from hdc_jax.data.options import Batches, Clips, Dataset, Learned, Loading
-from hdc_jax.data.store.records import Index
+from hdc_jax.data.store.index import Index
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError
 from hdc_jax.methods import METHODS, MethodOptions, make_objective

@@ -16,7 +16,7 @@ from hdc_jax.augment import views
 from hdc_jax.data import sources
 from hdc_jax.data.clips import cutting, loader
 from hdc_jax.data.options import Clips, Dataset, Learned, Loading
-from hdc_jax.data.store.records import Index
+from hdc_jax.data.store.index import Index
 from hdc_jax.methods import METHODS, MethodOptions
 from hdc_jax.models import BACKBONES, BackboneOptions
 from hdc_jax.options import Variant

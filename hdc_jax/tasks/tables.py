@@ -6,6 +6,7 @@ tables in the same directory) whose pretraining is the same share it.
 """
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ import ml_collections
 from etils import epath
 
 from hdc_jax.data import sources
-from hdc_jax.errors import require
+from hdc_jax.errors import ConfigError, require
 from hdc_jax.models import BackboneOptions
 from hdc_jax.options import Options, RunConfig, identity, option
 from hdc_jax.report import page as report
@@ -76,6 +77,21 @@ class Job:
     begun = files.exists(self.directory / metrics.CONFIG)
     return "to resume" if begun else "to do"
 
+  @functools.cached_property
+  def options(self) -> Any:
+    """The options of the task.
+
+    Raises:
+      ConfigError: Naming the run and the field that is wrong.
+    """
+    try:
+      return self.task.schema.build(self.config.values)
+    except ConfigError as error:
+      place = f"{self.directory.parent.name}/{self.directory.name}"
+      raise ConfigError(
+        f"config.{self.task.name}, for the run {place}: {error}"
+      ) from error
+
   def cost(self, counts: Mapping[str, int]) -> Cost:
     """What it takes.
 
@@ -83,7 +99,7 @@ class Job:
       counts: Number of videos of each split of its dataset, and of 'classes'.
     """
     assert self.task.cost is not None, f"the cost of {self.task.name}"
-    return self.task.cost(self.task.schema.build(self.config.values), counts)
+    return self.task.cost(self.options, counts)
 
   def run(self) -> dict[str, Any]:
     """Runs it; returns what its result.json holds."""
@@ -211,9 +227,19 @@ class _Planner:
       directory = self._root / evaluation.name / row.name
       task = TASK.configs[evaluation.task]
       jobs.append(Job(directory, task, own, evaluation))
-    before, after = map(identity.flatten, (full.values, changed.values))
-    changes = {k: v for k, v in after.items() if v != before.get(k)}
-    return PlannedRow(row, changes, jobs)
+    return PlannedRow(row, _differences(full, changed), jobs)
+
+
+def _differences(full: RunConfig, changed: RunConfig) -> dict[str, Any]:
+  """What a config changes in another, by dotted field.
+
+  Fields that only another backbone has are changed if they are set.
+  """
+  name = changed.values["model"]["name"]
+  before = identity.flatten(full.schema.defaults({"model": name}))
+  before |= identity.flatten(full.values)
+  after = identity.flatten(changed.values)
+  return {k: v for k, v in after.items() if v != before.get(k)}
 
 
 def _changed(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:

@@ -11,7 +11,7 @@ from etils import epath
 
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.options import identity
-from hdc_jax.runtime import files
+from hdc_jax.runtime import buckets, files
 
 STATE, DATA, CONFIG = "state", "data", "config"
 BACKBONE = "backbone"  # in each collection of variables
@@ -47,7 +47,7 @@ class Checkpoints:
     Raises:
       ConfigError: If they cannot be there.
     """
-    files.check(workdir)
+    buckets.check_access(workdir)
     if os.fspath(workdir).startswith("s3://"):
       raise ConfigError(
         f"{workdir}: Orbax writes checkpoints to disks and to gs://, not to "

@@ -43,7 +43,7 @@ class Training:
   ) -> checkpoint.Restored:
     """The state of a saved step, replicated over the mesh."""
     return saved.restore(
-      step, mesh_lib.abstract(jax.eval_shape(self.init), self.mesh)
+      step, mesh_lib.abstract_replicated(jax.eval_shape(self.init), self.mesh)
     )
 
 

@@ -132,7 +132,7 @@ def test_frames_follow_flow_upon_flow():
   flows = jnp.stack(
     [jnp.full((9, 9, 2), jnp.array(v)) for v in ([0.0, 2.0], [3.0, 1.0])]
   )
-  out = flow.carry(first, flows)
+  out = flow.advect(first, flows)
   np.testing.assert_array_equal(out[0], first)
   np.testing.assert_allclose(out[1], jnp.roll(first, 2, 1).at[:, :2].set(0.5))
   want = jnp.zeros((9, 9, 3)).at[5, 4].set(1.0).at[:, :4].set(0.5)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hdc_jax.data import sources
 from hdc_jax.data.datasets.base import find_videos
 from hdc_jax.data.datasets.folder import label_by_folder
-from hdc_jax.data.store import records
-from hdc_jax.data.video.codec import Window
+from hdc_jax.data.store import index as index_lib
+from hdc_jax.data.video.frames import Window
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.prepare import shards
 from hdc_jax.prepare.runners import videos
@@ -248,7 +248,7 @@ def test_a_directory_that_may_not_be_read_is_an_error_of_data(
   def refuse(*_):
     raise PermissionError(errno.EACCES, "Permission denied", "index.json")
 
-  monkeypatch.setattr(records.files, "read_text", refuse)
+  monkeypatch.setattr(index_lib.files, "read_text", refuse)
   for reading in (sources.open, sources.read_index):
     with pytest.raises(DataError, match=r"denied: 'index\.json'"):
       reading(prepared)

@@ -1,4 +1,4 @@
-"""How processes are told to join; that they do is tested in test_on_hosts."""
+"""How processes are told to join; real runs: test_runs_of_processes."""
 
 import jax
 import pytest

@@ -12,7 +12,8 @@ import pytest
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import ConfigError, DataError, Preempted
 from hdc_jax.runs import metrics
-from hdc_jax.train import checkpoint, training
+from hdc_jax.tasks import pretrain
+from hdc_jax.train import checkpoint
 from tests import hosts, small
 
 _DEVICES = 4
@@ -50,8 +51,9 @@ def ids(outputs):
 def params(workdir, step):
   """As they were saved."""
   with checkpoint.Checkpoints(workdir) as saved:
-    made = training.make_trainer(saved.config(step), mesh.make_mesh(1))
-    return jax.device_get(made.restore_state(saved, step).state.params)
+    options = pretrain.TASK.schema.build(saved.config(step))
+    training = options.make_training(mesh.make_mesh(1))
+    return jax.device_get(training.restore_state(saved, step).state.params)
 
 
 @pytest.fixture(scope="module")

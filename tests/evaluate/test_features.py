@@ -4,19 +4,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hdc_jax.data.clips.test_clips import RandomLooks, fixed_looks
 
-from hdc_jax import models
 from hdc_jax.data import sources
-from hdc_jax.data.labels.segments import parts_of
+from hdc_jax.data.clips.placement import RandomPlacement, make_placement
+from hdc_jax.data.labels.segments import segments_of
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError, DataError
-from hdc_jax.evaluate import features
-from hdc_jax.methods import supervised
-from hdc_jax.train import pretrained
+from hdc_jax.evaluate import features, pretrained
+from hdc_jax.evaluate.evaluation import Evaluation
+from hdc_jax.methods import augmentations
 from tests import small
 
-CONFIG = small.config()
+OPTIONS = small.options(task="retrieve", features__pool="average")
+SIZE = OPTIONS.model.size
 
 
 def reference_cells(x):
@@ -51,8 +51,8 @@ def test_pool(how):
 
 
 def test_unknown_pools_are_named():
-  with pytest.raises(ConfigError, match="average, max, cells"):
-    features.pool(jnp.ones((1, 1, 1, 1, 3)), "mean")
+  with pytest.raises(ConfigError, match=r"features\.pool: .* max, cells"):
+    features.Features(pool="mean")
 
 
 @pytest.fixture(scope="module")
@@ -62,74 +62,72 @@ def source(prepared):
 
 @pytest.fixture(scope="module")
 def weights():
-  """Of the small backbone, on the host."""
-  return jax.device_get(pretrained.initial(CONFIG, mesh_lib.make_mesh()))
+  """Initial weights of the small backbone, on the host."""
+  mesh = mesh_lib.make_mesh()
+  return jax.device_get(pretrained.initial(OPTIONS.model, 0, mesh))
 
 
-def extract(source, weights, batch_size=8, devices=8, view=None, **options):
+def encode(source, weights, batch_size=8, devices=8, view=None, **options):
   """Average features of the test videos by scene."""
   mesh = mesh_lib.make_mesh(devices)
-  backbone = models.make_backbone(CONFIG.model)
-  config = small.config(test__batch_size=batch_size)
-
-  def compute(variables, clips):
-    endpoints = backbone.apply(variables, clips)
-    return {"features": features.pool(endpoints["block5"], "average")}
-
-  looks = options.pop("looks", None) or fixed_looks(config, source)
-  encode = features.make_encoder(
-    compute, view or features.centre_view(looks.size), mesh
+  placement = make_placement(
+    OPTIONS.clips, OPTIONS.shown, SIZE, source.index.short_side
   )
-  return features.extract(
-    encode,
-    weights,
-    source,
-    source.index.split("test"),
-    config,
+  evaluation = Evaluation(mesh, source, placement, OPTIONS.loading, batch_size)
+  describe = features.make_describe(OPTIONS.model, OPTIONS.features)
+  encoder = features.make_encoder(
+    lambda *arguments: {"features": describe(*arguments)},
+    view or features.centre_view(SIZE),
     mesh,
-    label="scene",
-    looks=looks,
-    **options,
+  )
+  return evaluation.encode(
+    encoder, weights, source.index.split("test"), label="scene", **options
   )
 
 
 @pytest.fixture(scope="module")
-def extracted(source, weights):
-  return extract(source, weights)
+def encoded(source, weights):
+  return encode(source, weights)
 
 
-def test_batches_and_devices_do_not_change_features(source, weights, extracted):
-  assert len(extracted.parts) > 6  # more scenes than videos
+def test_batches_and_devices_do_not_change_features(source, weights, encoded):
+  assert len(encoded.segments) > 6  # more scenes than videos
   for batch_size, devices in ((1, 1), (7, 1), (64, 4)):
-    got = extract(source, weights, batch_size, devices)
-    assert got.parts == extracted.parts
-    assert got.ids == extracted.ids
+    got = encode(source, weights, batch_size, devices)
+    assert got.segments == encoded.segments
+    assert got.ids == encoded.ids
     np.testing.assert_allclose(
       got.values["features"],
-      extracted.values["features"],
+      encoded.values["features"],
       rtol=1e-3,
       atol=1e-4,
     )
 
 
-def test_features_are_means_over_clips(source, weights, extracted):
-  clips = extract(source, weights, average=False)
-  assert clips.parts == extracted.parts
-  assert clips.values["features"].shape[:2] == (len(clips.parts), 2)
+def test_features_are_means_over_clips(source, weights, encoded):
+  clips = encode(source, weights, average=False)
+  assert clips.segments == encoded.segments
+  assert clips.values["features"].shape[:2] == (len(clips.segments), 2)
   np.testing.assert_allclose(
     clips.values["features"].mean(axis=1),
-    extracted.values["features"],
+    encoded.values["features"],
     rtol=1e-5,
     atol=1e-6,
   )
 
 
 def test_what_is_random_in_a_view_does_not_depend_on_the_batch(source, weights):
-  looks = RandomLooks(8, 1, 40, clips=2, seed=0)
-  view = supervised.training_view(CONFIG)
+  placement = RandomPlacement(8, 1, 40, clips=2, seed=0)
+  view = augmentations.classification_view(augmentations.Scales(), SIZE)
   found = [
-    extract(
-      source, weights, batch_size, devices, view, looks=looks, average=False
+    encode(
+      source,
+      weights,
+      batch_size,
+      devices,
+      view,
+      placement=placement,
+      average=False,
     )
     for batch_size, devices in ((8, 8), (7, 1))
   ]
@@ -138,16 +136,16 @@ def test_what_is_random_in_a_view_does_not_depend_on_the_batch(source, weights):
   assert not np.allclose(one[:, 0], one[:, 1], rtol=1e-2)
 
 
-def test_parts_and_ids_are_those_of_the_dataset(source, extracted):
+def test_segments_and_ids_are_those_of_the_dataset(source, encoded):
   want = [
-    (source[int(number)].id, part)
+    (source[int(number)].id, segment)
     for number in source.index.split("test")
-    for part in parts_of(int(number), source[int(number)], "scene")
+    for segment in segments_of(int(number), source[int(number)], "scene")
   ]
-  assert list(zip(extracted.ids, extracted.parts, strict=True)) == want
+  assert list(zip(encoded.ids, encoded.segments, strict=True)) == want
 
 
 def test_broken_weights_are_named(source, weights):
   broken = jax.tree.map(lambda x: np.full_like(x, np.nan), weights)
   with pytest.raises(DataError, match=r"features: .* not finite, the first of"):
-    extract(source, broken)
+    encode(source, broken)

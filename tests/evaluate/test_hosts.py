@@ -15,7 +15,7 @@ def found(prepared, tmp_path_factory):
   for processes in (1, 4):
     name = output / str(processes)
     hosts.launch(
-      "tests.evaluate.extract_on_hosts",
+      "tests.evaluate.encode_on_hosts",
       processes,
       4 // processes,
       prepared,
@@ -29,9 +29,11 @@ def found(prepared, tmp_path_factory):
 def test_processes_do_not_change_what_is_found(found):
   (want,) = found[1]
   assert len(want["ids"]) > 6  # videos with several scenes
-  assert len({tuple(part) for part in want["parts"]}) == len(want["ids"])
+  assert len({tuple(address) for address in want["segments"]}) == len(
+    want["ids"]
+  )
   for got in found[4]:
-    for name in ("ids", "parts", "accuracies"):
+    for name in ("ids", "segments", "accuracies"):
       np.testing.assert_array_equal(got[name], want[name])
     for name in ("features", "kernel"):
       np.testing.assert_allclose(got[name], want[name], rtol=1e-3, atol=1e-4)

@@ -8,16 +8,19 @@ import pytest
 
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError, DataError
-from hdc_jax.methods import supervised
-from hdc_jax.train import checkpoint, pretrained, training
+from hdc_jax.evaluate import pretrained
+from hdc_jax.train import checkpoint
 from tests import small
 
 # With running means: they are part of a backbone too.
-CONFIG = small.tiny(model__norm="batch")
-MAKERS = {
-  "pretrain": training.make_trainer,
-  "finetune": lambda config, mesh: supervised.make_trainer(config, mesh, 3),
-}
+BATCH = {"model__norm": "batch"}
+# What each task's training takes besides the mesh: numbers of classes.
+CLASSES = {"pretrain": (), "finetune": (3,)}
+
+
+def model(**changes):
+  """The options of a backbone."""
+  return small.resolve(small.tiny(**changes)).model
 
 
 @pytest.fixture(scope="module")
@@ -25,21 +28,22 @@ def mesh():
   return mesh_lib.make_mesh(2)
 
 
-@pytest.fixture(scope="module", params=MAKERS)
+@pytest.fixture(scope="module", params=CLASSES)
 def saved(request, mesh, tmp_path_factory):
   """A run's directory, and the state that was saved there."""
   workdir = tmp_path_factory.mktemp("run")
-  made = MAKERS[request.param](CONFIG, mesh)
-  return workdir, small.save_run(workdir, made, CONFIG)
+  config = small.tiny(task=request.param, **BATCH)
+  training = small.resolve(config).make_training(mesh, *CLASSES[request.param])
+  return workdir, small.save_run(workdir, training, config)
 
 
 @pytest.mark.parametrize("reference", ["", "checkpoints/0"])
 def test_the_backbone_is_what_was_saved(saved, mesh, reference):
   """Without anything else; replicated over the mesh."""
   workdir, state = saved
-  found = pretrained.load(f"{workdir}/{reference}", mesh, CONFIG)
+  found = pretrained.load(f"{workdir}/{reference}", mesh, model(**BATCH))
   assert found.name == f"{workdir}/checkpoints/0" and found.step == 0
-  assert found.config.model.width == 2
+  assert found.config["model"]["width"] == found.backbone.width == 2
   wanted = state.backbone()
   assert jax.tree.structure(found.variables) == jax.tree.structure(wanted)
   for one, other in zip(
@@ -52,10 +56,12 @@ def test_the_backbone_is_what_was_saved(saved, mesh, reference):
 
 def test_a_head_may_have_running_means_alone(mesh, tmp_path):
   """CVRL's has, and then instance norm leaves the backbone none."""
-  config = small.tiny(**small.METHODS["cvrl"] | {"model__norm": "instance"})
-  state = small.save_run(tmp_path, training.make_trainer(config, mesh), config)
+  changes = small.METHODS["cvrl"] | {"model__norm": "instance"}
+  config = small.tiny(**changes)
+  options = small.resolve(config)
+  state = small.save_run(tmp_path, options.make_training(mesh), config)
   assert state.batch_stats and not state.backbone()["batch_stats"]
-  found = pretrained.load(str(tmp_path), mesh, config)
+  found = pretrained.load(str(tmp_path), mesh, options.model)
   assert found.variables["batch_stats"] == {}
   jax.tree.map(
     np.testing.assert_array_equal,
@@ -68,14 +74,17 @@ def test_a_head_may_have_running_means_alone(mesh, tmp_path):
   ("field", "value"), [("width", 4), ("norm", "batch"), ("stem", (1, 7, 7))]
 )
 def test_other_architectures_are_refused(pretrained_run, mesh, field, value):
-  config = small.tiny(**{f"model__{field}": value})
+  wanted = model(**{f"model__{field}": value})
   with pytest.raises(ConfigError, match=rf"config\.model\.{field} is "):
-    pretrained.load(pretrained_run, mesh, config)
+    pretrained.load(pretrained_run, mesh, wanted)
+  with pytest.raises(ConfigError, match=rf"config\.model\.{field} is "):
+    pretrained.check(pretrained_run, wanted)
 
 
 def test_what_is_no_architecture_may_differ(pretrained_run, mesh):
-  config = small.tiny(data__frames=8, model__size=32, optim__lr=3.0)
-  assert pretrained.load(pretrained_run, mesh, config).step == 0
+  wanted = model(data__frames=8, model__size=32, optim__lr=3.0)
+  assert pretrained.load(pretrained_run, mesh, wanted).step == 0
+  pretrained.check(pretrained_run, wanted)
 
 
 def empty(place):
@@ -127,7 +136,8 @@ def test_another_network_is_refused(saved, mesh, tmp_path, change, message):
   state = jax.tree.map(np.copy, saved[1])
   change(state.params["backbone"])
   with checkpoint.Checkpoints(tmp_path) as saving:
-    saving.save(7, state, {"step": 7}, CONFIG)
+    config = small.tiny(**BATCH)
+    saving.save(7, state, {"step": 7}, config.to_dict())
     saving.wait()
   with pytest.raises(DataError, match=message):
     pretrained.load(str(tmp_path), mesh)
@@ -135,7 +145,7 @@ def test_another_network_is_refused(saved, mesh, tmp_path, change, message):
 
 def test_initial_weights_are_those_of_the_seed(mesh):
   one, same, other = (
-    pretrained.initial(small.tiny(seed=seed), mesh) for seed in (0, 0, 1)
+    pretrained.initial(model(), seed, mesh) for seed in (0, 0, 1)
   )
   pairs = zip(*map(jax.tree.leaves, (one, same, other)), strict=True)
   changed = []

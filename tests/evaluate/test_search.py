@@ -145,7 +145,10 @@ def lower(devices):
   """The merge of 512 gallery vectors into the results of 64 queries."""
   queries, gallery, query_videos, gallery_videos = random_pair(64, 512)
   return search._jit_merge(mesh_lib.make_mesh(devices)).lower(
-    (np.zeros((64, 4), np.float32), np.zeros((64, 4), np.int32)),
+    {
+      "similarities": np.zeros((64, 4), np.float32),
+      "indices": np.zeros((64, 4), np.int32),
+    },
     {"vectors": queries, "videos": np.int32(query_videos)},
     {"vectors": gallery, "videos": np.int32(gallery_videos)},
     np.int32(0),

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from hdc_jax.evaluate import statistics
 
@@ -32,6 +33,19 @@ def test_the_interval_holds_the_mean_95_times_of_100():
     )
   ]
   assert abs(np.mean(held) - 0.95) < 0.015
+
+
+def test_confidence_is_that_of_scipy():
+  values = [70.5, 71.25, 69.0, 72.0]
+  mean, half = statistics.confidence(values)
+  low, high = scipy.stats.t.interval(
+    0.95, df=3, loc=np.mean(values), scale=scipy.stats.sem(values)
+  )
+  assert (mean - half, mean + half) == pytest.approx((low, high), rel=1e-14)
+
+
+def test_equal_values_have_an_interval_of_no_width():
+  assert statistics.confidence([70.5, 70.5, 70.5]) == (70.5, 0.0)
 
 
 def test_one_value_has_no_interval():

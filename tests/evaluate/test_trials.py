@@ -34,7 +34,16 @@ def source(ucf101):
 
 
 def trials(source, workdir, **changes):
-  return trials_lib.trials(small.tiny(**changes), source, workdir)
+  options = small.options(task="finetune", **changes)
+  plan = trials_lib.Plan(
+    source,
+    options.folds,
+    options.tested,
+    options.subset,
+    options.loading,
+    options.seed.seed,
+  )
+  return plan.write_trials(workdir)
 
 
 def classes(source, trial):
@@ -55,10 +64,11 @@ def test_one_for_each_division(source, tmp_path):
     np.testing.assert_array_equal(
       trial.train, source.index.split(f"train{fold}")
     )
-    config = trial.configure(small.tiny(data__labels=("class", "other")))
-    assert config.data.split == f"train{fold}"
-    assert config.test.split == f"test{fold}"
-    assert config.data.labels == ("class",)
+    assert trial.changes == {
+      "data.split": f"train{fold}",
+      "test.split": f"test{fold}",
+      "data.labels": ("class",),
+    }
 
 
 def test_one_for_each_label(prepared, tmp_path):
@@ -156,15 +166,27 @@ def test_smaller_subsets_lie_in_larger_ones(source, tmp_path, field, values):
     ({"test__split": "val"}, ConfigError, "no split 'val1'"),
     ({"data__folds": (4,)}, ConfigError, "no split 'train4'"),
     ({"subset__draws": 2}, ConfigError, r"subset\.draws=2: .* only of subsets"),
-    ({"subset__draws": 0}, ConfigError, r"subset\.draws=0: at least 1"),
+    ({"subset__draws": 0}, ConfigError, r"subset\.draws=0 must be at least 1"),
     (
       {"subset__shots": 2, "subset__fraction": 0.5},
       ConfigError,
       r"subset\.fraction=0\.5 and config\.subset\.shots=2 exclude each other",
     ),
-    ({"subset__shots": -1}, ConfigError, r"subset\.shots=-1 is negative"),
-    ({"subset__fraction": 0.0}, ConfigError, r"subset\.fraction=0\.0: use"),
-    ({"subset__fraction": 1.5}, ConfigError, r"subset\.fraction=1\.5: use"),
+    (
+      {"subset__shots": -1},
+      ConfigError,
+      r"subset\.shots=-1 must be at least 0",
+    ),
+    (
+      {"subset__fraction": 0.0},
+      ConfigError,
+      r"subset\.fraction=0\.0 must be above 0",
+    ),
+    (
+      {"subset__fraction": 1.5},
+      ConfigError,
+      r"subset\.fraction=1\.5 must be at most 1",
+    ),
     ({"subset__shots": 7}, DataError, "has 6 videos, fewer than shots=7"),
   ],
 )

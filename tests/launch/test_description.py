@@ -15,6 +15,14 @@ pytestmark = example.READS_CONFIGS
 
 R3D18 = "--config=configs/r3d18.py"
 WORKDIR = ("--workdir=gs://bucket/runs/first",)
+DATA = ("--config.data.path=gs://bucket/k400",)
+TRAINED = ("--config.checkpoint=gs://bucket/runs/k400",)
+TABLE = (
+  "--config=configs/tables.py:table=1",
+  "--config.pretrain.data.path=gs://bucket/k400",
+  "--config.ucf101=gs://bucket/ucf101",
+)
+LAUNCHERS = (tpu_vm, gke, skypilot)
 BAD = {
   "name": ({"name": "K400"}, "--name=K400: lower-case"),
   "long name": ({"name": "k" * 41}, "--name="),
@@ -33,11 +41,11 @@ BAD = {
   "local workdir": ({"args": (*example.ARGS, "--workdir=runs")}, "gs://"),
   "uneven batch": (
     {"args": (*example.ARGS, "--config.data.batch_size=24")},
-    "4x4 has 16 chips",
+    "config.data.batch_size=24 does not split over 16 devices: use 16 or 32",
   ),
   "batch in two words": (
     {"args": (*example.ARGS, "--config.data.batch_size", "24")},
-    "4x4 has 16 chips",
+    "config.data.batch_size=24 does not split over 16 devices",
   ),
   "no number": (
     {"args": (*example.ARGS, "--config.data.batch_size=all")},
@@ -45,24 +53,56 @@ BAD = {
   ),
   "nothing": (
     {"args": (*example.ARGS, "--config.data.batch_size=0")},
-    "batch_size=0",
+    "config.data.batch_size=0 must be at least 1",
   ),
   "the recipe's batch": (
     {"slice": "v5e:16x16"},
-    "--config.data.batch_size=128: 16x16 has 256 chips",
+    "config.data.batch_size=128 does not split over 256 devices",
   ),
   "a protocol's batch": (
-    {"slice": "v5e:8x8", "args": (*example.ARGS, "--config.task=finetune")},
-    "--config.test.batch_size=32: 8x8 has 64 chips",
+    {
+      "slice": "v5e:8x8",
+      "args": (*WORKDIR, *DATA, f"{R3D18}:task=finetune"),
+    },
+    "config.data.batch_size=32 does not split over 64 devices",
   ),
   "of an evaluation": (
-    {"slice": "v5e:8x8", "args": (*WORKDIR, f"{R3D18}:task=retrieve")},
-    "--config.test.batch_size=32: 8x8 has 64 chips",
+    {
+      "slice": "v5e:8x8",
+      "args": (*WORKDIR, *DATA, *TRAINED, f"{R3D18}:task=retrieve"),
+    },
+    "config.test.batch_size=32 does not split over 64 devices",
+  ),
+  "of a table's runs": (
+    {"slice": "v5e:8x8", "args": (*WORKDIR, *TABLE)},
+    "config.data.batch_size=32 does not split over 64 devices",
   ),
   "no such config": (
     {"args": (*WORKDIR, "--config=configs/r4d18.py")},
-    "cannot read configs/r4d18.py",
+    "--config=configs/r4d18.py",
   ),
+  "another task by a field": (
+    {"args": (*example.ARGS, "--config.task=finetune")},
+    "--config=FILE:task=finetune",
+  ),
+  "unknown field": (
+    {"args": (*example.ARGS, "--config.optim.lrr=1")},
+    "config.optim: 'lrr' is not one of",
+  ),
+  "field without an effect": (
+    {"args": (*example.ARGS, "--config.method.margin=1.0")},
+    "'margin' is not one of",
+  ),
+  "value out of range": (
+    {"args": (*example.ARGS, "--config.train.steps=-5")},
+    "config.train.steps=-5 must be at least 1",
+  ),
+  "no dataset": (
+    {"args": (*WORKDIR, R3D18)},
+    "config.data.path is not set",
+  ),
+  "stray argument": ({"args": (*example.ARGS, "--", "x")}, "unexpected arg"),
+  "NUL": ({"args": (*example.ARGS, "--config.seed=1\0")}, "NUL character"),
 }
 
 
@@ -76,30 +116,61 @@ def test_bad_descriptions(case):
 
 
 def test_good_descriptions():
-  run = example.run("--env=A=b=c", args=(*example.ARGS, "--", "x"))
+  words = ("--debug", "--config.data.cache=/a 'b' \"$c")
+  run = example.run("--env=A=b=c", args=(*example.ARGS, *words))
   assert run.env == (("A", "b=c"),)
-  assert run.args == (*example.ARGS, "--", "x")
+  assert run.args == (*example.ARGS, *words)
   even = example.run(args=(*example.ARGS, "--config.data.batch_size=64"))
   assert even.words[-1] == "--config.data.batch_size=64"
   assert example.run(code="gs://bucket/hdc.tar.gz").code
 
 
+def test_what_has_no_batch_to_split():
+  args = (*WORKDIR, *DATA, f"{R3D18}:task=preview")
+  assert example.run(slice="v5e:16x16", args=args)
+
+
+def test_the_batches_of_a_table_that_split():
+  assert example.run(args=(*WORKDIR, *TABLE))
+
+
+def test_the_project_is_that_of_the_libraries():
+  run = example.run("--project=mine", "--env=A=b")
+  assert run.env == (("GOOGLE_CLOUD_PROJECT", "mine"), ("A", "b"))
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 @pytest.mark.parametrize(
-  "config", [f"{R3D18}:task=preview", "--config=configs/tables.py:table=1"]
+  ("changes", "message"),
+  [
+    ({"zone": "moon"}, "--zone=moon"),
+    (
+      {"args": (*example.ARGS, "--config.method.temperature=0.0")},
+      "config.method.temperature=0.0 must be above 0",
+    ),
+  ],
 )
-def test_what_has_no_batch_to_split(config):
-  assert example.run(slice="v5e:16x16", args=(config, *WORKDIR))
-
-
-@pytest.mark.parametrize("launcher", [tpu_vm, gke, skypilot])
-def test_errors_are_one_line(launcher, capsys):
-  project = ["--project=p"] if launcher is tpu_vm else []
-  assert launcher.main(example.argv(*project, zone="moon")) == 2
+def test_errors_are_one_line(launcher, changes, message, capsys):
+  assert launcher.main(example.argv("--project=p", **changes)) == 2
   (line,) = capsys.readouterr().err.splitlines()
-  assert line.startswith("error: --zone=moon")
+  assert line.startswith(f"error: {message}")
 
 
-@pytest.mark.parametrize("launcher", [tpu_vm, gke, skypilot])
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_one_command_line_for_all(launcher, capsys, monkeypatch):
+  """And a dry run of it does nothing, and needs no tool for that."""
+  monkeypatch.chdir(example.ROOT)
+  monkeypatch.setenv("PATH", "/nowhere")
+  assert launcher.main(example.argv("--project=mine", "--dry_run")) == 0
+  assert "k400-hdc" in capsys.readouterr().out
+
+
+def test_cloud_tpu_needs_a_project(capsys):
+  assert tpu_vm.main(example.argv("--dry_run")) == 2
+  assert "error: --project is not set" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_help_teaches(launcher, capsys):
   with pytest.raises(SystemExit):
     launcher.main(["--help"])
@@ -147,6 +218,7 @@ def test_what_is_not_installed(launcher, flag, tool, capsys, monkeypatch):
 
 
 def test_launchers_import_nothing_heavy():
+  """For --help, and for what is wrong before the config is read."""
   code = (
     "import sys; import launch.tpu_vm, launch.gke, launch.skypilot;"
     "print({'jax', 'flax', 'numpy'} & set(sys.modules))"
@@ -159,3 +231,18 @@ def test_launchers_import_nothing_heavy():
     check=True,
   )
   assert done.stdout == "set()\n"
+
+
+def test_reading_the_config_starts_no_accelerator():
+  code = (
+    "from jax._src import xla_bridge; from tests.launch import example;"
+    "example.run(); print(xla_bridge.backends_are_initialized())"
+  )
+  done = subprocess.run(
+    [sys.executable, "-c", code],
+    cwd=example.ROOT,
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  assert done.stdout == "False\n"

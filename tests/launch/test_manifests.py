@@ -125,6 +125,13 @@ def test_apply_hands_it_to_kubectl(tmp_path, monkeypatch, capsys):
   assert (tmp_path / "in").read_text() == printed
 
 
+def test_a_dry_run_applies_nothing(capsys, monkeypatch):
+  printed = manifest(capsys)
+  monkeypatch.setenv("PATH", "/nowhere")
+  assert gke.main(example.argv("--apply", "--dry_run")) == 0
+  assert capsys.readouterr().out == printed
+
+
 @pytest.mark.parametrize("capacity", ["on-demand", "spot"])
 def test_skypilot(capacity, capsys):
   assert skypilot.main(example.argv(capacity=capacity)) == 0

@@ -78,7 +78,8 @@ def changes():
 
 
 def launch(poll_seconds=0, **changes):
-  commands = Commands(example.run(**changes), "project")
+  run = example.run("--project=project", **changes)
+  commands = Commands(run, "project")
   return tpu_vm.Launcher(commands, Processes(), poll_seconds).launch()
 
 

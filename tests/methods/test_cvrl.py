@@ -4,7 +4,6 @@ import jax
 import numpy as np
 import pytest
 
-from hdc_jax import methods
 from hdc_jax.data.clips import sampling
 from tests import small
 from tests.methods import embedding
@@ -14,13 +13,12 @@ VIDEOS = 5
 
 @pytest.fixture(scope="module")
 def method():
-  config = small.config(
-    method__name="cvrl",
+  return small.make_method(
+    method="cvrl",
     method__hidden=(7, 8),
     method__temperature=0.1,
     method__power=2.0,
   )
-  return methods.make_method(config)
 
 
 def reference(variables, temperature):

@@ -7,11 +7,11 @@ import jax
 import numpy as np
 import pytest
 
-from hdc_jax import methods, models
 from hdc_jax.augment import flow, warp
 from hdc_jax.data.clips import sampling
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import ConfigError
+from hdc_jax.methods import make_objective
 from hdc_jax.train import training
 from tests import small
 from tests.methods import embedding
@@ -21,7 +21,7 @@ VIDEOS = 5
 
 def make(**fields):
   fields = {f"method__{k}": v for k, v in fields.items()}
-  return methods.make_method(small.config(method__name="dsm", **fields))
+  return small.make_method(method="dsm", **fields)
 
 
 def embed(variables):
@@ -48,7 +48,7 @@ def test_value_and_views(negative):
   np.testing.assert_allclose(loss, infonce(*embed(variables)), rtol=1e-5)
   q, p, n = method.views
   added = [set(v.transforms) - set(q.transforms) for v in (p, n)]
-  o, *_ = methods.make_method(small.config()).views
+  o, *_ = small.make_method().views
   assert (q.crop, q.transforms) == (o.crop, o.transforms)
   assert added[0] == {warp.ThinPlateSpline()}
   if negative == "shift":
@@ -63,15 +63,20 @@ def test_value_and_views(negative):
 def test_triplet_is_another_objective():
   method = make(objective="triplet", margin=0.3)
   (term,) = method.terms
-  assert term.objective.keywords == {"margin": 0.3}
-  assert term.objective.func.__name__ == "triplet"
+  assert term.contrast.keywords == {"margin": 0.3}
+  assert term.contrast.func.__name__ == "triplet"
 
 
 @pytest.mark.parametrize(
   ("fields", "message"),
   [
-    ({"objective": "nce"}, "method.objective: 'nce' is not one of infonce"),
+    (
+      {"objective": "nce"},
+      "config.method.objective: 'nce' is not one of infonce",
+    ),
     ({"negative": "reverse"}, "'reverse' is not one of shift, flow"),
+    ({"margin": 1.0}, "margin has an effect only with .*objective=triplet"),
+    ({"hidden": (8,)}, r"config.method \(of dsm\): 'hidden' is not one of"),
   ],
 )
 def test_bad_configs(fields, message):
@@ -93,7 +98,7 @@ def test_a_network_can_be_asked_for_some_views():
 @pytest.fixture(scope="module")
 def stepped():
   """States before and after two steps with a mean encoder of m = 0.9."""
-  config = small.config(
+  options = small.options(
     **small.METHODS["dsm"],
     optim__l2=0.0,
     optim__lr=1.0,
@@ -101,14 +106,20 @@ def stepped():
     data__frames=1,
   )
   backbone = embedding.Recorded(VIDEOS, views=3)
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(models, "make_backbone", lambda _: backbone)
-    made = training.make_trainer(config, mesh.make_mesh(1))
+  method = options.method.make(options.augment, options.model.size)
+  made = training.make_training(
+    make_objective(method, backbone),
+    options.optim.make(options.train.steps),
+    frames=1,
+    size=1,
+    mesh=mesh.make_mesh(1),
+    seed=0,
+  )
   views = embedding.number_views(VIDEOS, 3)
   states, losses = [made.init()], []
   update = jax.jit(made.update)
   for _ in range(2):
-    state, metrics = update(states[-1], {"views": views})
+    state, metrics = update(states[-1], {"views": views}, jax.random.key(0))
     states.append(state)
     losses.append(metrics["loss"])
   return jax.device_get((states, losses))

@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hdc_jax import config as config_lib
-from hdc_jax import methods
 from hdc_jax.errors import ConfigError
-from hdc_jax.methods import base
+from hdc_jax.methods import augmentations, base, hdc
+from tests import small
 
 BATCH, CHANNELS = 5, 6
 POSITIONS = {"block3": 4, "block4": 2, "block5": 1}
@@ -31,6 +30,11 @@ class Recorded(nn.Module):
       )
       for name, positions in POSITIONS.items()
     }
+
+
+def make(**changes):
+  """The method with other options."""
+  return hdc.HDC(**changes).make(augmentations.Family(), 112)
 
 
 def reference(endpoints, heads, weights, temperature):
@@ -84,7 +88,7 @@ def reference(endpoints, heads, weights, temperature):
 @pytest.fixture(scope="module")
 def recorded():
   """The six terms on recorded endpoints: a loss function and its parameters."""
-  method = methods.make_method(config_lib.default())
+  method = make()
   network = base.Network(Recorded(len(method.views)), method)
   views = jnp.zeros((BATCH, len(method.views), 1, 1, 1, 3))
   params = network.init(jax.random.key(0), views)["params"]
@@ -184,9 +188,7 @@ def test_o_has_one_head_for_both_contrasts(recorded):
   ],
 )
 def test_rows_of_table_1(changes, terms, views):
-  config = config_lib.default()
-  config.method.update(changes)
-  method = methods.make_method(config)
+  method = make(**changes)
   assert {t.name: t.weight for t in method.terms} == terms
   assert "".join(view.name for view in method.views) == views
   assert method.starts.clips == (2 if "t" in views else 1)
@@ -195,14 +197,19 @@ def test_rows_of_table_1(changes, terms, views):
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"name": "hdcc"}, "method.name: 'hdcc' is not one of hdc"),
     ({"contrasts": ("space",)}, "is not one of spatial, temporal"),
     ({"weights": (1.0,)}, "one weight for each"),
-    ({"contrasts": ()}, "must not be empty"),
+    ({"contrasts": ()}, "config.method.contrasts is not set: name spa"),
+    ({"blocks": (6, 5, 4)}, "must be at most 5"),
+    ({"temperature": 0.0}, "config.method.temperature=0.0 must be above 0"),
   ],
 )
 def test_bad_configs(changes, message):
-  config = config_lib.default()
-  config.method.update(changes)
   with pytest.raises(ConfigError, match=message):
-    methods.make_method(config)
+    make(**changes)
+
+
+def test_unknown_names_list_the_methods():
+  message = "config.method.name: 'hdcc' is not one of hdc, cvrl, dsm"
+  with pytest.raises(ConfigError, match=message):
+    small.config(method="hdcc")

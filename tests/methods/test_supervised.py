@@ -6,21 +6,24 @@ import numpy as np
 import pytest
 
 from hdc_jax.distributed import mesh
-from hdc_jax.methods import supervised
 from tests import small
 
 CLASSES = 5
 # With nothing random in a view: only dropout tells steps apart.
-CONFIG = small.tiny(augment__scales=(1.0,), augment__flip=0.0, optim__lr=0.05)
+CONFIG = small.tiny(
+  "finetune", augment__scales=(1.0,), augment__flip=0.0, optim__lr=0.05
+)
+
+
+def make(devices, config=CONFIG):
+  """The training of a config on some devices."""
+  return small.resolve(config).make_training(mesh.make_mesh(devices), CLASSES)
 
 
 @pytest.fixture(scope="module")
 def made():
-  """Trainers on 1 and 8 devices."""
-  return {
-    n: supervised.make_trainer(CONFIG, mesh.make_mesh(n), CLASSES)
-    for n in (1, 8)
-  }
+  """Trainings on 1 and 8 devices."""
+  return {n: make(n) for n in (1, 8)}
 
 
 @pytest.fixture(scope="module")
@@ -46,18 +49,20 @@ def test_is_cross_entropy_in_numpy(first):
   """Of the pooled last block, in float64, without dropout."""
   config = CONFIG.copy_and_resolve_references()
   config.finetune.dropout = 0.0
-  run = supervised.make_trainer(config, mesh.make_mesh(1), CLASSES)
+  run = make(1, config)
   shape = (8, *run.views_shape)
   views = np.float32(np.random.default_rng(0).uniform(-1, 1, shape))
   labels = batch()["label"]
 
   @jax.jit
   def measure(state):
-    _, metrics = run.update(state, {"views": views, "label": labels})
+    _, metrics = run.update(
+      state, {"views": views, "label": labels}, jax.random.key(0)
+    )
     return metrics["loss"], metrics["accuracy"]  # compiles no gradient
 
   loss, accuracy = measure(first)
-  backbone = jax.jit(run.network.backbone.apply, static_argnums=2)
+  backbone = jax.jit(run.objective.network.backbone.apply, static_argnums=2)
   block = backbone(first.backbone(), views[:, 0], True)["block5"]
   pooled = np.float64(block).mean(axis=(1, 2, 3))
   layer = first.params["classifier"]

@@ -51,8 +51,8 @@ def test_each_platform_gets_its_own_lowering():
 @pytest.mark.parametrize(
   ("shape", "message"),
   [
-    ((1, 1, 4, 4, 2), r"config\.data\.frames: .* pool over 2 gets 1; raise"),
-    ((1, 2, 1, 4, 2), r"config\.model\.size: .* pool over 2 gets 1; raise"),
+    ((1, 1, 4, 4, 2), r"config\.data\.frames .* 2 positions receives 1"),
+    ((1, 2, 1, 4, 2), r"config\.model\.size .* 2 positions receives 1"),
   ],
 )
 def test_what_fills_no_window_is_an_error(shape, message):

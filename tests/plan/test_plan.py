@@ -422,7 +422,10 @@ def test_without_libtpu(cache, monkeypatch, capsys):
     (["--config.model.name=r3d19"], "model.name"),
     (["--config.model.size=150"], "config.model.size=150 must be"),
     (["--config.data.frames=0"], "config.data.frames=0 must be"),
-    (["--json=gs://b/plan.json"], "gs://b/plan.json: needs `pip install"),
+    (
+      ["--json=gs://b/plan.json"],
+      "gs://b/plan.json: needs `pip install gcsfs`",
+    ),
     (["--cache=/proc/none"], "'/proc/none'"),
   ],
 )

@@ -13,10 +13,10 @@ import pytest
 
 from hdc_jax.data import sources
 from hdc_jax.data.datasets import DATASETS, VideoFile, synthetic
-from hdc_jax.data.store import records
-from hdc_jax.data.store.records import Index
+from hdc_jax.data.store import index as index_lib
+from hdc_jax.data.store.index import Index
 from hdc_jax.data.video import h264
-from hdc_jax.data.video.codec import Window
+from hdc_jax.data.video.frames import Window
 from hdc_jax.data.video.originals import Original
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.prepare import command as prepare
@@ -654,7 +654,7 @@ def test_ctrl_c_leaves_finished_shards_and_says_so(long_folder, tmp_path):
   assert code == 130
   assert "of 8 shards are finished; run the same command again" in err
   assert "Traceback" not in err
-  assert [path.name for path in tmp_path.glob(".*")] == [records.UNFINISHED]
+  assert [path.name for path in tmp_path.glob(".*")] == [index_lib.UNFINISHED]
   assert not (tmp_path / "index.json").exists()
   assert list(tmp_path.glob("*.array_record"))
 

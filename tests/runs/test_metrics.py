@@ -8,7 +8,7 @@ import pytest
 from hdc_jax.report import page as report
 from hdc_jax.runs import metrics
 from hdc_jax.runs.predictions import PREDICTIONS, Predictions
-from hdc_jax.runtime import files
+from hdc_jax.runtime.buckets import is_remote
 from tests import small
 from tests.bucket import Bucket
 
@@ -23,7 +23,7 @@ def workdir(request, tmp_path, buckets):
 @pytest.fixture
 def local(workdir, tmp_path, buckets):
   """The same, as a local directory."""
-  root = buckets if files.is_remote(workdir) else tmp_path
+  root = buckets if is_remote(workdir) else tmp_path
   return root / "b" / "run"
 
 
@@ -95,8 +95,7 @@ def test_a_bucket_that_fails_does_not_end_a_run(buckets, monkeypatch, caplog):
 
 def test_a_whole_run_in_a_bucket(workdir, local):
   """Config, metrics, predictions and result become a report."""
-  config = small.config()
-  metrics.write_config(workdir, config)
+  metrics.write_config(workdir, small.config().to_dict())
   with metrics.MetricsWriter(workdir) as writer:
     writer.write(1, {"loss": 2.5})
   made = Predictions(

@@ -4,12 +4,11 @@ import concurrent.futures
 import os
 import pathlib
 
-import fsspec
 import pytest
 from etils import epath
 
-from hdc_jax.errors import ConfigError, StorageError
 from hdc_jax.runtime import files
+from hdc_jax.runtime.buckets import is_remote
 from tests.bucket import Bucket
 
 
@@ -32,7 +31,7 @@ def test_what_is_written_is_there_whole(folder):
   files.write_json(epath.Path(path) / "b.json", {"x": 1})
   assert (local / "a.txt").read_bytes() == b"second"
   assert (local / "b.json").read_text() == '{\n "x": 1\n}\n'
-  assert files.names(path) == ["a.txt", "b.json"]
+  assert files.list_names(path) == ["a.txt", "b.json"]
   assert not hidden(local)
 
 
@@ -69,9 +68,9 @@ def test_reading_through_a_local_file(folder):
   with files.reading(f"{path}/a.mp4") as name:
     assert pathlib.Path(name).read_bytes() == b"12345"
     assert name.endswith("a.mp4")
-  assert os.path.exists(name) == (not files.is_remote(path))
+  assert os.path.exists(name) == (not is_remote(path))
   missing = f"{path}/b.mp4"
-  if files.is_remote(path):
+  if is_remote(path):
     with (
       pytest.raises(FileNotFoundError, match=f"No such file.*{missing}"),
       files.reading(missing),
@@ -94,7 +93,7 @@ def test_files_are_found_with_their_sizes(folder):
   for i, name in enumerate([*names, ".x.mp4", "c/.y/z.mp4"]):
     files.write(f"{path}/{name}", bytes(i))
   for directory in (path, f"{path}/", epath.Path(path)):
-    assert sorted(files.below(directory)) == names
+    assert sorted(files.find_files(directory)) == names
   paths = [f"{path}/{name}" for name in (*names, "none.mp4", "c")]
   assert files.sizes(paths)[:4] == [0, 1, 2, None]
   assert files.sizes(paths[1:2]) == [1]
@@ -122,65 +121,10 @@ def test_a_listing_is_asked_for_once(buckets, monkeypatch):
   assert len(calls) == 1
 
 
-def test_nothing_is_remembered_of_a_bucket():
-  """Else one process would not see what another wrote."""
-  for scheme in ("gs", "s3"):
-    assert fsspec.config.conf[scheme]["use_listings_cache"] is False
-
-
 def test_buckets_are_not_below_the_working_directory(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   assert str(files.absolute("gs://b/x")) == "gs://b/x"
   assert str(files.absolute("x")) == str(tmp_path / "x")
-
-
-class Strange(Exception):
-  """What clients of buckets raise need not be an OSError."""
-
-
-def test_whatever_a_bucket_raises_is_one_error(buckets, monkeypatch):
-  def fail(*_, **__):
-    raise Strange("403\nlong page")
-
-  monkeypatch.setattr(Bucket, "info", fail)
-  monkeypatch.setattr(Bucket, "_open", fail)
-  monkeypatch.setattr(Bucket, "rm_file", fail)
-  path = "gs://b/a"
-  for call in (
-    lambda: files.check(path),
-    lambda: files.write(path, b""),
-    lambda: files.read_text(path),
-    lambda: files.fetch(path, "nowhere"),
-    lambda: files.names(path),
-    lambda: files.exists(path),
-    lambda: files.remove(path),
-  ):
-    with pytest.raises(StorageError) as raised:
-      call()
-    assert str(raised.value) == "gs://b/a: the storage failed: 403"
-
-
-class NoCredentialsError(Exception):
-  """As boto's; Google's is a DefaultCredentialsError."""
-
-
-@pytest.mark.parametrize(
-  "error",
-  [
-    PermissionError("Access Denied"),
-    OSError("Forbidden: gs://b/a\nof somebody"),
-    NoCredentialsError("Unable to locate credentials"),
-    Strange("Anonymous caller does not have storage.objects.get access"),
-  ],
-)
-def test_a_missing_right_is_not_tried_again(buckets, monkeypatch, error):
-  def fail(*_, **__):
-    raise error
-
-  monkeypatch.setattr(Bucket, "info", fail)
-  first = str(error).splitlines()[0]
-  with pytest.raises(ConfigError, match=f"^gs://b/a: no access: {first}; log"):
-    files.check("gs://b/a")
 
 
 def test_what_is_there_and_what_is_removed(buckets, tmp_path):
@@ -192,13 +136,3 @@ def test_what_is_there_and_what_is_removed(buckets, tmp_path):
     assert files.read(path) == b"\xff"
     files.remove(path)
     assert not files.exists(path)
-
-
-def test_what_storage_needs_is_checked(buckets, monkeypatch):
-  files.check("/nowhere")
-  files.check("gs://b/nowhere")
-  with pytest.raises(ConfigError, match="ftp://x: is neither local nor gs://"):
-    files.check("ftp://x")
-  monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-  with pytest.raises(ConfigError, match=r"needs `pip install s3fs`$"):
-    files.check("s3://b/x")

@@ -55,7 +55,8 @@ def test_chips_can_do_what_their_pages_say(name):
   chip, (peak, gib, per_cycle) = GENERATIONS[name], CHIPS[name]
   assert chip.peak_flops == peak
   assert 0.95 * gib <= chip.hbm_bytes / 2**30 < gib
-  assert chip.clock_hz * chip.cores * per_cycle == pytest.approx(peak, rel=3e-3)
+  cycles = chip.clock_hz * chip.cores_per_chip
+  assert cycles * per_cycle == pytest.approx(peak, rel=3e-3)
 
 
 def test_gke_labels():

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from hdc_jax.data import sources
-from hdc_jax.data.labels.segments import parts_of
+from hdc_jax.data.labels.segments import segments_of
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError, DataError
-from hdc_jax.evaluate import features
+from hdc_jax.evaluate.evaluation import Evaluation
 from hdc_jax.tasks import embed
 from tests import small
 
@@ -18,8 +18,8 @@ WIDTH = 16  # of block 5
 
 
 def config(**changes):
-  few = {"task": "embed", "data__split": "", "features__pool": "average"}
-  return small.tiny(**few | {"embed__shard": 10} | changes)
+  few = {"data__split": "", "embed__shard": 10}
+  return small.tiny("embed", **few | changes)
 
 
 def use_devices(patch, count):
@@ -106,13 +106,13 @@ def test_only_what_is_missing_is_made(run, monkeypatch, damage, made):
   use_devices(monkeypatch, 1)
   before = read(workdir)
   damage(workdir)
-  titles, extract = [], features.extract
+  titles, encode = [], Evaluation.encode
 
   def spy(*args, title, **kwargs):
     titles.append(title)
-    return extract(*args, title=title, **kwargs)
+    return encode(*args, title=title, **kwargs)
 
-  monkeypatch.setattr(features, "extract", spy)
+  monkeypatch.setattr(Evaluation, "encode", spy)
   assert embed.run(config, str(workdir)) == result
   assert titles == made
   assert json.loads((workdir / "result.json").read_text()) == result
@@ -120,19 +120,19 @@ def test_only_what_is_missing_is_made(run, monkeypatch, damage, made):
     np.testing.assert_array_equal(array, before[name])
 
 
-def test_with_a_label_videos_are_parted(
+def test_with_a_label_videos_are_divided(
   prepared, pretrained_run, tmp_path, monkeypatch
 ):
-  """Where its class changes; and each part has the name of its own."""
+  """Where its class changes; and each segment has the name of its own."""
   use_devices(monkeypatch, 1)
   options = {"data__split": "test", "embed__label": "scene", "test__clips": 1}
   fields = {"data__path": prepared, "checkpoint": pretrained_run}
   embed.run(config(**fields | options), str(tmp_path))
   source = sources.open(prepared)
   want = [
-    (source[int(number)].id, [part.first, part.stop], part.label)
+    (source[int(number)].id, [segment.first, segment.stop], segment.label)
     for number in source.index.split("test")
-    for part in parts_of(int(number), source[int(number)], "scene")
+    for segment in segments_of(int(number), source[int(number)], "scene")
   ]
   found = read(tmp_path, ["features-00000-of-00001.npz"])
   names = source.index.labels["scene"]
@@ -166,13 +166,14 @@ def test_of_videos_without_labels(
     ("data__path", "", ConfigError, "config.data.path is not set"),
     ("checkpoint", "", ConfigError, "config.checkpoint is not set"),
     ("checkpoint", "/nowhere", DataError, "not the directory of a run"),
-    ("embed__shard", 0, ConfigError, "config.embed.shard is not set"),
-    ("embed__shard", -1, ConfigError, "config.embed.shard is not set"),
+    ("embed__shard", 0, ConfigError, "embed.shard=0 must be at least 1"),
+    ("embed__shard", -1, ConfigError, "embed.shard=-1 must be at least 1"),
     ("embed__label", "kind", ConfigError, "embed.label: 'kind' is not one of"),
     ("data__split", "val", ConfigError, "no split 'val' in the dataset"),
     ("test__size", 42, ConfigError, "config.test.size=42 must be"),
     ("test__batch_size", 9, ConfigError, "test.batch_size=9 does not split"),
     ("features__pool", "mean", ConfigError, "one of average, max, cells"),
+    ("features__endpoint", "block9", ConfigError, "block1.*block5"),
     ("model__stem", (), ConfigError, "config.model.stem is"),
   ],
 )

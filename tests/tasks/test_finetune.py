@@ -1,6 +1,5 @@
 """A whole fine-tuning and its dense test, over three divisions."""
 
-import functools
 import json
 import shutil
 
@@ -10,12 +9,13 @@ import pytest
 
 from hdc_jax.augment import geometry
 from hdc_jax.data import sources
-from hdc_jax.data.video import codec
+from hdc_jax.data.video.frames import Window
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import ConfigError, DataError
-from hdc_jax.evaluate import features
+from hdc_jax.evaluate import pretrained
+from hdc_jax.evaluate.evaluation import Evaluation
 from hdc_jax.tasks import finetune
-from hdc_jax.train import checkpoint, loop, pretrained
+from hdc_jax.train import checkpoint, loop
 from tests import layouts, small
 
 pytestmark = pytest.mark.usefixtures("one_device")
@@ -25,17 +25,23 @@ TRIALS = ["class-split1", "class-split2", "class-split3"]
 
 def config(**changes):
   dense = {"test__clips": 0, "test__crops": "five", "optim__lr": 0.05}
-  return small.tiny(**{"task": "finetune", "seed": 3} | dense | changes)
+  return small.tiny("finetune", **{"seed": 3} | dense | changes)
 
 
 @pytest.fixture(scope="module")
 def networks(one_device):
-  """Compiled once for all runs of this module."""
-  make = finetune._make_networks
-  made = functools.cache(lambda classes: make(config(), one_device, classes))
+  """Training and scorer, compiled once for all runs of this module."""
+  make = finetune._Trainer._make_networks
+  cached = {}
+
+  def make_once(trainer, classes):
+    if classes not in cached:
+      cached[classes] = make(trainer, classes)
+    return cached[classes]
+
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(finetune, "_make_networks", lambda *args: made(args[-1]))
-    yield made(3)
+    patch.setattr(finetune._Trainer, "_make_networks", make_once)
+    yield cached
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +67,9 @@ def written(run):
   return times
 
 
-def restored(workdir, made):
+def restored(workdir, training):
   with checkpoint.Checkpoints(workdir) as saved:
-    return made.restore_state(saved, saved.steps[-1]).state
+    return training.restore_state(saved, saved.steps[-1]).state
 
 
 def read(path):
@@ -104,10 +110,10 @@ def test_training_begins_with_the_pretrained_backbone(
   """Or, without a checkpoint, with new weights; on the training videos."""
   seen = []
 
-  def fit(*args, label, initial):
-    *_, source, numbers = args
-    np.testing.assert_array_equal(numbers, source.index.split("train1"))
-    assert label == "class"
+  def fit(run, training, cut, *, initial):
+    assert (run.seed, run.train.steps) == (3, 2)
+    np.testing.assert_array_equal(cut.numbers, cut.source.index.split("train1"))
+    assert cut.label == "class"
     seen.append(jax.device_get(initial()))
     raise InterruptedError
 
@@ -129,9 +135,9 @@ def test_training_begins_with_the_pretrained_backbone(
 def test_the_test_is_dense(run, networks):
   """A video's scores, by each clip in each crop on its own."""
   workdir, made, _ = run
-  made = made.copy_and_resolve_references()
+  training, _ = networks[3]
   directory = workdir / "class-split2"
-  state = restored(directory, networks.made)
+  state = restored(directory, training)
   variables = {"params": state.params, "batch_stats": state.batch_stats}
   found = read(directory / "predictions.npz")
   source = sources.open(made.data.path)
@@ -145,11 +151,12 @@ def test_the_test_is_dense(run, networks):
   @jax.jit
   def look(y, uv):
     clip = geometry.CentreCrop(size)(jax.random.key(0), geometry.Canvas(y, uv))
-    logits = networks.made.network.apply(variables, (2 * clip - 1)[None, None])
+    network = training.objective.network
+    logits = network.apply(variables, (2 * clip - 1)[None, None])
     return jax.nn.softmax(logits)[0]
 
   scores = [
-    look(*video.read(range(start, start + 4), codec.Window(*c, size, size)))
+    look(*video.read(range(start, start + 4), Window(*c, size, size)))
     for start in (0, 4, 8)
     for c in corners
   ]
@@ -178,7 +185,7 @@ def test_a_finished_run_does_nothing(run, written, monkeypatch):
   workdir, made, result = run
   before = written(TRIALS)
   monkeypatch.setattr(loop, "fit", fail)
-  monkeypatch.setattr(features, "extract", fail)
+  monkeypatch.setattr(Evaluation, "encode", fail)
   assert finetune.run(made, str(workdir)) == result
   assert written(TRIALS) == before
 
@@ -190,13 +197,13 @@ def test_only_the_trial_without_result_is_tested_again(
   before = written([TRIALS[0], TRIALS[2]])
   trained = (workdir / TRIALS[1] / "metrics.jsonl").read_bytes()
   (workdir / TRIALS[1] / "result.json").unlink()
-  titles, extract = [], features.extract
+  titles, encode = [], Evaluation.encode
 
   def spy(*args, title, **kwargs):
     titles.append(title)
-    return extract(*args, title=title, **kwargs)
+    return encode(*args, title=title, **kwargs)
 
-  monkeypatch.setattr(features, "extract", spy)
+  monkeypatch.setattr(Evaluation, "encode", spy)
   monkeypatch.setattr(loop, "_train", fail)
   assert finetune.run(made, str(workdir)) == result
   assert titles == ["test of class-split2"]
@@ -233,16 +240,18 @@ def test_from_scratch(run, ucf101, tmp_path):
 @pytest.mark.parametrize(
   ("field", "value", "error", "message"),
   [
-    ("train__steps", 0, ConfigError, "config.train.steps is not set"),
+    ("train__steps", 0, ConfigError, "config.train.steps=0 must be at least 1"),
     ("data__path", "", ConfigError, "config.data.path is not set"),
     ("data__batch_size", 12, ConfigError, "config.data.batch_size=12 does not"),
     ("test__batch_size", 9, ConfigError, "config.test.batch_size=9 does not"),
-    ("data__canvas", 41, ConfigError, "config.data.canvas=41 must be even"),
+    ("data__canvas", 41, ConfigError, "data.canvas=41 must be a multiple of 2"),
     ("test__size", 42, ConfigError, "config.test.size=42 must be"),
     ("test__crops", "four", ConfigError, "one of centre, three, five"),
     ("data__labels", ("kind",), ConfigError, "config.data.labels: 'kind'"),
     ("checkpoint", "/nowhere", DataError, "not the directory of a run"),
     ("model__width", 4, ConfigError, "config.model.width is 4, but the run in"),
+    ("model__size", 44, ConfigError, "config.model.size=44 must be from 1 to"),
+    ("finetune__dropout", 1.0, ConfigError, "dropout=1.0 must be below 1"),
   ],
 )
 def test_bad_configs(

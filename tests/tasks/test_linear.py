@@ -6,17 +6,17 @@ import jax
 import numpy as np
 import pytest
 
-from hdc_jax import models
 from hdc_jax.augment import geometry
 from hdc_jax.data import sources
-from hdc_jax.data.video import codec
-from hdc_jax.distributed import mesh as mesh_lib
+from hdc_jax.data.video.frames import Window
 from hdc_jax.errors import ConfigError, DataError
-from hdc_jax.evaluate import probe
+from hdc_jax.evaluate import pretrained, probe
 from hdc_jax.prepare import command as prepare
 from hdc_jax.tasks import linear
-from hdc_jax.train import checkpoint, pretrained, training
+from hdc_jax.train import checkpoint
 from tests import small
+
+pytestmark = pytest.mark.usefixtures("one_device")
 
 RATES = ("30", "1")
 TRIALS = [f"class-split{fold}-draw{draw}" for fold in (1, 2) for draw in (0, 1)]
@@ -31,21 +31,12 @@ def config(**changes):
     "linear__views": 3,
     "linear__held_out": 0.3,
   }
-  looks = {"features__pool": "average", "test__crops": "three"}
-  return small.tiny(**{"task": "linear"} | few | probes | looks | changes)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_device():
-  """Runs use one device: a mesh of several is tested with features."""
-  mesh = mesh_lib.make_mesh(1)
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(mesh_lib, "make_mesh", lambda: mesh)
-    yield mesh
+  shown = {"test__crops": "three"}
+  return small.tiny("linear", **few | probes | shown | changes)
 
 
 @pytest.fixture(scope="module")
-def run(ucf101, pretrained_run, tmp_path_factory):
+def run(one_device, ucf101, pretrained_run, tmp_path_factory):
   """A run's directory, config, result, and what its sweeps took and gave."""
   workdir = tmp_path_factory.mktemp("linear")
   made = config(data__path=ucf101, checkpoint=pretrained_run)
@@ -109,7 +100,7 @@ def test_scores_are_means_of_probabilities(run, one_device):
   source = sources.open(made.data.path)
   video = source[int(source.index.split("test2")[3])]
   loaded = pretrained.load(made.checkpoint, one_device)
-  backbone = models.make_backbone(made.model)
+  backbone = loaded.backbone.make()
   size, right = 36, video.width - 36
 
   @jax.jit
@@ -119,7 +110,7 @@ def test_scores_are_means_of_probabilities(run, one_device):
     return block.mean(axis=(0, 1, 2, 3))
 
   found = [
-    encode(*video.read(range(first, first + 4), codec.Window(*at, size, size)))
+    encode(*video.read(range(first, first + 4), Window(*at, size, size)))
     for first in (0, 8)
     for at in ((2, 0), (2, right // 4 * 2), (2, right))
   ]
@@ -181,11 +172,12 @@ def test_a_finished_run_does_nothing(run, monkeypatch):
 
 def test_broken_weights_are_named(run, one_device, tmp_path):
   pretraining = small.tiny()
-  made = training.make_trainer(pretraining, one_device)
-  state = small.save_run(tmp_path, made, pretraining)
+  training = small.resolve(pretraining).make_training(one_device)
+  state = small.save_run(tmp_path, training, pretraining)
   broken = jax.tree.map(lambda x: np.full_like(x, np.nan), state.params)
   with checkpoint.Checkpoints(tmp_path) as saved:
-    saved.save(1, state.replace(params=broken), {"step": 1}, pretraining)
+    state = state.replace(params=broken)
+    saved.save(1, state, {"step": 1}, pretraining.to_dict())
     saved.wait()
   data = {"data__path": run[1].data.path, "data__folds": (1,)}
   message = r"features: .* not finite, the first of ApplyEyeMakeup/"
@@ -199,13 +191,14 @@ def test_broken_weights_are_named(run, one_device, tmp_path):
     ("data__path", "", ConfigError, "config.data.path is not set"),
     ("checkpoint", "", ConfigError, "config.checkpoint is not set"),
     ("checkpoint", "/nowhere", DataError, "not the directory of a run"),
-    ("linear__views", 0, ConfigError, "config.linear.views is not set"),
-    ("linear__rates", (), ConfigError, "config.linear.rates is empty"),
+    ("linear__views", 0, ConfigError, "linear.views=0 must be at least 1"),
+    ("linear__rates", (), ConfigError, "config.linear.rates is not set"),
     ("linear__warmup_epochs", 4, ConfigError, "linear.warmup_epochs=4 leaves"),
     ("linear__held_out", 0.0, ConfigError, "linear.held_out=0.0 cannot choose"),
     ("features__endpoint", "block9", ConfigError, "block1.*block5"),
     ("model__norm", "group", ConfigError, "config.model.norm is 'group', but"),
     ("data__labels", ("kind",), ConfigError, "config.data.labels: 'kind'"),
+    ("data__canvas", 24, ConfigError, "config.model.size=36 must be from 1 to"),
   ],
 )
 def test_bad_configs(run, tmp_path, field, value, error, message):

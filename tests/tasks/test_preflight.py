@@ -6,20 +6,14 @@ import pathlib
 import pytest
 
 from hdc_jax import main
-from hdc_jax.config import identity
 from hdc_jax.data.store import cache
 from hdc_jax.distributed import processes
 from hdc_jax.errors import ConfigError, DataError, StorageError
 from hdc_jax.runs import metrics
-from hdc_jax.tasks import preflight
+from hdc_jax.tasks import TASKS, preflight
 from tests import small
 from tests.bucket import Bucket
-from tests.tasks import test_tables
-
-# ml_collections reads config files by it.
-pytestmark = pytest.mark.filterwarnings(
-  "ignore:the load_module:DeprecationWarning"
-)
+from tests.tasks import planning
 
 
 @pytest.fixture
@@ -35,15 +29,16 @@ def told(monkeypatch):
   return use
 
 
-def config(path, **changes):
-  return small.config(data__path=str(path), **changes)
+def config(path, task="pretrain", **changes):
+  return small.tiny(task, data__path=str(path), **changes)
 
 
 def test_what_is_ready(prepared, tmp_path):
   made = config(prepared)
   found = preflight.check(made, str(tmp_path / "run"))
   assert "processes  1, each with 8 × cpu" in found
-  assert identity.fingerprint(made) in found
+  _, run_config = TASKS["pretrain"].resolve(made)
+  assert run_config.fingerprint in found
   assert f"{prepared}: 30 videos in 2 shards" in found
   assert found.endswith("all is ready")
   assert list((tmp_path / "run").iterdir()) == []
@@ -99,8 +94,26 @@ def test_a_file_that_one_process_lacks(prepared, tmp_path, told):
 def test_batches_that_do_not_split(prepared, tmp_path):
   with pytest.raises(ConfigError, match=r"config\.data\.batch_size=9"):
     preflight.check(config(prepared, data__batch_size=9), str(tmp_path))
-  retrieval = config(prepared, data__batch_size=9, task="retrieve")
-  preflight.check(retrieval, str(tmp_path))
+  with pytest.raises(ConfigError, match=r"config\.test\.batch_size=9"):
+    made = config(prepared, "retrieve", checkpoint="x", test__batch_size=9)
+    preflight.check(made, str(tmp_path))
+
+
+def test_the_checkpoint_of_an_evaluation(prepared, pretrained_run, tmp_path):
+  def check(**changes):
+    return preflight.check(
+      config(prepared, "retrieve", **changes), str(tmp_path / "run")
+    )
+
+  found = check(checkpoint=pretrained_run)
+  assert f"checkpoint {pretrained_run}" in found
+  assert f"{prepared}: 30 videos" in found
+  with pytest.raises(DataError, match="not the directory of a run"):
+    check(checkpoint=str(tmp_path))
+  with pytest.raises(ConfigError, match=r"config\.model\.width is 4"):
+    check(checkpoint=pretrained_run, model__width=4)
+  with pytest.raises(ConfigError, match=r"config\.data\.labels: 'kind'"):
+    check(checkpoint=pretrained_run, data__labels=("kind",))
 
 
 def test_a_file_in_place_of_the_directory(prepared, tmp_path):
@@ -168,7 +181,7 @@ def test_a_dataset_in_a_bucket_is_not_copied(remote, tmp_path):
 
 def test_the_datasets_of_a_table(ucf101, prepared, tmp_path):
   paths = {"pretrain.data.path": prepared, "ucf101": ucf101, "hmdb51": ""}
-  made = test_tables.make(1, "tiny", **paths)
+  made = planning.make(1, "tiny", **paths)
   found = preflight.check(made, str(tmp_path))
   assert f"{ucf101}: 24 videos" in found
   assert f"{prepared}: 30 videos" in found

@@ -1,5 +1,6 @@
 """A whole run: resumed byte for byte, never recompiled, stopped in order."""
 
+import dataclasses
 import json
 import logging
 import signal
@@ -13,21 +14,26 @@ from hdc_jax.data.clips import loader
 from hdc_jax.errors import ConfigError, DataError, NonFiniteError, Preempted
 from hdc_jax.runs import metrics
 from hdc_jax.tasks import pretrain
-from hdc_jax.train import checkpoint, guards, training
+from hdc_jax.train import checkpoint, guards
 from tests import small
 
 pytestmark = pytest.mark.usefixtures("one_device")
 
-MAKE_TRAINER = training.make_trainer  # which fixtures replace
+MAKE_TRAINING = pretrain.Learning.make_training  # which fixtures replace
+
+
+def use(patch, training):
+  """Lets runs take a training that is compiled already."""
+  patch.setattr(pretrain.Learning, "make_training", lambda *_: training)
 
 
 @pytest.fixture(scope="module")
 def compiled(one_device):
-  """One trainer for all runs of this module, so that it compiles once."""
-  made = training.make_trainer(small.config(), one_device)
+  """One training for all runs of this module, so that it compiles once."""
+  training = MAKE_TRAINING(small.options(), one_device)
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(training, "make_trainer", lambda *_: made)
-    yield made
+    use(patch, training)
+    yield training
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +64,9 @@ class recorded_ids:
     logger.setLevel(self.level)
 
 
-def saved_state(workdir, made):
+def saved_state(workdir, training):
   with checkpoint.Checkpoints(workdir) as saved:
-    return jax.device_get(made.restore_state(saved, saved.steps[-1]))
+    return jax.device_get(training.restore_state(saved, saved.steps[-1]))
 
 
 def test_resuming_is_byte_for_byte(whole, compiled, prepared, tmp_path):
@@ -97,20 +103,22 @@ def test_every_backbone_and_method_resumes(
 ):
   """4 steps = 2 + restart + 2, running means of batch norm included."""
   config = small.config(**RUNS[name], data__path=prepared, train__steps=4)
-  made = MAKE_TRAINER(config, one_device)
+  training = MAKE_TRAINING(small.resolve(config), one_device)
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(training, "make_trainer", lambda *_: made)
+    use(patch, training)
     pretrain.run(config, str(tmp_path / "whole"))
     config.train.steps = 2
     pretrain.run(config, str(tmp_path / "parts"))
     config.train.steps = 4
     pretrain.run(config, str(tmp_path / "parts"))
-  whole, parts = (saved_state(tmp_path / w, made) for w in ("whole", "parts"))
+  whole, parts = (
+    saved_state(tmp_path / place, training) for place in ("whole", "parts")
+  )
   for one, other in zip(
     jax.tree.leaves(whole.state), jax.tree.leaves(parts.state), strict=True
   ):
     assert one.tobytes() == other.tobytes()
-  assert made.train_step._cache_size() == 1  # compiled once for all three
+  assert training.train_step._cache_size() == 1  # compiled once for all three
   has_means = bool(jax.tree.leaves(whole.state.batch_stats))
   assert has_means == (config.model.norm == "batch")
 
@@ -185,8 +193,7 @@ def test_a_signal_saves_and_stops(compiled, prepared, tmp_path, monkeypatch):
       signal.raise_signal(signal.SIGTERM)
     return step(state, clips)
 
-  patched = training.Trainer(**{**compiled.__dict__, "train_step": interrupted})
-  monkeypatch.setattr(training, "make_trainer", lambda *_: patched)
+  use(monkeypatch, dataclasses.replace(compiled, train_step=interrupted))
   before = signal.getsignal(signal.SIGTERM)
   with pytest.raises(Preempted, match="stopped by SIGTERM at step 7"):
     pretrain.run(config, str(tmp_path))
@@ -206,8 +213,7 @@ def test_a_loss_that_is_not_finite_stops(
       scalars["loss"] = np.float32("nan")
     return state, scalars
 
-  patched = training.Trainer(**{**compiled.__dict__, "train_step": poisoned})
-  monkeypatch.setattr(training, "make_trainer", lambda *_: patched)
+  use(monkeypatch, dataclasses.replace(compiled, train_step=poisoned))
   with pytest.raises(NonFiniteError, match="loss of step 10 is nan"):
     pretrain.run(small.config(data__path=prepared), str(tmp_path))
   with checkpoint.Checkpoints(tmp_path) as saved:
@@ -240,7 +246,7 @@ def test_a_damaged_checkpoint_is_named(whole, compiled, tmp_path):
 def test_a_relative_workdir(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   with checkpoint.Checkpoints("runs/here") as saved:
-    saved.save(3, {"x": np.ones(2)}, {"step": 3}, small.config())
+    saved.save(3, {"x": np.ones(2)}, {"step": 3}, small.config().to_dict())
     saved.wait()
   assert checkpoint.find("runs/here") == (tmp_path / "runs" / "here", 3)
   assert checkpoint.find("runs/here/checkpoints/3")[1] == 3

@@ -11,11 +11,17 @@ from tests import small
 
 
 @pytest.mark.parametrize(
-  ("method", "views"), [("hdc", 3), ("cvrl", 2), ("dsm", 3)]
+  ("changes", "views"),
+  [
+    ({"method": "hdc"}, 3),
+    ({"method": "cvrl", "data__canvas": 60}, 2),
+    ({"method": "dsm", "method__negative": "flow"}, 3),
+  ],
+  ids=["hdc", "cvrl", "dsm"],
 )
-def test_views_of_every_method(method, views, prepared, tmp_path):
+def test_views_of_every_method(changes, views, prepared, tmp_path):
   config = small.config(
-    **small.METHODS.get(method, {}), data__path=prepared, data__frames=4
+    "preview", **changes, data__path=prepared, data__frames=4
   )
   result = preview.run(config, str(tmp_path))
   assert json.loads((tmp_path / "result.json").read_text()) == result
@@ -28,5 +34,5 @@ def test_views_of_every_method(method, views, prepared, tmp_path):
 
 def test_without_data(tmp_path):
   with pytest.raises(ConfigError, match=r"config\.data\.path is not set"):
-    preview.run(small.config(), str(tmp_path / "new"))
+    preview.run(small.config("preview"), str(tmp_path / "new"))
   assert not (tmp_path / "new").exists()

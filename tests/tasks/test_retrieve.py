@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hdc_jax.data.labels.segments import Part
+from hdc_jax.data.labels.segments import Segment
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import ConfigError, DataError
-from hdc_jax.evaluate import features
+from hdc_jax.evaluate.evaluation import Outputs
 from hdc_jax.tasks import retrieve
-from hdc_jax.train import checkpoint, training
+from hdc_jax.train import checkpoint
 from tests import small
 
 
@@ -26,12 +26,12 @@ def test_hit_rates():
   }
 
 
-def parts(labels, first_video=0):
-  """Features of nothing, with a part of a video of its own per label."""
+def segments(labels, first_video=0):
+  """Features of nothing, with a segment of a video of its own per label."""
   found = [
-    Part(first_video + i, 0, 1, int(label)) for i, label in enumerate(labels)
+    Segment(first_video + i, 0, 1, int(label)) for i, label in enumerate(labels)
   ]
-  return features.Outputs(found, [], {})
+  return Outputs(found, [], {})
 
 
 @pytest.mark.parametrize("own", [False, True])
@@ -48,7 +48,7 @@ def test_chance_is_the_mean_of_random_retrieval(own):
       for k, found in want.items():
         found.append(100 * hits[:k].any())
   got = retrieve.chance_rates(
-    parts(queries), parts(gallery, 0 if own else 100), (1, 4)
+    segments(queries), segments(gallery, 0 if own else 100), (1, 4)
   )
   for k, found in want.items():
     assert abs(got[f"top{k}"] - np.mean(found)) < 1.5
@@ -56,19 +56,18 @@ def test_chance_is_the_mean_of_random_retrieval(own):
 
 @pytest.fixture(scope="module")
 def run(prepared, tmp_path_factory):
-  """A run of no steps: a checkpoint of initial weights, and its config."""
+  """The config of a retrieval, by the weights of a run of no steps."""
   workdir = tmp_path_factory.mktemp("run")
-  config = small.config(data__path=prepared, checkpoint=str(workdir))
-  made = training.make_trainer(config, mesh.make_mesh())
+  training = small.training(mesh.make_mesh())
   with checkpoint.Checkpoints(workdir) as saved:
-    state = made.init_state()
+    state = training.init_state()
     # Weights that differ from the untrained ones.
     state = state.replace(
       params=jax.tree.map(lambda p: p + 0.05 * jnp.cos(7 * p), state.params)
     )
-    saved.save(0, state, {"step": 0}, config)
+    saved.save(0, state, {"step": 0}, small.config().to_dict())
     saved.wait()
-  return config
+  return small.config("retrieve", data__path=prepared, checkpoint=str(workdir))
 
 
 def test_the_task(run, tmp_path, capsys):
@@ -105,10 +104,13 @@ def test_the_task(run, tmp_path, capsys):
     ("model__width", 8, ConfigError, "config.model.width is 8"),
     ("features__endpoint", "block9", ConfigError, "block1.*block5"),
     ("features__pool", "mean", ConfigError, "one of average, max, cells"),
+    ("retrieve__topk", (), ConfigError, "config.retrieve.topk is not set"),
+    ("retrieve__topk", (1, 0), ConfigError, "must be at least 1"),
+    ("retrieve__temperature", 0.0, ConfigError, "must be above 0"),
   ],
 )
 def test_bad_configs(run, tmp_path, field, value, error, message):
   fields = {"data__path": run.data.path, "checkpoint": run.checkpoint}
-  config = small.config(**fields | {field: value})
+  config = small.config("retrieve", **fields | {field: value})
   with pytest.raises(error, match=message):
     retrieve.run(config, str(tmp_path))

@@ -6,8 +6,8 @@ import numpy as np
 import optax
 import pytest
 
+from hdc_jax.errors import ConfigError
 from hdc_jax.train import optimizer
-from tests import small
 
 
 def check_steps(tx, rate, direction):
@@ -47,9 +47,9 @@ def check_steps(tx, rate, direction):
 
 def test_is_keras_sgd():
   """V ← m·v - lr/(1 + decay·step)·(g + 2λ·w), w ← w + v; L2 on kernels only."""
-  config = small.config(optim__lr=0.3, optim__decay=0.2, optim__l2=0.01)
+  optim = optimizer.Optim(lr=0.3, decay=0.2, l2=0.01)
   check_steps(
-    optimizer.make_optimizer(config),
+    optim.make(steps=6),
     lambda step: 0.3 / (1 + 0.2 * step),
     lambda g, w, name: g + 2 * 0.01 * w * (name == "kernel"),
   )
@@ -91,3 +91,33 @@ def test_warmup_cosine(warmup):
     if step < warmup:
       want = 0.4 * step / warmup
     np.testing.assert_allclose(schedule(step), want, atol=1e-6)
+
+
+def test_the_options_make_the_schedule_and_the_optimizer():
+  """LARS with a cosine, whose length is that of the run."""
+  options = optimizer.Optim(
+    name="lars", schedule="cosine", lr=0.4, warmup=5, l2=0.05
+  )
+  schedule = optimizer.warmup_cosine(0.4, 5, 20)
+  wanted = optimizer.lars(schedule, 0.9, 0.1)
+  params = {"kernel": jnp.array([1.0, -2.0]), "bias": jnp.array([0.5])}
+  grads = jax.tree.map(jnp.cos, params)
+  made = options.make(steps=20)
+  states = [tx.init(params) for tx in (made, wanted)]
+  for _ in range(20):
+    (got, states[0]), (want, states[1]) = (
+      tx.update(grads, state, params)
+      for tx, state in zip((made, wanted), states, strict=True)
+    )
+    jax.tree.map(np.testing.assert_array_equal, got, want)
+
+
+@pytest.mark.parametrize("steps", [20, 5])
+def test_a_warm_up_is_shorter_than_the_run(steps):
+  options = optimizer.Optim(schedule="cosine", warmup=20)
+  message = (
+    f"config.optim.warmup=20 must be less than config.train.steps={steps}"
+  )
+  with pytest.raises(ConfigError, match=message):
+    options.check_length(steps)
+  options.check_length(21)

@@ -10,7 +10,6 @@ import pytest
 
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError
-from hdc_jax.train import training
 from tests import small
 
 STEPS = 3
@@ -18,11 +17,8 @@ STEPS = 3
 
 @pytest.fixture(scope="module")
 def made():
-  """Trainers on 1 and 8 devices."""
-  config = small.config()
-  return {
-    n: training.make_trainer(config, mesh_lib.make_mesh(n)) for n in (1, 8)
-  }
+  """Trainings on 1 and 8 devices."""
+  return {n: small.training(mesh_lib.make_mesh(n)) for n in (1, 8)}
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +84,12 @@ def test_only_embeddings_are_gathered(made):
   run = made[8]
   batch = mesh_lib.to_devices(run.mesh, small.clips(0))
   text = run.train_step.lower(run.init_state(), batch).compile().as_text()
-  config = small.config()
+  options = small.options()
   kinds = "all-gather|all-to-all|collective-permute|reduce-scatter"
   gathers = re.findall(rf"= (.*?) (?:{kinds})(?:-start)?\(", text)
   assert gathers, "no collective: are the negatives global?"
   positions = 2  # of block 3, the most
-  largest = config.data.batch_size * positions * config.method.dim
+  largest = options.batches.batch_size * positions * options.method.dim
   for shapes in gathers:
     for dims in re.findall(r"\w+\[([\d,]*)\]", shapes):
       size = np.prod([int(d) for d in dims.split(",") if d], dtype=int)
@@ -124,8 +120,7 @@ def test_no_recompilation(advanced, made):
   ("batch_size", "near"), [(9, "8 or 16"), (3, "8"), (0, "8")]
 )
 def test_uneven_batch_is_refused(batch_size, near):
-  mesh = mesh_lib.make_mesh(8)
-  mesh_lib.check_batch_size("data.batch_size", 16, mesh)
+  mesh_lib.check_batch_size("data.batch_size", 16, 8)
   message = f"data.batch_size={batch_size} does not.* 8 devices: use {near}$"
   with pytest.raises(ConfigError, match=message):
-    mesh_lib.check_batch_size("data.batch_size", batch_size, mesh)
+    mesh_lib.check_batch_size("data.batch_size", batch_size, 8)

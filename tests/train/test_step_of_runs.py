@@ -7,7 +7,6 @@ import optax
 import pytest
 
 from hdc_jax.distributed import mesh
-from hdc_jax.train import training
 from tests import small
 
 RUNS = small.BACKBONES | small.METHODS
@@ -16,10 +15,9 @@ RUNS = small.BACKBONES | small.METHODS
 @pytest.fixture(scope="module", params=RUNS)
 def stepped(request):
   """The first state, and that after a step on 1 and on 8 devices."""
-  config = small.config(**RUNS[request.param])
   states = []
   for devices in (1, 8):
-    made = training.make_trainer(config, mesh.make_mesh(devices))
+    made = small.training(mesh.make_mesh(devices), **RUNS[request.param])
     state = made.init_state()
     first = jax.device_get(state)
     batch = mesh.to_devices(made.mesh, small.clips(0))

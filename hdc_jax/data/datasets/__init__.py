@@ -1,7 +1,9 @@
-"""Datasets that `prepare` knows, by name.
+"""The datasets that `prepare` knows, by name.
 
-Each lists its videos: `Request` → `Listing`. A new dataset is a new file here
-and a line in `DATASETS`.
+Each is a function from a `Request` (the options of `prepare`) to a `Listing`
+(its videos with labels and splits). A new dataset is a new file here and a line
+in `DATASETS`. A folder of videos that is read without preparing it is in
+`unprepared`.
 """
 
 import textwrap
@@ -21,11 +23,16 @@ DATASETS: dict[str, Dataset] = {
 
 
 def layouts() -> str:
-  """What each dataset expects on disk; those that expect the same together."""
-  names: dict[str, list[str]] = {}
+  """Describes the files that each dataset expects, for --help.
+
+  Returns:
+    The names and the layout of each dataset, indented; datasets of the same
+    layout are described once.
+  """
+  names_of: dict[str, list[str]] = {}
   for name, dataset in DATASETS.items():
-    names.setdefault(dataset.layout, []).append(name)
+    names_of.setdefault(dataset.layout, []).append(name)
   return "".join(
-    f"  {', '.join(alike)}\n{textwrap.indent(layout, '    ')}"
-    for layout, alike in names.items()
+    f"  {', '.join(names)}\n{textwrap.indent(layout, '    ')}"
+    for layout, names in names_of.items()
   )

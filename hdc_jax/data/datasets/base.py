@@ -1,4 +1,4 @@
-"""What every dataset gives to `prepare`: a list of videos."""
+"""The interface of a dataset: it lists its videos for `prepare`."""
 
 import dataclasses
 import os
@@ -16,13 +16,15 @@ EXTENSIONS = frozenset({
 
 @dataclasses.dataclass(frozen=True)
 class VideoFile:
-  """One video as it lies on disk.
+  """One video file of a dataset.
 
   Attributes:
-    path: of the file.
-    id: unique within the dataset, and readable.
-    labels: see `Record.labels`.
-    splits: names of the splits it belongs to.
+    path: Path of the file.
+    id: Name of the video, such as its path: readable and unique within the
+      dataset.
+    labels: For each label, `(first_frame, class)` segments, see
+      `Record.labels`.
+    splits: Names of the splits that the video belongs to.
   """
 
   path: str
@@ -36,12 +38,14 @@ class Listing:
   """The videos of a dataset, in an order that is the same each time.
 
   Attributes:
-    videos: the files.
-    label_names: the names of the classes of each label, by class.
-    official: what the dataset's authors count, as far as it is known: 'videos',
-      'classes' and the name of each split, to hold the result against.
-    left_out: what becomes no record, by reason, such as 'missing'; each is
-      written to a file beside the index.
+    videos: The video files, in the order of their records.
+    label_names: For each label, the names of its classes, in order of their
+      numbers.
+    official: The counts that the dataset's authors state, as far as they are
+      known, to compare the prepared dataset with. Keys are 'videos', 'classes'
+      and the names of splits.
+    left_out: For each reason, such as 'missing', the videos that get no record
+      for it. `prepare` writes them to a file beside the index.
   """
 
   videos: Sequence[VideoFile]
@@ -54,15 +58,15 @@ class Listing:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-  """What a dataset may be asked; each takes what it needs.
+  """The options of `prepare` that a dataset may use.
 
   Attributes:
-    source: directory of the original files, if given.
-    splits: directory of the official split files, if given.
-    output: directory to prepare into.
-    videos: number of videos to generate.
-    seed: of what is generated.
-    workers: processes to generate with.
+    source: Directory of the original files; None if not given.
+    splits: Directory of the official split files; None if not given.
+    output: Directory to write the prepared dataset to.
+    videos: Number of videos to generate.
+    seed: Seed of the generated videos.
+    workers: Number of processes that generate videos.
   """
 
   source: str | None
@@ -72,15 +76,38 @@ class Request:
   seed: int
   workers: int
 
+  def required_source(self) -> str:
+    """Returns the directory of the original files.
+
+    Raises:
+      ConfigError: If it was not given.
+    """
+    if not self.source:
+      raise ConfigError("--source is missing: the folder that holds the videos")
+    return self.source
+
+  def required_splits(self) -> str:
+    """Returns the directory of the official split files.
+
+    Raises:
+      ConfigError: If it was not given.
+    """
+    if not self.splits:
+      raise ConfigError(
+        "--splits is missing: the directory of the official split files, see "
+        "--help"
+      )
+    return self.splits
+
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
   """A dataset that `prepare` knows.
 
   Attributes:
-    list_videos: makes the listing.
-    layout: what it expects on disk, for --help.
-    needs_splits: whether it takes --splits, and cannot do without.
+    list_videos: Function that lists the videos; it may have to generate them.
+    layout: Description of the expected files, for --help.
+    needs_splits: Whether --splits is required; otherwise it is refused.
   """
 
   list_videos: Callable[[Request], Listing]
@@ -88,62 +115,74 @@ class Dataset:
   needs_splits: bool = False
 
   def check(self, request: Request) -> None:
-    """Raises an error if --splits is missing, of no use, or nowhere."""
-    if self.needs_splits and not request.splits:
-      raise ConfigError(
-        "--splits is missing: the directory of the official split files, see "
-        "--help"
-      )
+    """Checks that --splits is given exactly if the dataset needs it.
+
+    Args:
+      request: The options to check.
+
+    Raises:
+      ConfigError: If --splits is missing, or given to a dataset without use for
+        it.
+      DataError: If it is no directory.
+    """
+    if self.needs_splits:
+      request.required_splits()
     if request.splits and not self.needs_splits:
       raise ConfigError("--splits is of no use to this dataset: leave it out")
     if request.splits and not files.is_dir(request.splits):
       raise DataError(f"--splits={request.splits}: no such directory")
 
 
-def source_videos(request: Request) -> list[str]:
-  """Finds the video files below `request.source`.
+def find_source_videos(source: str) -> list[str]:
+  """Finds the video files in the directory given as --source.
 
   Args:
-    request: with a source.
+    source: The directory.
 
   Returns:
-    Paths relative to the source, see `find_videos`.
+    Paths relative to the directory, see `find_videos`; at least one.
 
   Raises:
-    ConfigError: if no source was given.
-    DataError: if it is not a directory or holds no video.
+    DataError: If there is no such directory, or no video in it.
   """
-  if not request.source:
-    raise ConfigError("--source is missing: the folder that holds the videos")
-  if not files.is_dir(request.source):
-    raise DataError(f"--source={request.source}: no such directory")
-  videos = find_videos(request.source)
+  if not files.is_dir(source):
+    raise DataError(f"--source={source}: no such directory")
+  videos = find_videos(source)
   if not videos:
-    raise DataError(
-      f"no usable videos in {request.source}: found no video files"
-    )
+    raise DataError(f"no usable videos in {source}: found no video files")
   return videos
 
 
 def find_videos(directory: os.PathLike[str] | str) -> list[str]:
-  """Finds video files by their extension, in all sub-folders.
+  """Finds video files by their extension, in a directory and its sub-folders.
 
-  Hidden files and folders are left alone.
+  Hidden files and folders are left out.
 
   Args:
-    directory: to search.
+    directory: The directory to search.
 
   Returns:
     Paths relative to the directory, with '/', sorted by folder and name.
   """
-  found = [
+  videos = [
     path
-    for path in files.below(directory)
+    for path in files.find_files(directory)
     if os.path.splitext(path)[1].lower() in EXTENSIONS
   ]
-  return sorted(found, key=lambda path: path.split("/"))
+  return sorted(videos, key=lambda path: path.split("/"))
 
 
-def readable(path: str) -> str:
-  r"""A path as text that any encoding can hold: bytes that are none as \xff."""
+def escape_path(path: str) -> str:
+  r"""Makes a path printable: bytes that are not UTF-8 are escaped.
+
+  Args:
+    path: The path, in which `os` holds such bytes as surrogates.
+
+  Returns:
+    The path as text that any encoding can hold.
+
+  Example:
+    >>> print(escape_path(os.fsdecode(b"caf\xe9.avi")))
+    caf\xe9.avi
+  """
   return os.fsencode(path).decode("utf-8", "backslashreplace")

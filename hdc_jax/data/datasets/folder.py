@@ -1,4 +1,4 @@
-"""Any folder of videos; sub-folders, if all are in one, are the classes."""
+"""Any folder of videos; if all are in sub-folders, these are the classes."""
 
 import os
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from hdc_jax.data.datasets.base import (
   Listing,
   Request,
   VideoFile,
-  readable,
-  source_videos,
+  escape_path,
+  find_source_videos,
 )
 
 LAYOUT = """\
@@ -23,37 +23,40 @@ def list_videos(request: Request) -> Listing:
   """Lists the videos below `request.source`, all in the split 'train'.
 
   Args:
-    request: with a source.
+    request: The options; uses `source`.
 
   Returns:
-    The videos by path; see `label_by_folder` for the label.
+    The videos, sorted by path, see `label_by_folder`.
 
   Raises:
-    ConfigError: if no source was given.
-    DataError: if it is not a directory or holds no video.
+    ConfigError: If no source was given.
+    DataError: If the source is no directory, or holds no video.
   """
-  return label_by_folder(request.source, source_videos(request))
+  source = request.required_source()
+  return label_by_folder(source, find_source_videos(source))
 
 
 def label_by_folder(directory: str, files: Sequence[str]) -> Listing:
-  """Makes a listing of files found by `find_videos`.
+  """Lists the videos of a folder, with their sub-folders as classes.
 
   Args:
-    directory: that was searched.
-    files: paths relative to it, which become the ids.
+    directory: The folder.
+    files: Its video files from `find_videos`, relative to it; these paths
+      become the ids.
 
   Returns:
-    The videos, with the label 'class', the first-level sub-folder, if each
-    video is in one, and no label otherwise.
+    The videos in the order of `files`, all in the split 'train'. If all of them
+    are in sub-folders, the label 'class' is the one of the first level;
+    otherwise there is no label.
   """
-  folders = [path.split("/")[0] if "/" in path else None for path in files]
-  names = [] if None in folders else sorted(set(folders))
+  folders = [path.split("/")[0] if "/" in path else "" for path in files]
+  names = sorted(set(folders)) if all(folders) else []
   classes = {name: number for number, name in enumerate(names)}
   return Listing(
     videos=[
       VideoFile(
         path=os.path.join(directory, path),
-        id=readable(path),
+        id=escape_path(path),
         labels={"class": ((0, classes[folder]),)} if classes else {},
         splits=("train",),
       )

@@ -1,8 +1,8 @@
-"""HMDB51: 51 actions, three ways to divide them into train and test.
+"""HMDB51: 51 actions, with three folds of train and test.
 
-The splits are called 'train1', 'test1', … 'test3'. There is no split 'train':
-which of the three is meant has to be said. A video that a division leaves
-unused is in the dataset, but in no split of that number.
+The splits are 'train1', 'test1', … 'test3', by number of the fold. There is no
+split 'train', since it would not say which fold is meant. A video that a fold
+does not use is in the dataset, but in no split of that fold.
 
 Kuehne, Jhuang, Garrote, Poggio and Serre, 2011,
 https://serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database
@@ -16,7 +16,7 @@ from hdc_jax.data.datasets.base import (
   Dataset,
   Listing,
   Request,
-  source_videos,
+  find_source_videos,
 )
 from hdc_jax.data.datasets.lists import Line
 from hdc_jax.errors import DataError
@@ -44,53 +44,58 @@ OFFICIAL = {
 }
 
 _FILE = re.compile(r"(?P<label>[^.].*)_test_split[123]\.txt")
-# Names hold blanks, brackets and whatever else; the end of the line is plain.
+# Names hold blanks, brackets and more, so the line is read from its end.
 _LINE = re.compile(r"(?P<name>.+\.\w+)\s+(?P<use>[012])")
-_PARTS = {"0": "", "1": "train", "2": "test"}
+_SUBSETS = {"0": "", "1": "train", "2": "test"}
 
 
 def list_videos(request: Request) -> Listing:
   """Lists HMDB51.
 
   Args:
-    request: with source and splits.
+    request: The options; uses `source` and `splits`.
 
   Returns:
-    The videos with the label 'class', numbered by name.
+    The videos with the label 'class'; classes are numbered in the order of
+    their names.
 
   Raises:
-    DataError: if files are missing or contradict each other.
+    ConfigError: If source or splits were not given.
+    DataError: If files are missing or contradict each other.
   """
-  videos = source_videos(request)
-  matches = map(_FILE.fullmatch, files.names(request.splits))
+  source, splits = request.required_source(), request.required_splits()
+  videos = find_source_videos(source)
+  matches = map(_FILE.fullmatch, files.list_names(splits))
   classes = sorted({match["label"] for match in matches if match})
   if not classes:
     raise DataError(
-      f"--splits={request.splits}: holds no file <class>_test_split1.txt; it "
-      "is the directory testTrainMulti_7030_splits"
+      f"--splits={splits}: holds no file <class>_test_split1.txt; it is the "
+      "directory testTrainMulti_7030_splits"
     )
   lines = [
     line
     for label in classes
     for fold in FOLDS
-    for line in _read_list(request.splits, label, fold)
+    for line in _read_list(splits, label, fold)
   ]
-  listing = lists.join(request.source, videos, lines, classes, OFFICIAL)
-  listing = lists.complete(listing, request.source)
+  listing = lists.make_listing(source, videos, lines, classes, OFFICIAL)
+  listing = lists.require_complete(listing, source)
   lists.check_classes(listing, [f"train{fold}" for fold in FOLDS])
   return listing
 
 
 def _read_list(directory: str, label: str, fold: int) -> Iterator[Line]:
-  for where, text in lists.read(directory, f"{label}_test_split{fold}.txt"):
+  """Reads <class>_test_splitN.txt, the videos of one class in one fold."""
+  name = f"{label}_test_split{fold}.txt"
+  for where, text in lists.read_lines(directory, name):
     match = _LINE.fullmatch(text)
     if not match:
       raise DataError(
         f"{where}: {text!r} is not the name of a video and 0 (unused), 1 "
         "(train) or 2 (test)"
       )
-    part = _PARTS[match["use"]]
-    split = f"{part}{fold}" if part else ""
+    subset = _SUBSETS[match["use"]]
+    split = f"{subset}{fold}" if subset else ""
     yield Line(f"{label}/{match['name']}", label, split, fold, where)
 
 

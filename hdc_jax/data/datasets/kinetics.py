@@ -1,10 +1,10 @@
-"""Kinetics-400, -600 and -700: clips of ten seconds from YouTube.
+"""Kinetics-400, -600 and -700: videos of ten seconds, cut from YouTube.
 
-The splits are 'train', 'val' and 'test', whatever the files call them. Part of
-the videos is gone from the web, so those that are missing are counted and
-listed. A clip is found by the name of its file, wherever below the source it
-lies; its class is that of the CSV file. Clips of a test.csv without labels get
-none.
+The splits are 'train', 'val' and 'test', whatever the CSV files are called.
+Many of the videos no longer exist on the web, so missing ones are counted and
+listed. A video is recognised by the name of its file, in any folder below the
+source; its class is that of the CSV file. Videos of a test.csv without labels
+get none.
 
 Kay et al., 2017, https://arxiv.org/abs/1705.06950; Carreira et al., 2018,
 https://arxiv.org/abs/1808.01340, and 2019, https://arxiv.org/abs/1907.06987
@@ -23,25 +23,25 @@ from hdc_jax.data.datasets.base import (
   Dataset,
   Listing,
   Request,
-  source_videos,
+  find_source_videos,
 )
 from hdc_jax.data.datasets.lists import Line
 from hdc_jax.errors import DataError
 from hdc_jax.runtime import files
 
 LAYOUT = """\
---source  folder of the clips, in whatever sub-folders, called by YouTube's
-          id, start and end, as in 0wR5jVB-WPk_000417_000427.mp4, or by the
-          id alone
+--source  folder of the videos, with or without sub-folders; a file is named
+          by YouTube's id, start and end, as 0wR5jVB-WPk_000417_000427.mp4,
+          or by the id alone
 --splits  train.csv and, as far as wanted, val.csv (or validate.csv) and
           test.csv, with columns label, youtube_id, time_start, time_end;
           test.csv may lack the label
-The splits are train, val and test. Clips that are gone from the web, and
-from --source, end up in missing.txt, those in no CSV file in unlisted.txt.
+The splits are train, val and test. Videos that are not in --source are
+listed in missing.txt, files that are in no CSV file in unlisted.txt.
 """
 
-# Rows of the CSV files as first published, as far as they could be verified.
-# Kinetics-700 is that of 2019: the edition of 2020 has other clips.
+# Numbers of rows of the CSV files as first published, as far as they could be
+# verified. Kinetics-700 is the edition of 2019; that of 2020 has other videos.
 OFFICIAL: dict[str, dict[str, int]] = {
   "kinetics400": {
     "videos": 306245,
@@ -65,36 +65,41 @@ def list_videos(official: Mapping[str, int], request: Request) -> Listing:
   """Lists one of the Kinetics datasets.
 
   Args:
-    official: its numbers.
-    request: with source and splits.
+    official: The counts of `OFFICIAL` for this dataset.
+    request: The options; uses `source` and `splits`.
 
   Returns:
-    The clips with the label 'class', numbered by name.
+    The videos with the label 'class'; classes are numbered in the order of
+    their names.
 
   Raises:
-    DataError: if files cannot be read or contradict each other.
+    ConfigError: If source or splits were not given.
+    DataError: If files cannot be read or contradict each other.
   """
-  videos = source_videos(request)
-  paths = _by_name(videos)
+  source, splits = request.required_source(), request.required_splits()
+  videos = find_source_videos(source)
+  paths = _paths_by_stem(videos)
   lines = [
     line
-    for name, split in _csv_files(request.splits).items()
-    for line in _read_csv(request.splits, name, split, paths)
+    for name, split in _csv_files(splits).items()
+    for line in _read_csv(splits, name, split, paths)
   ]
-  classes = sorted({line.label for line in lines if line.split == "train"})
-  known = {None, *classes}
+  classes = sorted(
+    {line.label for line in lines if line.split == "train" and line.label}
+  )
+  allowed = {None, *classes}
   for line in lines:
-    if line.label not in known:
+    if line.label not in allowed:
       raise DataError(
-        f"{line.where}: no clip of train has the class {line.label!r}"
+        f"{line.where}: no video of train has the class {line.label!r}"
       )
-  listing = lists.join(request.source, videos, lines, classes, official)
+  listing = lists.make_listing(source, videos, lines, classes, official)
   lists.check_classes(listing, ["train"])
   return listing
 
 
-def _by_name(videos: Sequence[str]) -> dict[str, list[str]]:
-  """Paths by the name of the file, without folders and extension."""
+def _paths_by_stem(videos: Sequence[str]) -> dict[str, list[str]]:
+  """Groups paths by the name of the file, without folders and extension."""
   paths = collections.defaultdict(list)
   for path in videos:
     paths[os.path.splitext(path.rpartition("/")[2])[0]].append(path)
@@ -102,26 +107,37 @@ def _by_name(videos: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _csv_files(directory: str) -> dict[str, str]:
-  """Names of the CSV files, and the split of each."""
-  matches = map(_FILE.fullmatch, files.names(directory))
-  found = {match[0]: _SPLITS[match["split"]] for match in matches if match}
-  splits = list(found.values())
+  """Returns the split of each CSV file in a directory, by name of the file."""
+  matches = map(_FILE.fullmatch, files.list_names(directory))
+  split_of = {match[0]: _SPLITS[match["split"]] for match in matches if match}
+  splits = list(split_of.values())
   if "train" not in splits or len(set(splits)) < len(splits):
     raise DataError(
       f"--splits={directory}: should hold train.csv, and one CSV file for each "
-      f"other split; holds {', '.join(found) or 'none'}"
+      f"other split; holds {', '.join(split_of) or 'none'}"
     )
-  return found
+  return split_of
 
 
 def _read_csv(
   directory: str, name: str, split: str, paths: Mapping[str, Sequence[str]]
 ) -> Iterator[Line]:
+  """Reads one CSV file.
+
+  Args:
+    directory: The directory given as --splits.
+    name: Name of the CSV file.
+    split: Split of its videos.
+    paths: Paths of the video files below --source, by name without extension.
+
+  Yields:
+    A line for each row.
+  """
   path = os.path.join(directory, name)
   rows = csv.DictReader(io.StringIO(files.read_text(path), newline=""))
-  absent = set(_COLUMNS) - set(rows.fieldnames or ())
-  if absent:
-    raise DataError(f"{path}: has no column {', '.join(sorted(absent))}")
+  missing = set(_COLUMNS) - set(rows.fieldnames or ())
+  if missing:
+    raise DataError(f"{path}: has no column {', '.join(sorted(missing))}")
   for row in rows:
     where = f"{name} line {rows.line_num}"
     label = row.get("label") or None
@@ -132,12 +148,13 @@ def _read_csv(
     if label is None and split != "test":
       raise DataError(f"{where}: has no label")
     clip = f"{row['youtube_id']}_{start:06d}_{end:06d}"
-    found = paths.get(clip) or paths.get(row["youtube_id"]) or [clip]
-    if len(found) > 1:
+    matching = paths.get(clip) or paths.get(row["youtube_id"]) or [clip]
+    if len(matching) > 1:
       raise DataError(
-        f"{where}: the clip has several files: {lists.few(found)}; keep one"
+        f"{where}: the video has several files: {lists.summarize(matching)}; "
+        "keep one"
       )
-    yield Line(found[0], label, split, 0, where)
+    yield Line(matching[0], label, split, 0, where)
 
 
 DATASETS = {

@@ -1,8 +1,8 @@
-"""What the split files of a dataset name, held against what is on disk.
+"""Compares the official split files of a dataset with the videos on disk.
 
-A dataset reads its files into `Line`s; `join` makes a listing of them and of
-the files that were found. Every video ends up in the listing, in one of its
-`left_out`, or in an error.
+A dataset reads its split files into `Line`s; `make_listing` combines them with
+the files that exist. Every video ends up in the listing, in its `left_out`, or
+in an error.
 """
 
 import dataclasses
@@ -11,23 +11,24 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from hdc_jax.data.datasets.base import Listing, VideoFile, readable
+from hdc_jax.data.datasets.base import Listing, VideoFile, escape_path
+from hdc_jax.data.store.records import Segments
 from hdc_jax.errors import DataError
 from hdc_jax.runtime import files as files_lib
 
-_SHOWN = 3  # of many offenders, in an error
+_NUM_SHOWN = 3  # Number of items that a message lists.
 
 
 class Line(NamedTuple):
   """A line of a split file.
 
   Attributes:
-    video: path of the file below --source, or how it would be called.
-    label: the name of its class, None where the line does not tell.
-    split: the split it puts the video into, '' for none.
-    fold: which of several divisions into splits it is part of; each names a
-      video at most once.
-    where: the line, for errors.
+    video: Path of the video file below --source, or the path it would have.
+    label: Name of its class; None if the line does not tell.
+    split: Split that the line puts the video into; '' for none.
+    fold: Fold that the line belongs to, 0 if there is only one. A fold names
+      each video at most once.
+    where: Name of the file and number of the line, for messages.
   """
 
   video: str
@@ -37,23 +38,23 @@ class Line(NamedTuple):
   where: str
 
 
-def read(directory: str, name: str) -> list[tuple[str, str]]:
+def read_lines(directory: str, name: str) -> list[tuple[str, str]]:
   """Reads a text file of the --splits directory.
 
   Args:
-    directory: given as --splits.
-    name: of the file.
+    directory: The directory given as --splits.
+    name: Name of the file.
 
   Returns:
-    Where it is, for errors, and the text of each line that is not empty,
-    without the blanks around it.
+    For each line that is not blank, its position (see `Line.where`) and its
+    text, stripped.
 
   Raises:
-    DataError: if there is no such file.
+    DataError: If there is no such file.
   """
   path = os.path.join(directory, name)
   try:
-    # Decoded as names are, so that they can be compared.
+    # The text is decoded as names of files are, so that both can be compared.
     text = io.StringIO(files_lib.read_text(path), newline=None)
     lines = [line.strip() for line in text]
   except OSError as error:
@@ -68,37 +69,40 @@ def read(directory: str, name: str) -> list[tuple[str, str]]:
   ]
 
 
-def join(
+def make_listing(
   source: str,
   files: Sequence[str],
   lines: Sequence[Line],
   classes: Sequence[str],
   official: Mapping[str, int],
 ) -> Listing:
-  """Makes a listing of the videos that are both listed and there.
+  """Lists the videos that the split files name and that exist.
 
-  Those of the same splits lie together, so that a split is few ranges of
-  record numbers.
+  Videos of the same splits are neighbours, so that a split consists of few
+  ranges of record numbers.
 
   Args:
-    source: directory of the videos.
-    files: found there, see `base.find_videos`.
-    lines: of all split files.
-    classes: all of them; their order numbers them.
-    official: see `Listing.official`.
+    source: Directory of the videos.
+    files: Its video files, relative to it, see `base.find_videos`.
+    lines: The lines of all split files.
+    classes: Names of all classes, in order of their numbers.
+    official: See `Listing.official`.
 
   Returns:
-    The videos, with the label 'class' where one is told. Left out are those
-    'missing' from the source, and those that are there but 'unlisted'.
+    The videos, with the label 'class' where the split files give one. Left out
+    are videos that are 'missing' from the source, and files in the source that
+    are 'unlisted'.
 
   Raises:
-    DataError: if a fold names a video twice, be it in one split or in two, or
-      if none of the videos is there.
+    DataError: If a fold names a video twice, in one split or in two, or if none
+      of the listed videos exists.
   """
-  _check_once(lines)
-  labels = {name: {"class": ((0, i),)} for i, name in enumerate(classes)}
+  _check_listed_once(lines)
+  labels: dict[str | None, dict[str, Segments]] = {
+    name: {"class": ((0, i),)} for i, name in enumerate(classes)
+  }
   splits: dict[str, list[str]] = {}
-  label_of = {}
+  label_of: dict[str, str | None] = {}
   for line in lines:
     splits.setdefault(line.video, []).extend([line.split] if line.split else [])
     label_of[line.video] = line.label
@@ -106,13 +110,13 @@ def join(
   missing = [video for video in splits if video not in on_disk]
   if len(missing) == len(splits):
     raise DataError(
-      f"none of the listed videos is in {source}: {few(missing)}; --source and "
-      "--splits do not belong together"
+      f"none of the listed videos is in {source}: {summarize(missing)}; "
+      "--source and --splits do not belong together"
     )
   videos = [
     VideoFile(
       path=os.path.join(source, video),
-      id=readable(video),
+      id=escape_path(video),
       labels=labels.get(label_of[video], {}),
       splits=tuple(splits[video]),
     )
@@ -120,86 +124,98 @@ def join(
     if video in splits
   ]
   return Listing(
-    videos=sorted(videos, key=lambda video: video.splits),
+    videos=sorted(videos, key=lambda video: tuple(video.splits)),
     label_names={"class": list(classes)},
     official=official,
     left_out={
-      "missing": [readable(video) for video in missing],
-      "unlisted": [readable(video) for video in files if video not in splits],
+      "missing": [escape_path(video) for video in missing],
+      "unlisted": [escape_path(file) for file in files if file not in splits],
     },
   )
 
 
-def _check_once(lines: Iterable[Line]) -> None:
-  """Refuses a video that is in train and test of a fold, or twice in one."""
-  first: dict[tuple[int, str], Line] = {}
-  twice = []
+def _check_listed_once(lines: Iterable[Line]) -> None:
+  """Raises a DataError if a fold names a video twice."""
+  first_lines: dict[tuple[int, str], Line] = {}
+  repeated = []
   for line in lines:
-    other = first.setdefault((line.fold, line.video), line)
-    if other is not line:
-      twice.append(
-        f"{line.video} (in {other.split or 'no split'} by {other.where}, in "
+    first = first_lines.setdefault((line.fold, line.video), line)
+    if first is not line:
+      repeated.append(
+        f"{line.video} (in {first.split or 'no split'} by {first.where}, in "
         f"{line.split or 'no split'} by {line.where})"
       )
-  if twice:
+  if repeated:
     raise DataError(
-      f"videos that are listed twice: {few(twice)}; take one of the lines out"
+      f"videos that are listed twice: {summarize(repeated)}; take one of the "
+      "lines out"
     )
 
 
-def complete(listing: Listing, source: str) -> Listing:
-  """Refuses to leave anything out.
+def require_complete(listing: Listing, source: str) -> Listing:
+  """Checks that the split files and the source name the same videos.
 
   Args:
-    listing: made by `join`.
-    source: directory of the videos.
+    listing: The listing, from `make_listing`.
+    source: Directory of the videos.
 
   Returns:
-    The listing, which leaves nothing out.
+    The listing without `left_out`.
 
   Raises:
-    DataError: if a listed video is missing, or one that is there not listed.
+    DataError: If a listed video is missing, or a file in the source unlisted.
   """
   missing, unlisted = (listing.left_out[k] for k in ("missing", "unlisted"))
   if missing:
     raise DataError(
-      f"videos that are listed but not in {source}: {few(missing)}; complete "
-      "--source, the folder that holds those of the classes"
+      f"videos that are listed but not in {source}: {summarize(missing)}; "
+      "complete --source, the folder that holds the folders of the classes"
     )
   if unlisted:
     raise DataError(
-      f"videos in {source} that no split file lists: {few(unlisted)}; move "
-      "them elsewhere, or complete --splits"
+      f"videos in {source} that no split file lists: {summarize(unlisted)}; "
+      "move them elsewhere, or complete --splits"
     )
   return dataclasses.replace(listing, left_out={})
 
 
 def check_classes(listing: Listing, splits: Iterable[str]) -> None:
-  """Refuses classes that cannot be learned.
+  """Checks that each training split has videos of all classes.
 
   Args:
-    listing: made by `join`.
-    splits: to train on.
+    listing: The listing, from `make_listing`.
+    splits: Names of the splits to train on.
 
   Raises:
-    DataError: if one of the splits has no video of some class.
+    DataError: If one of the splits has no video of some class.
   """
   classes = listing.label_names["class"]
   for split in splits:
-    seen = {
+    present = {
       video.labels["class"][0][1]
       for video in listing.videos
       if split in video.splits and video.labels
     }
-    absent = [name for i, name in enumerate(classes) if i not in seen]
+    absent = [name for i, name in enumerate(classes) if i not in present]
     if absent:
       raise DataError(
-        f"classes without a video in split {split}: {few(absent)}; complete "
-        "--source, or take them out of the split files"
+        f"classes without a video in split {split}: {summarize(absent)}; "
+        "complete --source, or take them out of the split files"
       )
 
 
-def few(items: Sequence[str]) -> str:
-  """How many items there are, and the first of them."""
-  more = ", …" if len(items) > _SHOWN else ""
-  return f"{len(items):,} ({', '.join(items[:_SHOWN])}{more})"
+def summarize(items: Sequence[str]) -> str:
+  """Says how many items there are, and lists the first of them.
+
+  Args:
+    items: The items.
+
+  Returns:
+    The number and up to three items.
+
+  Example:
+    >>> summarize(["a.avi", "b.avi", "c.avi", "d.avi"])
+    '4 (a.avi, b.avi, c.avi, …)'
+  """
+  more = ", …" if len(items) > _NUM_SHOWN else ""
+  return f"{len(items):,} ({', '.join(items[:_NUM_SHOWN])}{more})"

@@ -1,31 +1,32 @@
-"""Generated videos, for trials and tests; needs nothing to download."""
+"""Generated videos, for trials and tests without a download."""
 
 import os
 
 from hdc_jax.data.datasets.base import Dataset, Listing, Request, VideoFile
-from hdc_jax.data.store import records
+from hdc_jax.data.store import index as index_lib
 from hdc_jax.data.synthetic import videos as synthetic
 from hdc_jax.runtime import files
 from hdc_jax.runtime.progress import Progress
 from hdc_jax.runtime.workers import Workers
 
 LAYOUT = """\
-Nothing: --videos of them are generated, labelled by motion and by scene.
-The splits are train and test, which is the last fifth.
+No files: as many videos as --videos says are generated, labelled by motion
+and by scene. The splits are train and, for the last fifth, test.
 """
 
 
-def list_videos(request: Request) -> Listing:
-  """Generates what is missing, and lists the videos.
+def generate_videos(request: Request) -> Listing:
+  """Writes the videos that do not exist yet, and lists all.
 
-  The files lie in `videos/` of the output, or in the source if one is given.
+  They are written to `videos/` of the output, or to the source if one is given.
 
   Args:
-    request: its `videos` and `seed` say which.
+    request: The options; uses `videos`, `seed`, `workers`, `output` and
+      `source`.
 
   Returns:
-    The videos by number with the labels 'motion' and 'scene': the first four
-    fifths in the split 'train', the rest in 'test'.
+    The videos by number, with the labels 'motion' and 'scene'. The first four
+    fifths are in the split 'train', the rest in 'test'.
   """
   directory = request.source or os.path.join(request.output, "videos")
   first_test = request.videos - request.videos // 5
@@ -47,11 +48,11 @@ def list_videos(request: Request) -> Listing:
     if size is None
   ]
   if missing:
-    index = os.path.join(request.output, records.INDEX)
-    if not request.source and not files.exists(index):
-      records.mark_unfinished(request.output)
+    index_path = os.path.join(request.output, index_lib.INDEX)
+    if not request.source and not files.exists(index_path):
+      index_lib.mark_unfinished(request.output)
     with (
-      Workers(_generate, request.workers) as workers,
+      Workers(_generate_video, request.workers) as workers,
       Progress(len(missing), "videos", "generating") as progress,
     ):
       for _ in workers.map(missing):
@@ -61,9 +62,10 @@ def list_videos(request: Request) -> Listing:
   )
 
 
-def _generate(seed: int, number: int, path: str) -> None:
+def _generate_video(seed: int, number: int, path: str) -> None:
+  """Writes one video; runs in a worker process."""
   with files.writing(path) as local:
     synthetic.write(synthetic.draw(seed, number), local)
 
 
-DATASET = Dataset(list_videos, LAYOUT)
+DATASET = Dataset(generate_videos, LAYOUT)

@@ -1,7 +1,7 @@
-"""UCF101: 101 actions, three ways to divide them into train and test.
+"""UCF101: 101 actions, with three folds of train and test.
 
-The splits are called as in the files: 'train1', 'test1', … 'test3'. There is no
-split 'train': which of the three is meant has to be said.
+The splits are 'train1', 'test1', … 'test3', by number of the fold. There is no
+split 'train', since it would not say which fold is meant.
 
 Soomro, Zamir and Shah, 2012, https://www.crcv.ucf.edu/data/UCF101.php
 """
@@ -14,7 +14,7 @@ from hdc_jax.data.datasets.base import (
   Dataset,
   Listing,
   Request,
-  source_videos,
+  find_source_videos,
 )
 from hdc_jax.data.datasets.lists import Line
 from hdc_jax.errors import DataError
@@ -40,7 +40,7 @@ OFFICIAL = {
   "test3": 3696,
 }
 
-# ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1
+# A line of trainlist01.txt: ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1
 _LINE = re.compile(
   r"(?P<video>(?P<label>[^/]+)/.+_g\d+_c\d+\.\w+)(\s+(?P<number>\d+))?"
 )
@@ -50,51 +50,64 @@ def list_videos(request: Request) -> Listing:
   """Lists UCF101.
 
   Args:
-    request: with source and splits.
+    request: The options; uses `source` and `splits`.
 
   Returns:
-    The videos with the label 'class', numbered as in classInd.txt from 0.
+    The videos with the label 'class'; classes are numbered in the order of
+    classInd.txt, from 0.
 
   Raises:
-    DataError: if files are missing or contradict each other, or if train and
-      test of a fold share a group, the clips cut from one long video.
+    ConfigError: If source or splits were not given.
+    DataError: If files are missing or contradict each other, or if train and
+      test of a fold share a group (the clips cut from one long video).
   """
-  files = source_videos(request)
-  classes = _read_classes(request.splits)
+  source, splits = request.required_source(), request.required_splits()
+  videos = find_source_videos(source)
+  classes = _read_classes(splits)
   lines = [
     line
     for fold in FOLDS
-    for part in ("train", "test")
-    for line in _read_list(request.splits, part, fold, classes)
+    for subset in ("train", "test")
+    for line in _read_list(splits, subset, fold, classes)
   ]
-  listing = lists.join(request.source, files, lines, classes, OFFICIAL)
-  listing = lists.complete(listing, request.source)
+  listing = lists.make_listing(source, videos, lines, classes, OFFICIAL)
+  listing = lists.require_complete(listing, source)
   lists.check_classes(listing, [f"train{fold}" for fold in FOLDS])
   _check_groups(lines)
   return listing
 
 
 def _read_classes(directory: str) -> list[str]:
-  """The names in classInd.txt, whose lines are numbered from 1."""
+  """Reads the names of the classes from classInd.txt, numbered from 1."""
   classes = []
-  for where, text in lists.read(directory, "classInd.txt"):
+  for where, text in lists.read_lines(directory, "classInd.txt"):
     number, _, name = text.partition(" ")
     name = name.strip()
     if number != str(len(classes) + 1) or not name or name in classes:
       raise DataError(
-        f"{where}: {text!r} should be {len(classes) + 1} and the name of one "
-        "more class"
+        f"{where}: {text!r} should be {len(classes) + 1} and the name of a "
+        "further class"
       )
     classes.append(name)
   return classes
 
 
 def _read_list(
-  directory: str, part: str, fold: int, classes: Sequence[str]
+  directory: str, subset: str, fold: int, classes: Sequence[str]
 ) -> Iterator[Line]:
-  """Reads trainlist0N.txt, or testlist0N.txt, whose lines lack the number."""
+  """Reads trainlist0N.txt or testlist0N.txt; the latter has no class numbers.
+
+  Args:
+    directory: The directory given as --splits.
+    subset: 'train' or 'test'.
+    fold: Number of the fold, from 1.
+    classes: Names of the classes, in order of their numbers.
+
+  Yields:
+    The lines.
+  """
   numbers = {name: str(i) for i, name in enumerate(classes, start=1)}
-  for where, text in lists.read(directory, f"{part}list{fold:02d}.txt"):
+  for where, text in lists.read_lines(directory, f"{subset}list{fold:02d}.txt"):
     match = _LINE.fullmatch(text)
     if not match:
       raise DataError(
@@ -102,36 +115,40 @@ def _read_list(
         "ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1"
       )
     video, label, number = match.group("video", "label", "number")
-    known = numbers.get(label)
-    if known is None or number not in (None, known):
+    expected = numbers.get(label)
+    if expected is None or number not in (None, expected):
       raise DataError(
         f"{where}: classInd.txt, of {len(classes)} classes, has none called "
         + " ".join(filter(None, (number, label)))
       )
-    yield Line(video, label, f"{part}{fold}", fold, where)
+    yield Line(video, label, f"{subset}{fold}", fold, where)
 
 
 def _check_groups(lines: Sequence[Line]) -> None:
-  """Refuses clips of one long video in both train and test of a fold."""
+  """Raises a DataError if train and test of a fold share a group.
+
+  The clips of a group are cut from one long video.
+  """
   train = {
     (line.fold, _group(line)): line
     for line in lines
     if line.split.startswith("train")
   }
   shared = [
-    f"{other.video} (in {other.split}) and {line.video} (in {line.split})"
+    f"{trained.video} (in {trained.split}) and {line.video} (in {line.split})"
     for line in lines
     if line.split.startswith("test")
-    and (other := train.get((line.fold, _group(line))))
+    and (trained := train.get((line.fold, _group(line))))
   ]
   if shared:
     raise DataError(
-      f"test videos of a group that is also in train: {lists.few(shared)}; get "
-      "the official split files"
+      "test videos of a group that is also in train: "
+      f"{lists.summarize(shared)}; get the official split files"
     )
 
 
 def _group(line: Line) -> str:
+  """Returns the path up to the group: all clips of one long video share it."""
   return line.video.rpartition("_c")[0]
 
 

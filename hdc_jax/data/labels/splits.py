@@ -3,7 +3,7 @@
 import itertools
 
 from hdc_jax.data.options import Folds
-from hdc_jax.data.store.records import Index
+from hdc_jax.data.store.index import Index
 from hdc_jax.errors import DataError, choose
 
 

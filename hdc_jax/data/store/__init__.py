@@ -1,1 +1,1 @@
-"""Prepared datasets on disk: records, index, local copies."""
+"""Prepared datasets on disk: records, index, and copies out of buckets."""

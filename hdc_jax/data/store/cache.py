@@ -1,7 +1,8 @@
-"""Copies of datasets in buckets, on the disks of the hosts that train.
+"""Local copies of datasets in buckets, for the hosts that train.
 
-Training reads records in an order that is shuffled over all of them, and
-ArrayRecord reads local files only: each host copies the shards once, whole.
+ArrayRecord reads local files only, and training reads records in an order that
+is shuffled over all of them. So each host copies all shards once, before it
+begins.
 """
 
 import concurrent.futures
@@ -14,42 +15,45 @@ from collections.abc import Iterator, Sequence
 
 from etils import epath
 
-from hdc_jax.data.store import records
-from hdc_jax.data.store.records import Index, Shard
+from hdc_jax.data.store.index import INDEX, Index, Shard
 from hdc_jax.errors import DataError
 from hdc_jax.runtime import files
+from hdc_jax.runtime.buckets import is_remote
 from hdc_jax.runtime.progress import Progress
 
-DEFAULT = "~/.cache/hdc_jax"
-_STALE_SECONDS = 3600  # since anything was last written to a copy
-_AT_ONCE = 8  # copies under way: enough for a few gigabytes a second
+DEFAULT_CACHE = "~/.cache/hdc_jax"
+# A partial copy is abandoned when nothing was written to it for so long.
+_STALE_SECONDS = 3600
+_PARALLEL_COPIES = 8  # Enough for a few gigabytes per second.
 
 
-def local_copy(
+def copy_if_remote(
   directory: epath.Path, index: Index, cache: epath.PathLike
 ) -> epath.Path:
-  """Copies the shards that the cache lacks; local datasets are left alone.
+  """Copies a dataset's shards out of a bucket, unless the cache has them.
 
-  Each is checked against the index and there whole or not at all, so several
-  processes may do this at once.
+  A dataset on a disk is not copied. Each shard is checked against the index,
+  and its copy exists whole or not at all, so several processes may call this at
+  once.
 
   Args:
-    directory: of the dataset.
-    index: of the dataset.
-    cache: local directory that holds copies of datasets, by fingerprint.
+    directory: Directory of the dataset, on a disk or in a bucket.
+    index: Index of the dataset.
+    cache: Local directory that holds copies of datasets, by fingerprint.
 
   Returns:
-    Where the shards are.
+    The local directory of the shards.
 
   Raises:
-    DataError: if a shard is missing or damaged, or the disk full.
+    DataError: If a shard is missing or damaged, or the disk is full.
+    StorageError: If the bucket fails.
   """
-  if not files.is_remote(directory):
+  if not is_remote(directory):
     return directory
   copy, missing = _compare(index, cache)
   if missing:
     index.check_shards(directory)
-    with _naming(cache, directory, missing):
+    with _disk_errors_named(cache, directory, missing):
       _make_room(copy, missing)
       _copy_all(directory, missing, copy, len(index.shards) - len(missing))
   return copy
@@ -58,21 +62,26 @@ def local_copy(
 def check_space(
   directory: epath.PathLike, index: Index, cache: epath.PathLike
 ) -> None:
-  """Checks that a dataset in a bucket can be copied here, see `local_copy`.
+  """Checks that the disk has room for what `copy_if_remote` would copy.
+
+  Args:
+    directory: Directory of the dataset, on a disk or in a bucket.
+    index: Index of the dataset.
+    cache: Local directory that holds copies of datasets.
 
   Raises:
-    DataError: if the disk has too little space, or cannot be written to.
+    DataError: If the disk has too little space, or cannot be written to.
   """
-  if files.is_remote(directory):
+  if is_remote(directory):
     copy, missing = _compare(index, cache)
-    with _naming(cache, directory, missing):
+    with _disk_errors_named(cache, directory, missing):
       _make_room(copy, missing)
 
 
 def _compare(
   index: Index, cache: epath.PathLike
 ) -> tuple[epath.Path, list[Shard]]:
-  """Where the copy of a dataset is to be, and what it lacks."""
+  """Returns the directory of a dataset's copy, and the shards it lacks."""
   copy = epath.Path(cache).expanduser() / index.fingerprint
   paths = [os.fspath(copy / shard.name) for shard in index.shards]
   shards = zip(index.shards, files.sizes(paths), strict=True)
@@ -80,21 +89,27 @@ def _compare(
 
 
 def _make_room(copy: epath.Path, missing: Sequence[Shard]) -> None:
+  """Removes abandoned partial copies; raises an OSError if space is short."""
   copy.mkdir(parents=True, exist_ok=True)
   _remove_stale(copy)
-  if shutil.disk_usage(copy).free < _bytes(missing):
+  if shutil.disk_usage(copy).free < _total_bytes(missing):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _bytes(shards: Sequence[Shard]) -> int:
+def _total_bytes(shards: Sequence[Shard]) -> int:
+  """Size of several shards together."""
   return sum(shard.bytes for shard in shards)
 
 
 @contextlib.contextmanager
-def _naming(
+def _disk_errors_named(
   cache: epath.PathLike, directory: epath.PathLike, missing: Sequence[Shard]
 ) -> Iterator[None]:
-  """Names the field where a disk fails; buckets name themselves."""
+  """Turns errors of the local disk into a `DataError` that names the field.
+
+  Errors of a bucket are no OSError, apart from FileNotFoundError, and name what
+  failed themselves.
+  """
   try:
     yield
   except FileNotFoundError:
@@ -102,13 +117,13 @@ def _naming(
   except OSError as error:
     raise DataError(
       f"config.data.cache={cache}: {error.strerror or error}; the copy of "
-      f"{directory} needs {_bytes(missing):,} bytes more: name a directory "
-      "with more room"
+      f"{directory} needs {_total_bytes(missing):,} bytes more: name a "
+      "directory with more room"
     ) from error
 
 
 def _remove_stale(copy: epath.Path) -> None:
-  """Removes what killed processes had begun to copy."""
+  """Removes the partial copies of processes that were killed."""
   for path in copy.glob(".*.tmp"):
     with contextlib.suppress(FileNotFoundError):
       if time.time() - path.stat().mtime > _STALE_SECONDS:
@@ -116,17 +131,26 @@ def _remove_stale(copy: epath.Path) -> None:
 
 
 def _copy_all(
-  directory: epath.Path, shards: list[Shard], copy: epath.Path, done: int
+  directory: epath.Path, shards: list[Shard], copy: epath.Path, num_done: int
 ) -> None:
-  """Copies shards, several at a time."""
-  total = done + len(shards)
+  """Copies shards, several at a time.
+
+  Args:
+    directory: Directory of the dataset in the bucket.
+    shards: The shards to copy.
+    copy: The local directory to copy to.
+    num_done: Number of shards that were copied before, for the progress.
+  """
+  total = num_done + len(shards)
   with (
-    concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool,
-    Progress(total, "shards", f"copying {directory}", done) as progress,
+    concurrent.futures.ThreadPoolExecutor(_PARALLEL_COPIES) as pool,
+    Progress(total, "shards", f"copying {directory}", num_done) as progress,
   ):
-    copies = [pool.submit(_copy, directory, shard, copy) for shard in shards]
+    futures = [
+      pool.submit(_copy_shard, directory, shard, copy) for shard in shards
+    ]
     try:
-      for future in concurrent.futures.as_completed(copies):
+      for future in concurrent.futures.as_completed(futures):
         future.result()
         progress.update()
     except BaseException:
@@ -134,14 +158,15 @@ def _copy_all(
       raise
 
 
-def _copy(directory: epath.Path, shard: Shard, copy: epath.Path) -> None:
+def _copy_shard(directory: epath.Path, shard: Shard, copy: epath.Path) -> None:
+  """Copies one shard and checks it against the index."""
   path, target = directory / shard.name, copy / shard.name
   if files.sizes([os.fspath(target)]) == [shard.bytes]:
-    return  # another process was faster
+    return  # Another process has copied it in the meantime.
   with files.writing(target) as local:
     files.fetch(os.fspath(path), local)
-    if records.describe(local, shard.name, shard.videos) != shard:
+    if Shard.from_file(local, shard.name, shard.videos) != shard:
       raise DataError(
-        f"{path}: the sha256 of this shard is not that in {records.INDEX}; "
+        f"{path}: the sha256 of this shard is not that in {INDEX}; "
         "delete it and `python -m hdc_jax.prepare` makes it again"
       )

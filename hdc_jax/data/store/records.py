@@ -1,59 +1,76 @@
-"""What a prepared dataset is made of: records in shards, and one index.
+"""Records: one serialized video each, in the shards of a prepared dataset.
 
-```
-index.json                           what is there; written last
-missing.txt, unlisted.txt            what is not, if the dataset has lists
-shard-00000-of-00004.array_record    records, one video each
-shard-00000-of-00004.json            how far preparing came (see `shards`)
-```
-
-A record is one msgpack map. `Index` holds nothing per video, so that it stays
-small for millions of them; only those left out are listed, with the reason.
+A record is one msgpack map. `index` describes the shards and what is beside
+them.
 """
 
 import bisect
 import dataclasses
-import hashlib
-import json
-import os
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import msgpack
 import numpy as np
-from etils import epath
 
 from hdc_jax.data.video.codec import Encoded
-from hdc_jax.errors import ConfigError, DataError
-from hdc_jax.runtime import files
+from hdc_jax.errors import DataError
 
-VERSION = 1  # of the record and of the index; either changing changes both
+# Format of records and of the index. A change of either raises it for both.
+VERSION = 1
 
-INDEX = "index.json"
-UNFINISHED = ".unfinished"  # there while a dataset is made, and no index
-# What is only where a dataset is made, or was.
-OURS = re.compile(r"index\.json|\.unfinished|\.shard-.*|.*\.array_record")
-WRITER_OPTIONS = "group_size:1,uncompressed"  # packets do not compress further
+WRITER_OPTIONS = "group_size:1,uncompressed"  # Packets are compressed already.
 
+# The classes that a video shows one after the other: `(first_frame, class)`,
+# with increasing frames, of which the first is 0.
 Segments = tuple[tuple[int, int], ...]
 
 
 def label_at(segments: Segments, frame: int) -> int:
-  """The class at a frame.
+  """Returns the class at a frame.
 
   Args:
-    segments: `(first_frame, class)`, increasing; the first begins at 0.
-    frame: index of the frame.
+    segments: The classes of the video, `(first_frame, class)`, with increasing
+      frames, of which the first is 0.
+    frame: Index of the frame.
 
   Returns:
     The class of the segment that holds the frame.
+
+  Example:
+    >>> segments = ((0, 5), (24, 2))  # class 5, then class 2 from frame 24 on
+    >>> label_at(segments, 23), label_at(segments, 24)
+    (5, 2)
   """
-  return segments[bisect.bisect_right(segments, frame, key=_first) - 1][1]
+  return segments[bisect.bisect_right(segments, frame, key=_first_frame) - 1][1]
 
 
-def _first(segment: tuple[int, int]) -> int:
+def _first_frame(segment: tuple[int, int]) -> int:
   return segment[0]
+
+
+def find_label(
+  video_id: str, labels: Mapping[str, Segments], name: str, frame: int
+) -> int:
+  """Returns the class of one of a video's labels at a frame.
+
+  Args:
+    video_id: Id of the video, for the message.
+    labels: The labels of the video, see `Record.labels`.
+    name: Name of the label.
+    frame: Index of the frame.
+
+  Returns:
+    The class at the frame.
+
+  Raises:
+    DataError: If the video has no such label; lists those that it has.
+  """
+  if name not in labels:
+    raise DataError(
+      f"{video_id}: has no label {name!r}; it has "
+      f"{', '.join(sorted(labels)) or 'none'}"
+    )
+  return label_at(labels[name], frame)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,10 +78,11 @@ class Record:
   """One video of a prepared dataset.
 
   Attributes:
-    id: unique within the dataset and readable, such as a path.
-    labels: for each label, `(first_frame, class)` segments that cover the
-      video; a label of the whole video is `((0, class),)`.
-    encoded: the frames.
+    id: Name of the video, such as its path: readable and unique within the
+      dataset.
+    labels: For each label, the `(first_frame, class)` segments that cover the
+      video; a label that holds for the whole video is `((0, class),)`.
+    encoded: The encoded frames.
   """
 
   id: str
@@ -72,9 +90,13 @@ class Record:
   encoded: Encoded
 
   def to_bytes(self) -> bytes:
-    """Serializes the record; equal records give equal bytes."""
+    """Serializes the record.
+
+    Returns:
+      The record as one msgpack map; equal records give equal bytes.
+    """
     encoded = self.encoded
-    return msgpack.packb(
+    data = msgpack.packb(
       {
         "version": VERSION,
         "id": self.id,
@@ -89,26 +111,27 @@ class Record:
         "packets": encoded.packets,
       }
     )
+    return cast(bytes, data)
 
   @classmethod
   def from_bytes(cls, data: bytes) -> "Record":
-    """Reads what `to_bytes` wrote.
+    """Reads a record that `to_bytes` wrote.
 
     Args:
-      data: one record.
+      data: One serialized record.
 
     Returns:
       The record.
 
     Raises:
-      DataError: if it is not a record, or one of another version.
+      DataError: If the bytes are no record, or one of another version.
     """
     try:
       fields = msgpack.unpackb(data)
       version = fields["version"]
-    except Exception as error:  # msgpack raises whatever it stumbles over
+    except Exception as error:  # msgpack raises errors of many kinds.
       raise DataError(f"not a record of hdc_jax: {error}") from error
-    _check_version(version, "the record")
+    check_version(version, "the record")
     try:
       sizes = np.frombuffer(fields["sizes"], "<u4")
       keyframes = np.frombuffer(fields["keyframes"], np.uint8)
@@ -136,166 +159,16 @@ class Record:
     return record
 
 
-@dataclasses.dataclass(frozen=True)
-class Shard:
-  """One file of records.
-
-  Attributes:
-    name: of the file, within the dataset's directory.
-    videos: number of records.
-    bytes: size of the file.
-    sha256: of the file, in hexadecimal.
-  """
-
-  name: str
-  videos: int
-  bytes: int
-  sha256: str
-
-
-def describe(path: str, name: str, videos: int) -> Shard:
-  """Takes the measure of a local file of records.
+def check_version(version: Any, what: str) -> None:
+  """Checks the format version of a record or an index.
 
   Args:
-    path: where it is now.
-    name: what it is to be called.
-    videos: number of its records.
+    version: The version that was read.
+    what: What has this version, for the message.
+
+  Raises:
+    DataError: If this hdc_jax reads another version.
   """
-  with open(path, "rb") as file:
-    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-  return Shard(name, videos, os.path.getsize(path), sha256)
-
-
-@dataclasses.dataclass(frozen=True)
-class Index:
-  """What a dataset holds.
-
-  Attributes:
-    fingerprint: sha256 over the content: equal for equal datasets, wherever
-      they lie.
-    request: sha256 over what was asked of `prepare`.
-    codec: of the records.
-    short_side: of the frames, in pixels.
-    num_videos: number of records.
-    num_frames: of all videos together; None where nobody counted.
-    labels: the names of the classes of each label, by class.
-    splits: ranges `[start, stop)` of record numbers of each split.
-    shards: the files, in the order of the record numbers.
-    skipped: `id` and `reason` of each video that could not be used.
-    official: what the dataset's authors count, see `Listing.official`.
-    left_out: how many videos there is no record of, by reason; `<reason>.txt`
-      beside the index lists them.
-  """
-
-  fingerprint: str
-  request: str
-  codec: str
-  short_side: int
-  num_videos: int
-  num_frames: int | None
-  labels: Mapping[str, Sequence[str]]
-  splits: Mapping[str, Sequence[tuple[int, int]]]
-  shards: Sequence[Shard]
-  skipped: Sequence[Mapping[str, str]]
-  official: Mapping[str, int] = dataclasses.field(default_factory=dict)
-  left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
-
-  def split(self, name: str) -> np.ndarray:
-    """Record numbers of a split.
-
-    Args:
-      name: of the split, exactly: a dataset that is divided in several ways has
-        'train1', 'train2' and so on, and 'train' is none of them.
-
-    Returns:
-      int64 `[videos in the split]`, increasing.
-
-    Raises:
-      ConfigError: if there is no such split; lists those there are.
-      DataError: if there are no videos in it.
-    """
-    if name not in self.splits:
-      raise ConfigError(
-        f"no split {name!r} in the dataset; it has "
-        f"{', '.join(sorted(self.splits)) or 'none'}"
-      )
-    ranges = [np.arange(a, b, dtype=np.int64) for a, b in self.splits[name]]
-    numbers = np.concatenate([np.empty(0, np.int64), *ranges])
-    if not len(numbers):
-      raise DataError(f"split {name!r} of the dataset has no videos")
-    return numbers
-
-  def save(self, directory: epath.PathLike) -> None:
-    """Writes index.json into a directory; it is there whole or not at all."""
-    fields = {"version": VERSION, **dataclasses.asdict(self)}
-    files.write_json(epath.Path(directory) / INDEX, fields)
-
-  @classmethod
-  def load(cls, directory: epath.PathLike) -> "Index":
-    """Reads index.json.
-
-    Args:
-      directory: of a prepared dataset.
-
-    Returns:
-      The index.
-
-    Raises:
-      DataError: if there is no such directory or no index in it, or if it is of
-        another version.
-    """
-    directory = epath.Path(directory)
-    if not files.exists(directory):
-      raise DataError(f"{directory}: no such directory")
-    path = directory / INDEX
-    if not files.exists(path):
-      raise DataError(
-        f"{directory}: has no {INDEX}; make it with "
-        "`python -m hdc_jax.prepare`, or run that again if it was interrupted"
-      )
-    try:
-      fields = json.loads(files.read_text(path))
-      version = fields.pop("version")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-      raise DataError(f"{path}: not an index: {error!r}") from error
-    _check_version(version, str(path))
-    try:
-      fields["shards"] = [Shard(**shard) for shard in fields["shards"]]
-      return cls(**fields)
-    except (KeyError, TypeError) as error:
-      raise DataError(f"{path}: not an index: {error}") from error
-
-  def check_shards(self, directory: epath.PathLike) -> None:
-    """Raises a DataError on the first shard that is missing or cut short."""
-    paths = [
-      os.path.join(os.fspath(directory), shard.name) for shard in self.shards
-    ]
-    sizes = files.sizes(paths)
-    for shard, path, size in zip(self.shards, paths, sizes, strict=True):
-      if size is None:
-        raise DataError(
-          f"{path}: this shard is missing; `python -m hdc_jax.prepare` makes "
-          "it again"
-        )
-      if size != shard.bytes:
-        raise DataError(
-          f"{path}: this shard has {size} bytes instead of {shard.bytes}; "
-          "delete it and `python -m hdc_jax.prepare` makes it again"
-        )
-
-
-def mark_unfinished(directory: epath.PathLike) -> None:
-  """Marks a directory as one in which a dataset is made, not of videos."""
-  files.write(epath.Path(directory) / UNFINISHED, b"")
-
-
-def digest(value: Any) -> str:
-  """sha256, in hexadecimal, of a value that JSON can hold."""
-  text = json.dumps(value, sort_keys=True, ensure_ascii=False)
-  return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _check_version(version: Any, what: str) -> None:
   if version != VERSION:
     raise DataError(
       f"{what} has format version {version}, this hdc_jax reads {VERSION}; "

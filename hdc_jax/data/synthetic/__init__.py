@@ -1,1 +1,1 @@
-"""Generated videos whose motion and scene are independent."""
+"""Generated videos whose labels, motion and scene, are independent."""

@@ -1,13 +1,13 @@
 """Eight motions of one object that no single frame can tell apart.
 
-A pose is x, y, size and angle. Its x and y are the shadow, on the plane, of a
-point drawn uniformly on a sphere, and each motion that changes them turns that
-sphere about an axis of its own: about the vertical one the shadow swings
-horizontally, about the line of sight it runs in a circle, and so on. Turning a
-sphere leaves the uniform distribution on it as it was, hence the position is
-distributed alike at every instant of every motion. Size and angle get the same
-treatment with a circle in place of the sphere: zoom and spin advance a phase
-that is uniform from the start, the others leave it where it was drawn.
+A pose is x, y, size and angle. Its x and y are the projection onto the frame of
+a point drawn uniformly on a sphere. Each motion that changes the position
+rotates that sphere about its own axis: about the vertical axis the projection
+swings horizontally, about the line of sight it runs in a circle, and so on. A
+rotation leaves the uniform distribution on the sphere unchanged, so the
+position has the same distribution at every time of every motion. Size and angle
+work the same way with a circle instead of a sphere: zoom and spin advance a
+phase that is uniform at the start; the other motions keep it as drawn.
 """
 
 import numpy as np
@@ -23,13 +23,13 @@ MOTIONS: tuple[str, ...] = (
   "rest",
 )
 
-# Lengths below are fractions of the frame's short side. The largest reach and
-# the largest swollen size add up to less than a half: every pose fits.
-_REACH = (0.20, 0.24)  # radius of the sphere
-_SIZE = (0.14, 0.17)  # circumradius of the object, before it swells
-_SWELL = 1.45  # largest size over middle size
-_PERIOD = (10.0, 20.0)  # frames
-_KICK = (0.5, 0.9)  # radians by which jitter throws the sphere off
+# Lengths are fractions of the frame's short side. The largest sphere and the
+# largest object add up to less than a half, so that every pose fits.
+_SPHERE_RADIUS = (0.20, 0.24)
+_SIZE = (0.14, 0.17)  # Circumradius of the object in the middle of its zoom.
+_ZOOM = 1.45  # Ratio of the largest size to the middle size.
+_PERIOD = (10.0, 20.0)  # Frames of one rotation.
+_JITTER = (0.5, 0.9)  # Angle in radians by which jitter rotates the sphere.
 
 
 def draw_poses(
@@ -41,35 +41,36 @@ def draw_poses(
 ) -> np.ndarray:
   """Draws how an object moves through a video.
 
-  All that is random is drawn in the same way for every motion, so that only
-  the way the pose changes depends on it. A horizontal flip keeps the class:
-  `diagonal` holds both diagonals, `circle` and `spin` both directions.
+  All parameters are drawn in the same way for every motion; only how the pose
+  changes over time depends on the motion. A horizontal flip keeps the class:
+  `diagonal` includes both diagonals, `circle` and `spin` both directions.
 
   Args:
-    motion: index into `MOTIONS`.
-    rng: source of randomness.
-    num_frames: number of frames, T.
-    height: of the frame, in pixels.
-    width: of the frame, in pixels.
+    motion: Index into `MOTIONS`.
+    rng: Generator of the random numbers.
+    num_frames: Number of frames, T.
+    height: Height of the frame in pixels.
+    width: Width of the frame in pixels.
 
   Returns:
     float64 `[T, 4]`: x and y of the centre and circumradius in pixels (pixel
-    centres lie at whole numbers), angle in radians.
+    centres have whole coordinates), angle in radians.
   """
   name = MOTIONS[motion]
   side = min(height, width)
-  reach = side * rng.uniform(*_REACH)
+  radius = side * rng.uniform(*_SPHERE_RADIUS)
   middle_size = side * rng.uniform(*_SIZE)
-  margin = reach + _SWELL * middle_size
+  margin = radius + _ZOOM * middle_size
   centre = rng.uniform((margin, margin), (width - margin, height - margin))
   point = _unit_vectors(rng, 1)
-  swelling, angle = rng.uniform(0, 2 * np.pi, size=2)
+  zoom_phase, angle = rng.uniform(0, 2 * np.pi, size=2)
 
   sign = rng.choice((-1.0, 1.0))
-  turn = sign * 2 * np.pi * np.arange(num_frames) / rng.uniform(*_PERIOD)
+  rotation = sign * 2 * np.pi * np.arange(num_frames) / rng.uniform(*_PERIOD)
   if name == "jitter":
-    axis = _unit_vectors(rng, num_frames)
-    point = _rotate(point, axis, np.full(num_frames, rng.uniform(*_KICK)))
+    # In each frame about another axis, always away from the same point.
+    axes = _unit_vectors(rng, num_frames)
+    point = _rotate(point, axes, np.full(num_frames, rng.uniform(*_JITTER)))
   elif name in ("horizontal", "vertical", "diagonal", "circle"):
     axis = {
       "horizontal": (0.0, 1.0, 0.0),
@@ -77,15 +78,15 @@ def draw_poses(
       "diagonal": (np.sqrt(0.5), sign * np.sqrt(0.5), 0.0),
       "circle": (0.0, 0.0, 1.0),
     }[name]
-    point = _rotate(point, np.array([axis]), turn)
+    point = _rotate(point, np.array([axis]), rotation)
   elif name == "zoom":
-    swelling = swelling + turn
+    zoom_phase = zoom_phase + rotation
   elif name == "spin":
-    angle = angle + turn
+    angle = angle + rotation
 
   poses = np.empty((num_frames, 4))
-  poses[:, :2] = centre - 0.5 + reach * point[:, :2]
-  poses[:, 2] = middle_size * _SWELL ** np.sin(swelling)
+  poses[:, :2] = centre - 0.5 + radius * point[:, :2]
+  poses[:, 2] = middle_size * _ZOOM ** np.sin(zoom_phase)
   poses[:, 3] = angle
   return poses
 
@@ -99,7 +100,16 @@ def _unit_vectors(rng: np.random.Generator, count: int) -> np.ndarray:
 def _rotate(
   points: np.ndarray, axes: np.ndarray, angles: np.ndarray
 ) -> np.ndarray:
-  """Rotates points about unit axes (Rodrigues), both `[T or 1, 3]`."""
+  """Rotates points about axes, by Rodrigues' formula.
+
+  Args:
+    points: `[T, 3]` or `[1, 3]` points.
+    axes: `[T, 3]` or `[1, 3]` unit vectors.
+    angles: `[T]` angles in radians.
+
+  Returns:
+    `[T, 3]` rotated points.
+  """
   along = np.sum(points * axes, axis=1, keepdims=True) * axes
   cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
   return along + (points - along) * cos + np.cross(axes, points) * sin

@@ -1,45 +1,51 @@
-"""Families of procedural textures, told apart by their pattern only.
+"""Families of procedural textures that differ in their pattern only.
 
-A family is a scalar field with free parameters (scale, angle, offset).
-Equalising its ranks makes the values of every field exactly uniform, and a
-palette drawn in the same way for all families colours them: colour statistics,
-and the contrast of an object with what it moves over, say nothing about the
-family. Bent coordinates and a fixed grain, again the same for all, keep a
-video encoder from predicting one piece of a regular texture from another; else
-the small errors around a moving object would betray the regular families.
+A family is a scalar field with random parameters (scale, angle, offset). Its
+values are replaced by their ranks, which are exactly uniform, and coloured with
+a palette that is drawn in the same way for all families. So neither colour
+statistics nor the contrast between an object and its background tell the
+family. Slightly bent coordinates and a static grain, the same for all families,
+keep a video encoder from predicting one part of a regular texture from another;
+otherwise small errors around a moving object would give the regular families
+away.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-_VARIATION = (0.92, 1.08)  # of the wavelength within a family
-_BEND = 0.02  # amplitude of each of the two waves, of the short side
-_GRAIN = 8.0  # standard deviation, of 255
+_VARIATION = (0.92, 1.08)  # Factor of the wavelength, within a family.
+_BEND = 0.02  # Amplitude of each bending wave, as a fraction of the short side.
+_GRAIN = 8.0  # Standard deviation of the grain, on a scale of 255.
 
 
 def paint_scene(
   family: int, rng: np.random.Generator, height: int, width: int
 ) -> np.ndarray:
-  """Draws one scene of a family.
+  """Paints one scene of a family.
 
   Args:
-    family: index into `SCENES`.
-    rng: source of the scene's parameters and palette.
-    height: in pixels.
-    width: in pixels.
+    family: Index into `SCENES`.
+    rng: Generator of the scene's parameters, palette and grain.
+    height: Height of the scene in pixels.
+    width: Width of the scene in pixels.
 
   Returns:
-    uint8 RGB `[height, width, 3]`.
+    RGB, uint8 `[height, width, 3]`.
+
+  Example:
+    >>> scene = paint_scene(0, np.random.default_rng(0), height=72, width=96)
+    >>> scene.shape, scene.dtype
+    ((72, 96, 3), dtype('uint8'))
   """
   palette = _draw_palette(rng)
   side = min(height, width)
-  # Coordinates with the origin in the middle, in units of the short side.
+  # Coordinates in units of the short side, with the origin in the middle.
   y, x = np.mgrid[:height, :width]
   y, x = (y - (height - 1) / 2) / side, (x - (width - 1) / 2) / side
   x, y = _bend(rng, x, y)
-  paint, wavelength = _FAMILIES[SCENES[family]]
-  field = paint(rng, x, y, wavelength * rng.uniform(*_VARIATION))
+  draw_field, wavelength = _FAMILIES[SCENES[family]]
+  field = draw_field(rng, x, y, wavelength * rng.uniform(*_VARIATION))
   values = _equalize(field)
   stops = np.linspace(0, 1, len(palette))
   channels = [np.interp(values, stops, channel) for channel in palette.T]
@@ -56,7 +62,7 @@ def _equalize(field: np.ndarray) -> np.ndarray:
 
 
 def _draw_palette(rng: np.random.Generator) -> np.ndarray:
-  """Draws three colours `[3, RGB]` in [0, 1]: dark, middle, light."""
+  """Draws a dark, a middle and a light colour, float64 `[3, RGB]` in [0, 1]."""
   tones = np.array((0.0, 0.25, 0.5))
   return tones[:, None] + rng.uniform(0, 0.5, size=(3, 3))
 
@@ -64,7 +70,7 @@ def _draw_palette(rng: np.random.Generator) -> np.ndarray:
 def _bend(
   rng: np.random.Generator, x: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Coordinates displaced by slow waves, two along each axis."""
+  """Displaces coordinates by slow random waves, two along each axis."""
   angle, phase = rng.uniform(0, 2 * np.pi, size=(2, 4, 1, 1))
   frequency = 2 * np.pi / rng.uniform(0.5, 0.9, size=(4, 1, 1))
   along = np.cos(angle) * x + np.sin(angle) * y
@@ -75,7 +81,7 @@ def _bend(
 def _lattice(
   rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wavelength: float
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Coordinates in wavelengths, turned and shifted at random."""
+  """Rotates and shifts coordinates at random, in units of the wavelength."""
   angle = rng.uniform(0, 2 * np.pi)
   u = (np.cos(angle) * x + np.sin(angle) * y) / wavelength
   v = (np.cos(angle) * y - np.sin(angle) * x) / wavelength
@@ -86,13 +92,13 @@ def _lattice(
 def _polar(
   rng: np.random.Generator, x: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Radius and angle around a random point in the middle of the frame."""
+  """Returns radius and angle around a random point near the frame's centre."""
   x0, y0 = rng.uniform(-0.25, 0.25, size=2)
   return np.hypot(x - x0, y - y0), np.arctan2(y - y0, x - x0)
 
 
 def _edge_distance(u: np.ndarray) -> np.ndarray:
-  """Distance to the nearest whole number."""
+  """Returns the distance to the nearest whole number."""
   return np.abs(u - np.rint(u))
 
 
@@ -106,7 +112,7 @@ def _stripes(
 def _checks(
   rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wavelength: float
 ) -> np.ndarray:
-  # Along the diagonal of the squares a wavelength holds one of each colour.
+  # Along the diagonal of the squares, a wavelength is one square per colour.
   u, v = _lattice(rng, x, y, wavelength * np.sqrt(0.5))
   parity = (np.floor(u) + np.floor(v)) % 2
   return (2 * parity - 1) * np.minimum(_edge_distance(u), _edge_distance(v))
@@ -122,7 +128,7 @@ def _rings(
 def _dots(
   rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wavelength: float
 ) -> np.ndarray:
-  # Three waves 120° apart peak together on a hexagonal lattice.
+  # Three waves whose directions are 120° apart peak on a hexagonal lattice.
   u, v = _lattice(rng, x, y, wavelength)
   thirds = 2 * np.pi * np.arange(3) / 3
   waves = [np.cos(2 * np.pi * (np.cos(a) * u + np.sin(a) * v)) for a in thirds]
@@ -132,8 +138,8 @@ def _dots(
 def _cells(
   rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wavelength: float
 ) -> np.ndarray:
-  # One seed in each square of a lattice; the field is zero on the border
-  # between the two nearest seeds.
+  # A Voronoi diagram of one random seed per square of a lattice. The field is
+  # the difference of the distances to the two nearest seeds.
   u, v = _lattice(rng, x, y, wavelength)
   rows = np.arange(np.floor(v.min()) - 1, np.ceil(v.max()) + 1)
   columns = np.arange(np.floor(u.min()) - 1, np.ceil(u.max()) + 1)
@@ -147,7 +153,8 @@ def _cells(
 def _clouds(
   rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wavelength: float
 ) -> np.ndarray:
-  # Noise whose spectrum is flat up to the wavelength and falls off beyond it.
+  # Noise whose spectrum is flat for longer waves than the wavelength and falls
+  # off for shorter ones.
   height, width = x.shape
   step = 1 / min(height, width)
   frequency = np.hypot(
@@ -170,19 +177,21 @@ def _bricks(
 def _rays(
   rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wavelength: float
 ) -> np.ndarray:
-  # As many as give the wavelength at a typical distance from the middle.
+  # The number of rays gives the wavelength at a typical distance, 0.4.
   _, angle = _polar(rng, x, y)
   count = round(2 * np.pi * 0.4 / wavelength)
   return np.cos(count * angle + rng.uniform(0, 2 * np.pi))
 
 
+# Maps a random generator, coordinates x and y (float64 `[H, W]`, in units of
+# the short side) and a wavelength to a scalar field, float64 `[H, W]`.
 _Field = Callable[
   [np.random.Generator, np.ndarray, np.ndarray, float], np.ndarray
 ]
-# Each with its typical wavelength as a fraction of the short side: like real
-# scenes, some are finer than others. A wider spread drowns the motions: at 0.10
-# to 0.42 a network learns scenes alone in the steps of the demo, and with one
-# wavelength for all, motions alone.
+# The field of each family, and its wavelength as a fraction of the short side.
+# Choice: like real scenes, some families are finer than others. In the steps of
+# the demo a network learns only scenes if the wavelengths differ more (0.10 to
+# 0.42), and only motions if all families have the same.
 _FAMILIES: dict[str, tuple[_Field, float]] = {
   "stripes": (_stripes, 0.19),
   "checks": (_checks, 0.14),

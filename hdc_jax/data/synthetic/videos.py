@@ -1,9 +1,9 @@
-"""Synthetic videos in which what moves how and where are independent.
+"""Synthetic videos in which motion and scene are independent labels.
 
-One object goes through one motion for the whole video, undisturbed by a hard
-cut from one scene to another. No single frame tells the motion (see `motions`)
-and no motion tells the scene (see `scenes`): a representation can be asked for
-either label and cannot get it by way of the other.
+One object performs one motion for the whole video, while the background changes
+once, with a hard cut, from one scene to another. No single frame tells the
+motion (see `motions`), and no motion tells the scene (see `scenes`). So a
+representation that predicts one label has not learned it through the other.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ from hdc_jax.data.synthetic.scenes import SCENES, paint_scene
 
 __all__ = ["MOTIONS", "SCENES", "Scene", "Synthetic", "draw", "render", "write"]
 
-MIN_SCENE_FRAMES = 24  # room for a clip of 12 frames at stride 2
+MIN_SCENE_FRAMES = 24  # Room for a clip of 12 frames at stride 2.
 
-_OUTLINE = 1.0  # pixels
+_OUTLINE = 1.0  # Width of the object's outline in pixels.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Scene:
   """One static background and when it begins.
 
   Attributes:
-    first_frame: index of the first frame that shows it.
-    family: index into `SCENES`.
-    seed: of its parameters and palette.
+    first_frame: Index of the first frame that shows it.
+    family: Index into `SCENES`.
+    seed: Seed of its parameters, palette and grain.
   """
 
   first_frame: int
@@ -45,14 +45,14 @@ class Synthetic:
   """Ground truth and drawing parameters of one video.
 
   Attributes:
-    motion: index into `MOTIONS`.
-    scenes: in order of time; the first begins at frame 0.
-    shape: the object's outline, a key of `SHAPES`.
-    tones: float64 `[2, RGB]` in [0, 255], colours of the object's two halves.
-    poses: float64 `[T, 4]`, see `draw_poses`.
-    height: of the frames, in pixels.
-    width: of the frames, in pixels.
-    fps: frames per second.
+    motion: Index into `MOTIONS`.
+    scenes: The backgrounds in order of time; the first begins at frame 0.
+    shape: Outline of the object, a key of `SHAPES`.
+    tones: Colours of the object's two halves, float64 `[2, RGB]` in [0, 255].
+    poses: Pose of the object in each frame, float64 `[T, 4]`, see `draw_poses`.
+    height: Height of the frames in pixels.
+    width: Width of the frames in pixels.
+    fps: Frames per second.
   """
 
   motion: int
@@ -81,33 +81,46 @@ def draw(
   width: int = 96,
   fps: int = 25,
 ) -> Synthetic:
-  """Draws a video, which depends on nothing but the arguments.
+  """Draws the parameters of a video; equal arguments give equal videos.
 
-  Any 8 consecutive videos hold each motion once, any 64 each pair of a motion
-  and a first scene. Every aligned block of 64 also holds each pair of a motion
-  and a second scene, and seven such blocks each change of scene equally often.
+  Labels are balanced: any 8 consecutive videos contain each motion once, any 64
+  consecutive ones each pair of a motion and a first scene. Every aligned block
+  of 64 also contains each pair of a motion and a second scene, and seven such
+  blocks contain each change of scene equally often.
 
   Args:
-    seed: of the data set.
-    index: of the video in the data set.
-    num_frames: at least `2 * MIN_SCENE_FRAMES`.
-    height: of the frames, in pixels; even, as H.264 needs it.
-    width: of the frames, in pixels; even, as H.264 needs it.
-    fps: frames per second.
+    seed: Seed of the dataset.
+    index: Number of the video in the dataset.
+    num_frames: Number of frames; at least `2 * MIN_SCENE_FRAMES`.
+    height: Height of the frames in pixels; even, for H.264.
+    width: Width of the frames in pixels; even, for H.264.
+    fps: Frames per second.
 
   Returns:
-    What `render` and `write` need, and the labels.
+    The parameters, for `render` and `write`, and the labels.
+
+  Raises:
+    ValueError: If there are too few frames, or the size is odd.
+
+  Example:
+    >>> video = draw(seed=0, index=4)
+    >>> MOTIONS[video.motion], [scene.family for scene in video.scenes]
+    ('zoom', [0, 5])
+    >>> render(video).shape
+    (64, 72, 96, 3)
   """
   if num_frames < 2 * MIN_SCENE_FRAMES:
     raise ValueError(
-      f"num_frames={num_frames} leaves no room for two scenes of at least "
-      f"{MIN_SCENE_FRAMES} frames each."
+      f"num_frames={num_frames} must be at least {2 * MIN_SCENE_FRAMES}: two "
+      f"scenes of {MIN_SCENE_FRAMES} frames"
     )
   if height % 2 or width % 2:
-    raise ValueError(f"Size {width}×{height}: H.264 needs even sides.")
+    raise ValueError(
+      f"width={width} and height={height} must be even, for H.264"
+    )
   rng = np.random.default_rng((seed, index))
-  block, place = divmod(index, len(MOTIONS) * len(SCENES))
-  first, motion = divmod(place, len(MOTIONS))
+  block, position = divmod(index, len(MOTIONS) * len(SCENES))
+  first, motion = divmod(position, len(MOTIONS))
   step = 1 + (motion + block) % (len(SCENES) - 1)
   families = (first, (first + step) % len(SCENES))
   cut = rng.integers(MIN_SCENE_FRAMES, num_frames - MIN_SCENE_FRAMES + 1)
@@ -118,7 +131,7 @@ def draw(
       for first_frame, family in zip((0, cut), families, strict=True)
     ),
     shape=str(rng.choice(list(SHAPES))),
-    # A dark and a light half: one of them stands out on any background.
+    # One half is dark, one light, so that one contrasts with any background.
     tones=rng.uniform([[0], [160]], [[95], [255]], size=(2, 3)),
     poses=draw_poses(motion, rng, num_frames, height, width),
     height=height,
@@ -128,13 +141,13 @@ def draw(
 
 
 def render(video: Synthetic) -> np.ndarray:
-  """Draws the frames of a video.
+  """Renders the frames of a video.
 
   Args:
-    video: from `draw`.
+    video: Parameters from `draw`.
 
   Returns:
-    uint8 RGB `[T, height, width, 3]`.
+    RGB, uint8 `[T, height, width, 3]`.
   """
   frames = np.empty((len(video.poses), video.height, video.width, 3), np.uint8)
   for scene in video.scenes:
@@ -151,15 +164,17 @@ def render(video: Synthetic) -> np.ndarray:
 def _draw_object(video: Synthetic, frames: np.ndarray) -> None:
   """Draws the object into frames `[T, height, width, 3]`, in place.
 
-  The two halves differ in tone, so that no shape is symmetric under rotation,
-  and each is outlined in the other's tone, so that it shows on any background.
+  The two halves differ in tone, so that no shape is symmetric under rotation.
+  Each half is outlined in the tone of the other, so that it contrasts with any
+  background.
   """
-  # All frames at once, in the smallest square patch that holds the object.
+  # All frames are drawn at once, in a square patch around the object that holds
+  # its largest size. Arrays are `[T, rows, columns]` of the patch.
   x, y, size, angle = video.poses.astype(np.float32).T[:, :, None, None]
-  reach = int(np.ceil(size.max())) + 1
-  window = np.arange(-reach, reach + 1)
-  rows = np.rint(y).astype(int) + window[:, None]
-  columns = np.rint(x).astype(int) + window
+  radius = int(np.ceil(size.max())) + 1
+  offsets = np.arange(-radius, radius + 1)
+  rows = np.rint(y).astype(int) + offsets[:, None]
+  columns = np.rint(x).astype(int) + offsets
   rows = np.clip(rows, 0, video.height - 1)
   columns = np.clip(columns, 0, video.width - 1)
 
@@ -168,29 +183,30 @@ def _draw_object(video: Synthetic, frames: np.ndarray) -> None:
   forward, sideways = cos * right + sin * down, cos * down - sin * right
   border = size * signed_distance(SHAPES[video.shape], forward, sideways)
 
-  # A pixel's coverage, half a pixel either side of a border.
+  # The fraction of each pixel that is covered; it goes from 1 to 0 from half a
+  # pixel inside a border to half a pixel outside of it.
   visible = np.clip(0.5 - border, 0, 1)
   filled = np.clip(0.5 - border - _OUTLINE, 0, 1)
   light = np.clip(0.5 + size * sideways, 0, 1)
+  # Within the outline, dark and light are exchanged.
   light = filled * light + (1 - filled) * (1 - light)
   dark_tone, light_tone = video.tones.astype(np.float32)
   colour = dark_tone + light[..., None] * (light_tone - dark_tone)
 
   patch = (np.arange(len(frames))[:, None, None], rows, columns)
-  behind = frames[patch]
-  mixed = behind + visible[..., None] * (colour - behind)
+  background = frames[patch]
+  mixed = background + visible[..., None] * (colour - background)
   frames[patch] = np.rint(mixed).astype(np.uint8)
 
 
 def write(video: Synthetic, path: str | os.PathLike[str]) -> None:
-  """Writes a video as H.264 in MP4, whole or not at all.
+  """Writes a video as H.264 in MP4; the file exists whole or not at all.
 
-  The same video gives the same bytes, with the same versions of FFmpeg and
-  x264.
+  Equal videos give equal bytes, as long as FFmpeg and x264 are the same.
 
   Args:
-    video: from `draw`.
-    path: of the file; replaced if it exists.
+    video: Parameters from `draw`.
+    path: The local file to write; replaced if it exists.
   """
   unfinished = f"{os.fspath(path)}.{os.getpid()}.tmp"
   try:
@@ -198,9 +214,9 @@ def write(video: Synthetic, path: str | os.PathLike[str]) -> None:
       stream = container.add_stream("libx264", rate=video.fps)
       stream.width, stream.height = video.width, video.height
       stream.pix_fmt = "yuv420p"
-      stream.thread_count = 1  # more would make the bytes vary
-      # Fine enough that the errors around the object do not tell the texture
-      # that it moves over; at crf 18 they begin to.
+      stream.thread_count = 1  # With more threads the bytes vary.
+      # Choice: fine enough that the coding errors around the object do not tell
+      # the texture of the background; at crf 18 they begin to.
       stream.options = {"crf": "10", "preset": "superfast"}
       for image in render(video):
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")

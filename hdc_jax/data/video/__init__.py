@@ -1,1 +1,1 @@
-"""Video files and packets: decoding, encoding, normal form."""
+"""One video: its normal form, its encoding, and the decoding of its frames."""

@@ -1,19 +1,20 @@
-"""Encoded videos, and how to get at single frames of them fast.
+"""Encoded videos, and fast access to single frames of them.
 
-A video is kept as H.264 packets with the position of each, so that a clip costs
-one codec context and the frames from the last keyframe on: no container is
-parsed and nothing is converted to RGB. The frames leave here as the codec makes
-them, in YUV 4:2:0; the device converts them.
+A video is stored as one H.264 packet per frame, with the position of each
+packet. Reading a clip takes one codec context and decodes from the last
+keyframe on: no container is parsed and nothing is converted to RGB. The decoded
+frames stay in YUV 4:2:0, as the codec gives them; the device converts them.
 """
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from hdc_jax.data.video import frames as frames_lib
 from hdc_jax.data.video import h264
+from hdc_jax.data.video.frames import Frames, Window
 from hdc_jax.data.video.normalize import split_planes
 from hdc_jax.data.video.originals import Original
 from hdc_jax.errors import ConfigError, DataError
@@ -21,49 +22,21 @@ from hdc_jax.errors import ConfigError, DataError
 CODECS = ("h264", "raw")
 
 
-class Window(NamedTuple):
-  """A part of a frame, in luma pixels; all four are even.
-
-  Attributes:
-    top: first row.
-    left: first column.
-    height: number of rows.
-    width: number of columns.
-  """
-
-  top: int
-  left: int
-  height: int
-  width: int
-
-
-class Frames(NamedTuple):
-  """Frames in YUV 4:2:0, BT.601, limited range.
-
-  Attributes:
-    y: uint8 `[T, H, W]`.
-    uv: uint8 `[T, H/2, W/2, 2]`.
-  """
-
-  y: np.ndarray
-  uv: np.ndarray
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Encoded:
-  """The frames of one video with the position of each frame's bytes.
+  """An encoded video: one packet per frame, and where each packet begins.
 
   Attributes:
-    codec: 'h264' or 'raw'.
-    fps: frames per second.
-    height: of a frame, even.
-    width: of a frame, even.
-    extradata: parameter sets of h264 (Annex B); empty for raw.
-    packets: one packet per frame, concatenated in order. A raw packet is Y
-      `[H, W]` followed by UV `[H/2, W/2, 2]`.
-    offsets: int64 `[num_frames + 1]`, where each packet begins and the last
-      ends.
-    keyframes: bool `[num_frames]`, where decoding can begin.
+    codec: The codec of the packets, 'h264' or 'raw'.
+    fps: Frames per second.
+    height: Height of a frame in pixels; even.
+    width: Width of a frame in pixels; even.
+    extradata: Parameter sets of H.264 (Annex B); empty for raw.
+    packets: The packets of all frames, concatenated in order. A raw packet is Y
+      `[H, W]` followed by UV `[H/2, W/2, 2]`, uint8.
+    offsets: Where each packet begins in `packets`, and where the last one ends,
+      in bytes; int64 `[num_frames + 1]`.
+    keyframes: Whether decoding can begin at a frame; bool `[num_frames]`.
   """
 
   codec: str
@@ -84,21 +57,21 @@ class Encoded:
 def encode(path: str, *, codec: str = "h264", short_side: int = 128) -> Encoded:
   """Re-encodes a video file for training.
 
-  The frames are those of `originals`: upright, with the given short side, in
-  BT.601 limited range. h264 streams, holding a few frames at a time; raw holds
-  the decoded video.
+  The frames are those of `originals`: upright, scaled to the short side, in
+  BT.601 limited range. With h264 only a few decoded frames are in memory at a
+  time; with raw, all of them are.
 
   Args:
-    path: of a file in any format FFmpeg reads.
+    path: A video file in any format that FFmpeg reads.
     codec: 'h264', or 'raw' for exact frames at some thirty times the bytes.
-    short_side: of the frames, in pixels; even.
+    short_side: Short side of the encoded frames in pixels; even.
 
   Returns:
-    All frames of the video.
+    The whole video, encoded.
 
   Raises:
-    ConfigError: on an unknown codec or an odd short side.
-    DataError: if the file cannot be read to its end; names it and the reason.
+    ConfigError: If the codec is unknown or the short side is odd or too small.
+    DataError: If the file cannot be read to its end.
   """
   check_settings(codec, short_side)
   with Original(path, short_side) as original:
@@ -124,7 +97,15 @@ def encode(path: str, *, codec: str = "h264", short_side: int = 128) -> Encoded:
 
 
 def check_settings(codec: str, short_side: int) -> None:
-  """Raises a ConfigError on what `encode` cannot do."""
+  """Checks the settings of `encode`.
+
+  Args:
+    codec: See `encode`.
+    short_side: See `encode`.
+
+  Raises:
+    ConfigError: If the codec is unknown or the short side is odd or below 16.
+  """
   if codec not in CODECS:
     raise ConfigError(f"codec {codec!r} is not one of {', '.join(CODECS)}")
   if short_side < 16 or short_side % 2:
@@ -134,28 +115,28 @@ def check_settings(codec: str, short_side: int) -> None:
 def decode(encoded: Encoded, indices: Sequence[int], window: Window) -> Frames:
   """Decodes chosen frames and copies a window out of each.
 
-  Each frame on the way is decoded once, however often and in whatever order it
-  is asked for; stretches between keyframes that hold no wanted frame are
-  skipped. Safe to call from many threads: each keeps a decoder of its own.
+  No frame is decoded twice, however often and in whatever order it is asked
+  for, and stretches between keyframes without a wanted frame are skipped. Many
+  threads may call this at once: each has a decoder of its own.
 
   Args:
-    encoded: the video.
-    indices: `[T]` frames, in any order, with repeats: a short video that loops
-      is 0, 1, 2, 0, 1, 2, ….
-    window: the part of each frame to return.
+    encoded: The video.
+    indices: `[T]` indices of frames, in any order, repeats included. A short
+      video that is looped is 0, 1, 2, 0, 1, 2, ….
+    window: The part of each frame to return.
 
   Returns:
-    The frames in the order asked for, `[T, window.height, window.width]`.
+    The windows `[T, window.height, window.width]`, in the order of `indices`.
 
   Raises:
-    IndexError: if an index is not that of a frame.
-    ValueError: if the window is odd, empty or leaves the frame.
-    DataError: if the bytes cannot be decoded.
+    IndexError: If there are no indices, or the video has no such frame.
+    ValueError: If the window is odd, empty or leaves the frame.
+    DataError: If the packets cannot be decoded.
   """
-  check_window(window, encoded.height, encoded.width)
-  wanted, order = unique_frames(indices, encoded.num_frames)
-  frames = _DECODERS[encoded.codec](encoded, wanted, window)
-  if np.array_equal(order, np.arange(len(wanted))):
+  frames_lib.check_window(window, encoded.height, encoded.width)
+  unique, order = unique_frames(indices, encoded.num_frames)
+  frames = _DECODERS[encoded.codec](encoded, unique, window)
+  if np.array_equal(order, np.arange(len(unique))):
     return frames
   return Frames(frames.y[order], frames.uv[order])
 
@@ -163,58 +144,36 @@ def decode(encoded: Encoded, indices: Sequence[int], window: Window) -> Frames:
 def unique_frames(
   indices: Sequence[int], num_frames: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """The frames to decode for a list of indices.
+  """Reduces indices of frames to those that have to be decoded, sorted.
 
   Args:
-    indices: `[T]`, in any order, with repeats.
-    num_frames: of the video.
+    indices: `[T]` indices of frames, in any order, repeats included.
+    num_frames: Number of frames of the video.
 
   Returns:
-    wanted: int64 `[U]`, the indices, increasing, without repeats.
-    order: int64 `[T]` such that `wanted[order]` are the indices.
+    unique: int64 `[U]`, the indices in increasing order, without repeats.
+    order: int64 `[T]`, such that `unique[order]` equals `indices`.
 
   Raises:
-    IndexError: if there are none, or one is not that of a frame.
+    IndexError: If there are no indices, or the video has no such frame.
+
+  Example:
+    >>> unique, order = unique_frames([7, 5, 7], num_frames=10)
+    >>> unique.tolist(), order.tolist()
+    ([5, 7], [1, 0, 1])
   """
-  wanted, order = np.unique(np.asarray(indices, np.int64), return_inverse=True)
-  if not wanted.size:
+  unique, order = np.unique(np.asarray(indices, np.int64), return_inverse=True)
+  if not unique.size:
     raise IndexError("no frames were asked for")
-  if wanted[0] < 0 or wanted[-1] >= num_frames:
-    raise IndexError(f"frames {wanted[0]} to {wanted[-1]} of {num_frames}")
-  return wanted, order
-
-
-def check_window(window: Window, height: int, width: int) -> None:
-  """Raises a ValueError unless the window is even and within the frame."""
-  if (
-    any(number % 2 for number in window)
-    or not 0 <= window.top <= window.top + window.height <= height
-    or not 0 <= window.left <= window.left + window.width <= width
-    or not window.height * window.width
-  ):
-    raise ValueError(
-      f"{window} must be even and within a frame of {height}×{width}"
+  if unique[0] < 0 or unique[-1] >= num_frames:
+    raise IndexError(
+      f"frames {unique[0]} to {unique[-1]} were asked for, of a video of "
+      f"{num_frames}"
     )
+  return unique, order
 
 
-def crop(frames: Iterable[np.ndarray], window: Window) -> Frames:
-  """Copies a window out of yuv420p arrays.
-
-  Args:
-    frames: each uint8 `[3·H/2, W]`, as in `originals`.
-    window: the part to copy.
-
-  Returns:
-    The windows, stacked.
-  """
-  planes = [split_planes(frame) for frame in frames]
-  out = _empty(len(planes), window)
-  for i, yuv in enumerate(planes):
-    _copy(yuv, window, out, i)
-  return out
-
-
-# Extradata, and a packet for each frame with whether it is a keyframe.
+# The extradata, then for each frame its packet and whether it is a keyframe.
 _Stream = tuple[bytes, Iterator[tuple[bytes, bool]]]
 
 
@@ -232,27 +191,30 @@ def _encode_raw(
 
 
 def _pack_raw(frame: np.ndarray) -> bytes:
+  """Makes a raw packet of a yuv420p frame, see `Encoded.packets`."""
   y, u, v = split_planes(frame)
   return y.tobytes() + np.stack([u, v], axis=-1).tobytes()
 
 
 def _decode_h264(
-  encoded: Encoded, wanted: np.ndarray, window: Window
+  encoded: Encoded, indices: np.ndarray, window: Window
 ) -> Frames:
-  out = _empty(len(wanted), window)
-  frames = h264.decode(
+  frames = frames_lib.empty_frames(len(indices), window)
+  decoded = h264.decode(
     encoded.extradata,
     encoded.packets,
     encoded.offsets,
     encoded.keyframes,
-    wanted,
+    indices,
   )
-  for i, planes in enumerate(frames):
-    _copy(planes, window, out, i)
-  return out
+  for i, planes in enumerate(decoded):
+    frames_lib.copy_window(planes, window, frames, i)
+  return frames
 
 
-def _decode_raw(encoded: Encoded, wanted: np.ndarray, window: Window) -> Frames:
+def _decode_raw(
+  encoded: Encoded, indices: np.ndarray, window: Window
+) -> Frames:
   height, width = encoded.height, encoded.width
   packets = np.frombuffer(encoded.packets, np.uint8)
   if packets.size != encoded.num_frames * height * width * 3 // 2:
@@ -260,37 +222,15 @@ def _decode_raw(encoded: Encoded, wanted: np.ndarray, window: Window) -> Frames:
   packets = packets.reshape(encoded.num_frames, -1)
   luma = packets[:, : height * width].reshape(-1, height, width)
   chroma = packets[:, height * width :].reshape(-1, height // 2, width // 2, 2)
-  rows, columns = _slices(window, 1)
-  rows_2, columns_2 = _slices(window, 2)
+  rows, columns = window.plane_slices(1)
+  chroma_rows, chroma_columns = window.plane_slices(2)
   return Frames(
-    luma[:, rows, columns][wanted], chroma[:, rows_2, columns_2][wanted]
+    luma[:, rows, columns][indices],
+    chroma[:, chroma_rows, chroma_columns][indices],
   )
 
 
-def _empty(count: int, window: Window) -> Frames:
-  return Frames(
-    np.empty((count, window.height, window.width), np.uint8),
-    np.empty((count, window.height // 2, window.width // 2, 2), np.uint8),
-  )
-
-
-def _copy(
-  planes: Sequence[np.ndarray], window: Window, out: Frames, i: int
-) -> None:
-  y, u, v = planes
-  out.y[i] = y[_slices(window, 1)]
-  chroma = _slices(window, 2)
-  out.uv[i, ..., 0] = u[chroma]
-  out.uv[i, ..., 1] = v[chroma]
-
-
-def _slices(window: Window, step: int) -> tuple[slice, slice]:
-  """Rows and columns of the window in a plane with every `step`-th pixel."""
-  top, left, height, width = (number // step for number in window)
-  return slice(top, top + height), slice(left, left + width)
-
-
-# How each codec stores frames, and gives back increasing ones.
+# How each codec stores frames, and how it decodes frames of increasing index.
 _ENCODERS: dict[str, Callable[[Iterator[np.ndarray], int, int], _Stream]] = {
   "h264": _encode_h264,
   "raw": _encode_raw,

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -10,16 +11,18 @@ from av.codec.context import Flags
 
 from hdc_jax.errors import DataError
 
-GOP = 16  # frames from one keyframe to the next
-ENCODER_VERSION = 1  # of the choices below; others give other bytes
+GOP = 16  # Number of frames from one keyframe to the next.
+# Raise this number when the options below change and packets with them.
+ENCODER_VERSION = 1
 
-# Chosen on real clips at short side 128, for training rather than for viewing:
+# Choice: measured on real clips at short side 128, for training rather than for
+# viewing:
 # - crf 22 keeps every clip at 38 dB or more (0.3 to 1.6 KB a frame);
 # - 'psnr' spends the bits on fidelity, not on grain that looks sharp: 15 %
 #   fewer bytes at the same PSNR;
 # - without CABAC and the deblocking filter the decoder, which is what limits a
 #   host, takes half the time, for 5 % more bytes.
-# One thread and no CPU-dependent choices: the same bytes on any machine.
+# One thread and no CPU-dependent choices give the same bytes on any machine.
 _OPTIONS = {
   "preset": "medium",
   "tune": "psnr",
@@ -33,55 +36,61 @@ _OPTIONS = {
   ),
 }
 
-_PADDING = bytes(64)  # decoders may read this far past a packet's end
+_PADDING = bytes(64)  # Decoders may read this far past the end of a packet.
 
 
 class Encoder:
-  """Frames in, packets out; no B-frames, closed groups of `GOP`.
+  """Encodes one video without B-frames, in closed groups of `GOP` frames.
 
   Attributes:
-    extradata: the parameter sets, Annex B.
+    extradata: The parameter sets of the video (Annex B).
   """
 
   def __init__(self, height: int, width: int) -> None:
     """Opens the encoder.
 
     Args:
-      height: of the frames, even.
-      width: of the frames, even.
+      height: Height of the frames in pixels; even.
+      width: Width of the frames in pixels; even.
     """
     self._context = context = av.CodecContext.create("libx264", "w")
     context.height, context.width, context.pix_fmt = height, width, "yuv420p"
-    # Not the video's rate: the rate control spends fewer bits on a frame that
-    # is shown for a shorter time, and training does not.
+    # The frame rate is not that of the video. The rate control spends fewer
+    # bits on frames that are shown for a shorter time; for training, all frames
+    # count alike.
     context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
     context.thread_count = 1
-    # Parameter sets once, in extradata, instead of before each keyframe.
+    # The parameter sets are stored once, in extradata, instead of in front of
+    # each keyframe.
     context.flags |= Flags.global_header
     context.options = dict(_OPTIONS)
     context.open()
-    self.extradata = bytes(context.extradata)
+    extradata = context.extradata
+    assert extradata is not None, "global_header makes x264 fill the extradata"
+    self.extradata = bytes(extradata)
 
   def packets(
     self, frames: Iterable[np.ndarray]
   ) -> Iterator[tuple[bytes, bool]]:
-    """Encodes a video.
+    """Encodes all frames of the video; call it once.
 
     Args:
-      frames: each uint8 `[3·H/2, W]`, yuv420p.
+      frames: The frames in order, each uint8 `[3·H/2, W]` in yuv420p.
 
     Yields:
-      One packet for each frame, in order, and whether it is a keyframe.
+      For each frame, in order, its packet and whether it is a keyframe.
     """
-    for number, array in enumerate(frames):
+    for i, array in enumerate(frames):
       frame = av.VideoFrame.from_ndarray(array, "yuv420p")
-      frame.pts = number
-      yield from _bytes_of(self._context.encode(frame))
-    yield from _bytes_of(self._context.encode(None))
+      frame.pts = i
+      yield from _packet_bytes(self._context.encode(frame))
+    yield from _packet_bytes(self._context.encode(None))
 
 
-def _bytes_of(packets: Iterable[av.Packet]) -> Iterator[tuple[bytes, bool]]:
-  return ((bytes(packet), packet.is_keyframe) for packet in packets)
+def _packet_bytes(packets: Iterable[av.Packet]) -> Iterator[tuple[bytes, bool]]:
+  """Yields the bytes of each packet, and whether it is a keyframe."""
+  for packet in packets:
+    yield bytes(packet), packet.is_keyframe
 
 
 def decode(
@@ -89,62 +98,69 @@ def decode(
   packets: bytes,
   offsets: np.ndarray,
   keyframes: np.ndarray,
-  wanted: np.ndarray,
+  indices: np.ndarray,
 ) -> Iterator[list[np.ndarray]]:
   """Decodes chosen frames, each from the last keyframe at or before it.
 
   No frame is decoded twice, and stretches between keyframes that hold no wanted
-  frame are passed over.
+  frame are skipped.
 
   Args:
-    extradata: parameter sets, Annex B.
-    packets: one for each frame, concatenated.
-    offsets: int64 `[N + 1]`, where each packet begins and the last ends.
-    keyframes: bool `[N]`, the first one true.
-    wanted: int64, increasing, without repeats.
+    extradata: The parameter sets of the video (Annex B).
+    packets: The packets of all N frames, concatenated.
+    offsets: Where each packet begins, and where the last one ends, in bytes;
+      int64 `[N + 1]`.
+    keyframes: Whether each frame is a keyframe, as the first one must be; bool
+      `[N]`.
+    indices: The frames to decode, increasing, without repeats; int64.
 
   Yields:
-    For each wanted frame the planes Y, U and V: views, at least as wide as the
-    frame, that hold until the next is taken.
+    For each frame of `indices` the planes Y, U and V, uint8: views, at least as
+    wide as the frame, that are valid until the next frame is taken.
 
   Raises:
-    DataError: if a frame cannot be decoded.
+    DataError: If a frame cannot be decoded.
   """
-  keys = np.flatnonzero(keyframes)
-  starts = keys[np.searchsorted(keys, wanted, side="right") - 1].tolist()
-  begin, end = offsets[starts[0]], offsets[wanted[-1] + 1]
-  data = memoryview(extradata + packets[begin:end] + _PADDING)
-  places = (offsets - begin + len(extradata)).tolist()
-  places[starts[0]] = 0  # the first packet brings the parameter sets along
+  all_keys = np.flatnonzero(keyframes)
+  last_keys = np.searchsorted(all_keys, indices, side="right") - 1
+  starts = all_keys[last_keys].tolist()
+  begin, end = offsets[starts[0]], offsets[indices[-1] + 1]
+  # PyAV takes a packet from any buffer, without copying; its stub says bytes.
+  data: Any = memoryview(extradata + packets[begin:end] + _PADDING)
+  positions = (offsets - begin + len(extradata)).tolist()
+  positions[starts[0]] = 0  # The parameter sets are part of the first packet.
   decoder = _thread_decoder()
-  position = -1  # the packet whose turn it is; none at first
-  for index, start in zip(wanted.tolist(), starts, strict=True):
-    if start > position:
+  following = -1  # The frame after the last decoded one; none at first.
+  for index, start in zip(indices.tolist(), starts, strict=True):
+    if start > following:
       decoder.flush_buffers()
-      position = start
-    for number in range(position, index + 1):
-      packet = av.Packet(data[places[number] : places[number + 1]])
-      frame = _decode_packet(decoder, packet, number)
-    position = index + 1
+      following = start
+    frame = None
+    for i in range(following, index + 1):
+      packet = av.Packet(data[positions[i] : positions[i + 1]])
+      frame = _decode_packet(decoder, packet, i)
+    assert frame is not None, f"indices do not increase at {index}"
+    following = index + 1
+    planes: Any = frame.planes  # Buffers, which the stub does not say.
     yield [
       np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-      for plane in frame.planes
+      for plane in planes
     ]
 
 
 def _decode_packet(
-  decoder: av.VideoCodecContext, packet: av.Packet, number: int
+  decoder: av.VideoCodecContext, packet: av.Packet, index: int
 ) -> av.VideoFrame:
-  """Without B-frames, each packet gives its frame at once."""
+  """Decodes the frame of one packet; without B-frames it comes out at once."""
   try:
     frames = decoder.decode(packet)
     reason = f"{len(frames)} frames in one packet"
   except av.FFmpegError as error:
     frames, reason = [], error.strerror
   if len(frames) != 1:
-    # Flushing is not enough: what it decodes next would be subtly wrong.
+    # Flushing would not be enough: the next frames would be subtly wrong.
     del _THREAD.decoder
-    raise DataError(f"frame {number} cannot be decoded: {reason}")
+    raise DataError(f"frame {index} cannot be decoded: {reason}")
   return frames[0]
 
 
@@ -152,11 +168,11 @@ _THREAD = threading.local()
 
 
 def _thread_decoder() -> av.VideoCodecContext:
-  """This thread's decoder, kept from one video to the next."""
+  """Returns this thread's decoder, which is kept from video to video."""
   if not hasattr(_THREAD, "decoder"):
     decoder = av.CodecContext.create("h264", "r")
     decoder.thread_count = 1
-    # Damage is an error, not a grey patch in a training clip.
+    # Damaged data raises an error instead of giving a grey patch.
     decoder.options = {"err_detect": "explode"}
     _THREAD.decoder = decoder
   return _THREAD.decoder

@@ -1,4 +1,6 @@
-"""Decoded frames of any kind → upright 8-bit frames of one size and colours."""
+"""Normal form of frames: upright, 8 bits, one size, one colour space."""
+
+from typing import Any
 
 import av
 import numpy as np
@@ -9,8 +11,9 @@ from av.video.reformatter import (
   VideoReformatter,
 )
 
-# Bicubic, widened by swscale when it shrinks, hence antialiased. The other
-# flags buy the same bytes on every CPU and keep all of the chroma.
+# Bicubic interpolation, whose kernel swscale widens when it shrinks a frame, so
+# that the result is antialiased. The other flags give the same bytes on every
+# CPU and use all of the chroma.
 _SCALING = (
   Interpolation.BICUBIC
   | Interpolation.ACCURATE_RND
@@ -22,8 +25,8 @@ _SCALING = (
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 
 # From FFmpeg's AVColorSpace (of a stream) to swscale's constants. RGB (0) needs
-# no matrix. Those missing here (YCgCo, ICtCp, …) are not luma and chroma in the
-# sense of BT.601 and are refused.
+# no matrix. The colour spaces that are missing here (YCgCo, ICtCp, …) are not
+# luma and chroma in the sense of BT.601; they raise `UnknownMatrixError`.
 _MATRICES = {
   0: None,
   1: Colorspace.ITU709,
@@ -37,29 +40,35 @@ _MATRICES = {
 
 
 class UnknownMatrixError(ValueError):
-  """A stream's colour space is none of `_MATRICES`."""
+  """The colour space of a stream cannot be converted to BT.601."""
 
 
 class Normalizer:
-  """Decoded frames of one video → upright yuv420p arrays of one size."""
+  """Converts the frames of one video to upright yuv420p arrays of one size."""
 
   def __init__(self, short_side: int) -> None:
-    """Scales to a short side, in pixels; even."""
+    """Sets the size.
+
+    Args:
+      short_side: Short side of the converted frames in pixels; even.
+    """
     self._short_side = short_side
-    self._size: tuple[int, int] | None = None  # kept if the stream changes its
+    # Width and height before the rotation. The first frame decides; they stay
+    # even if the stream changes its size.
+    self._size: tuple[int, int] | None = None
     self._reformatter = VideoReformatter()
 
   def __call__(self, frame: av.VideoFrame) -> np.ndarray:
     """Converts one frame.
 
     Args:
-      frame: as decoded; the first decides the size of all.
+      frame: A decoded frame. The first one decides the size of all.
 
     Returns:
-      uint8 `[3·H/2, W]`: Y, then U, then V, as FFmpeg's yuv420p.
+      uint8 `[3·H/2, W]`: Y, then U, then V, as in FFmpeg's yuv420p.
 
     Raises:
-      UnknownMatrixError: if its colour space is not supported.
+      UnknownMatrixError: If its colour space is not supported.
     """
     if self._size is None:
       scale = self._short_side / min(frame.width, frame.height)
@@ -72,40 +81,46 @@ class Normalizer:
       "yuv420p",
       src_colorspace=_matrix(frame),
       dst_colorspace=Colorspace.ITU601,
-      # Formats that are always full range (yuvj420p, RGB) say so themselves.
+      # swscale knows the formats that are always full range (yuvj420p, RGB).
       src_color_range=frame.color_range or ColorRange.UNSPECIFIED,
       dst_color_range=ColorRange.MPEG,
       interpolation=_SCALING,
       threads=1,
     )
     array = scaled.to_ndarray()
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    # A buffer, which the stub does not say.
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
       return array
-    return _turn(array, np.frombuffer(matrix, np.int32).reshape(3, 3))
+    return _rotate(array, np.frombuffer(matrix, np.int32).reshape(3, 3))
 
 
 def split_planes(
   array: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Views of Y, U and V in a yuv420p array.
+  """Returns the planes of a yuv420p array, as views.
 
   Args:
-    array: uint8 `[3·H/2, W]`, contiguous.
+    array: A contiguous frame, uint8 `[3·H/2, W]`: Y, then U, then V.
 
   Returns:
-    uint8 `[H, W]`, `[H/2, W/2]` and `[H/2, W/2]`.
+    Y, U and V: uint8 `[H, W]`, `[H/2, W/2]` and `[H/2, W/2]`.
+
+  Example:
+    >>> y, u, v = split_planes(np.zeros((6, 8), np.uint8))
+    >>> y.shape, u.shape, v.shape
+    ((4, 8), (2, 4), (2, 4))
   """
   height, width = array.shape[0] * 2 // 3, array.shape[1]
   u, v = array[height:].reshape(2, height // 2, width // 2)
   return array[:height], u, v
 
 
-def _turn(array: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-  """Turns and mirrors a yuv420p array as the display matrix says.
+def _rotate(array: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+  """Rotates and mirrors a yuv420p array by its display matrix.
 
-  The matrix takes column and row `(p, q)` to `(a·p + c·q, b·p + d·q)`. Angles
-  between the right ones are rounded to them.
+  The matrix maps column and row `(p, q)` to `(a·p + c·q, b·p + d·q)`. Angles
+  are rounded to multiples of 90°.
   """
   (a, b), (c, d) = matrix[:2, :2].tolist()
   transpose = abs(b) > abs(a)
@@ -121,20 +136,21 @@ def _turn(array: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def _matrix(frame: av.VideoFrame) -> Colorspace | None:
-  """The luma and chroma matrix of a frame, in swscale's terms.
+  """Returns swscale's constant for the luma and chroma matrix of a frame.
 
-  Streams that do not say are taken for BT.709 from HD on and for BT.601 below,
-  as players do.
+  Frames without this information are taken for BT.709 if they are HD and for
+  BT.601 otherwise, as players do.
   """
   if frame.colorspace == _UNSPECIFIED:
-    hd = frame.width >= 1280 or frame.height > 576
-    return Colorspace.ITU709 if hd else Colorspace.ITU601
+    is_hd = frame.width >= 1280 or frame.height > 576
+    return Colorspace.ITU709 if is_hd else Colorspace.ITU601
   if frame.colorspace not in _MATRICES:
     raise UnknownMatrixError(
-      f"its colour space ({frame.colorspace}) is unknown"
+      f"its colour space (AVColorSpace {frame.colorspace}) is not supported"
     )
   return _MATRICES[frame.colorspace]
 
 
 def _even(length: float) -> int:
+  """Rounds a length to an even number of pixels, at least 2."""
   return max(2, 2 * round(length / 2))

@@ -131,7 +131,7 @@ def _run(pipeline: beam.Pipeline) -> None:
 
 def _remove_sidecars(directory: epath.Path, plans: Sequence[Plan]) -> None:
   """Removes those of an earlier request, so that new ones can be counted."""
-  stale = _sidecars(plans).keys() & set(files.names(directory))
+  stale = _sidecars(plans).keys() & set(files.list_names(directory))
   for name in stale:
     files.remove(directory / name)
 
@@ -154,7 +154,7 @@ def _watching(
 
   def look() -> None:
     with contextlib.suppress(OSError, StorageError):
-      for name in awaited.keys() & set(files.names(directory)):
+      for name in awaited.keys() & set(files.list_names(directory)):
         progress.update(awaited.pop(name))
 
   def watch() -> None:

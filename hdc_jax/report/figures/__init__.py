@@ -1,1 +1,1 @@
-"""Figures: what a report shows that a table cannot say."""
+"""Drawings and tables of a report."""

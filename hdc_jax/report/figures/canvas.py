@@ -1,7 +1,8 @@
-"""What pictures of frames are drawn on: few colours, for light and dark pages.
+"""A canvas for strips of frames with captions, for light and dark pages.
 
-A canvas is of indices into one palette: colours of the frames, each ink at each
-opacity, and nothing. A picture in full colour would be three times as large.
+The pixels of a canvas are indices into one palette of 256 colours: those of the
+frames, each ink at each opacity, and full transparency. A PNG in full colour
+would be three times as large.
 """
 
 import io
@@ -11,34 +12,37 @@ import numpy as np
 from etils import epath
 from PIL import Image, ImageDraw, ImageFont
 
-FRAME_GAP = 2  # in pixels, as all sizes
+# In pixels: the gap between the frames of a strip, the diameter of a mark, and
+# the thickness of the border around correct strips.
+FRAME_GAP = 2
 MARK = 24
 BORDER = 6
-# Halfway between a white and a dark page, as the canvas itself is transparent.
+# Colours halfway between white and dark pages, since the canvas is transparent.
 INKS = {
   "text": (0x76, 0x7E, 0x88),
   "correct": (0x1F, 0x94, 0x54),
   "wrong": (0xD2, 0x4B, 0x40),
 }
-_OPACITIES = 5
-_COLOURS = 255 - _OPACITIES * len(INKS)
-_NOTHING = 255
-_FONT = 23
-_SMOOTH = 3  # inks are drawn this much larger, which smoothes their edges
+_OPACITIES = 5  # levels of each ink
+_COLOURS = 255 - _OPACITIES * len(INKS)  # palette entries for the frames
+_TRANSPARENT = 255  # palette index
+_FONT = 23  # pixels
+_SMOOTH = 3  # Inks are drawn larger by this factor, which smoothes their edges.
 
 
 def strips(
   shots: Sequence[np.ndarray], side: int
 ) -> tuple[np.ndarray, list[int]]:
-  """Scales all frames to one height, and reduces them to a palette.
+  """Scales frames to one height, and reduces their colours to a palette.
 
   Args:
-    shots: uint8 [n, H, W, 3] each.
-    side: The height of the strips.
+    shots: S arrays of frames, RGB uint8 [n, H, W, 3], all of the same shape.
+    side: Height of the strips in pixels.
 
   Returns:
-    uint8 [shots, side, width] into the palette, the frames of each side by
-    side, and the palette.
+    The strips, uint8 [S, side, width], whose values are indices into the
+    palette, with the n frames of each side by side; and the palette, up to 240
+    colours as a flat list of red, green and blue in [0, 255].
   """
   n, height, width = shots[0].shape[:3]
   size = max(1, round(width * side / height)), side
@@ -47,54 +51,77 @@ def strips(
     for shot in shots
     for frame in shot
   ]
-  # One above the other, for a palette that they share.
+  # One tall picture of all frames, so that they share a palette.
   film = Image.fromarray(np.concatenate([np.asarray(f) for f in frames]))
-  palette = film.quantize(_COLOURS, Image.Quantize.MEDIANCUT)
-  indices = film.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+  reduced = film.quantize(_COLOURS, Image.Quantize.MEDIANCUT)
+  indices = film.quantize(palette=reduced, dither=Image.Dither.FLOYDSTEINBERG)
   indices = np.asarray(indices).reshape(len(shots), n, *size[::-1])
   gaps = [(0, 0), (0, 0), (0, 0), (0, FRAME_GAP)]
-  indices = np.pad(indices, gaps, constant_values=_NOTHING)
+  indices = np.pad(indices, gaps, constant_values=_TRANSPARENT)
   joined = np.concatenate(list(indices.swapaxes(0, 1)), axis=2)
-  return joined[..., :-FRAME_GAP], palette.getpalette()
+  palette = reduced.getpalette()
+  assert palette is not None  # since `quantize` makes one
+  return joined[..., :-FRAME_GAP], palette
 
 
 class Canvas:
-  """Strips of frames, and what is drawn around them in ink."""
+  """A transparent picture of strips of frames, with text and marks in ink."""
 
   def __init__(self, size: tuple[int, int], palette: list[int]) -> None:
-    """Starts with nothing.
+    """Creates an empty canvas.
 
     Args:
-      size: Width and height.
-      palette: Of the strips to paste, see `strips`.
+      size: Width and height in pixels.
+      palette: Palette of the strips that will be pasted, see `strips`.
     """
-    self._indices = np.full(size[::-1], _NOTHING, np.uint8)
+    self._indices = np.full(size[::-1], _TRANSPARENT, np.uint8)
     self._palette = palette
-    large = tuple(int(side) * _SMOOTH for side in size)
+    large = int(size[0]) * _SMOOTH, int(size[1]) * _SMOOTH
     self._layers = {ink: Image.new("L", large) for ink in INKS}
     self._draw = {i: ImageDraw.Draw(m) for i, m in self._layers.items()}
     self._font = ImageFont.load_default(_FONT * _SMOOTH)
 
   def paste(self, left: int, top: int, strip: np.ndarray) -> None:
-    """Puts a strip, uint8 [height, width], where its left top is to be."""
+    """Pastes a strip.
+
+    Args:
+      left: Column of its left edge, in pixels.
+      top: Row of its top edge, in pixels.
+      strip: uint8 [height, width], palette indices.
+    """
     height, width = strip.shape
     self._indices[top : top + height, left : left + width] = strip
 
   def text(self, left: float, middle: float, text: str, width: float) -> None:
-    """Writes text, shortened to the width, centred on height `middle`."""
+    """Writes a line of text.
+
+    Args:
+      left: Column where it starts, in pixels.
+      middle: Row on which it is centred, in pixels.
+      text: The text; shortened with an ellipsis if it is too long.
+      width: Available width in pixels.
+    """
     length = self._font.getlength
     if length(text) > width * _SMOOTH:
       while text and length(text + "…") > width * _SMOOTH:
         text = text[:-1]
       text = text.rstrip() + "…"
-    # Anchored at the baseline: words with and without descenders line up.
+    # Anchored at the baseline, so that words with and without descenders align.
     start = left * _SMOOTH, (middle + 0.35 * _FONT) * _SMOOTH
     self._draw["text"].text(start, text, fill=255, font=self._font, anchor="ls")
 
   def verdict(
     self, left: float, middle: float, text: str, width: float, correct: bool
   ) -> None:
-    """Writes text as `text` does, behind a check mark or a cross."""
+    """Writes a line of text after a check mark or a cross.
+
+    Args:
+      left: Column where the mark starts, in pixels.
+      middle: Row on which mark and text are centred, in pixels.
+      text: The text; shortened with an ellipsis if it is too long.
+      width: Available width in pixels, for mark and text.
+      correct: Whether it is a check mark.
+    """
     self._mark(left, middle, correct)
     indent = MARK + 10
     self.text(left + indent, middle, text, width - indent)
@@ -102,13 +129,21 @@ class Canvas:
   def border(
     self, left: int, top: int, width: int, height: int, correct: bool
   ) -> None:
-    """Draws a frame around a strip."""
+    """Draws a border around a strip: thick if correct, else thin.
+
+    Args:
+      left: Column of the strip's left edge, in pixels.
+      top: Row of the strip's top edge, in pixels.
+      width: Width of the strip in pixels.
+      height: Height of the strip in pixels.
+      correct: Whether it has the colour and thickness of correct results.
+    """
     inner = np.array([left, top, left + width, top + height])
     thickness = BORDER if correct else BORDER / 3
     outer = inner + thickness * np.array([-1, -1, 1, 1])
     draw = self._draw["correct" if correct else "wrong"]
-    draw.rounded_rectangle(_box(outer), thickness * _SMOOTH, fill=255)
-    draw.rectangle(_box(inner), fill=0)
+    draw.rounded_rectangle(_box(outer.tolist()), thickness * _SMOOTH, fill=255)
+    draw.rectangle(_box(inner.tolist()), fill=0)
 
   def _mark(self, left: float, middle: float, correct: bool) -> None:
     """Draws a disc with a check mark or a cross cut out."""
@@ -128,7 +163,11 @@ class Canvas:
       draw.line(points.ravel().tolist(), 0, round(2.6 * _SMOOTH), "curve")
 
   def write(self, path: epath.PathLike) -> None:
-    """Writes a PNG, the inks over the strips."""
+    """Writes the canvas as a PNG, the inks over the strips.
+
+    Args:
+      path: Path of the file, local or in a bucket.
+    """
     rgb = np.zeros((256, 3), np.uint8)
     rgb[: len(self._palette) // 3] = np.reshape(self._palette, (-1, 3))
     alpha = np.full(256, 255, np.uint8)
@@ -141,7 +180,7 @@ class Canvas:
       levels = slice(first, first + _OPACITIES)
       rgb[levels] = INKS[ink]
       alpha[levels] = np.linspace(0, 255, _OPACITIES + 1)[1:]
-    rgb[_NOTHING], alpha[_NOTHING] = INKS["text"], 0
+    rgb[_TRANSPARENT], alpha[_TRANSPARENT] = INKS["text"], 0
     image = Image.fromarray(indices.astype(np.uint8))
     image.putpalette(rgb.tobytes())
     png = io.BytesIO()
@@ -150,6 +189,6 @@ class Canvas:
 
 
 def _box(corners: Sequence[float]) -> list[float]:
-  """Left, top, right, bottom for Pillow, which includes the last pixel."""
+  """Left, top, right and bottom for Pillow, which includes the last pixel."""
   left, top, right, bottom = (x * _SMOOTH for x in corners)
   return [left, top, right - 1, bottom - 1]

@@ -15,16 +15,19 @@ from PIL import Image
 
 from hdc_jax.report.figures import text
 
-_NAMED = 30  # with more classes than this, names are too small to read
-_WRITTEN = 12  # with more, so are numbers
-_LONGEST = 22  # characters of a name
-_CELL, _SMALL_CELL, _SIDE = 30, 16, 400  # in pixels; the last of all cells
-_GAP = 6
-_COUNTED = MaxNLocator(8, steps=(1, 2, 5, 10), integer=True)
-# Halfway between the hues of a light and of a dark page.
-_RIGHT, _WRONG = (0x3F, 0x80, 0xEC), (0xEC, 0x82, 0x20)
-_LEVELS = 100  # of opacity, for each of the two
-_OPAQUE = 0.85  # at most: numbers stay legible
+_MAX_NAMES = 30  # With more classes, their names are too small to read.
+_MAX_PERCENTAGES = 12  # With more classes, percentages are too small to read.
+_MAX_NAME = 22  # characters
+# In pixels: sides of a cell with a percentage, of a cell with a name, and of
+# the whole matrix where there are more classes.
+_CELL, _SMALL_CELL, _SIDE = 30, 16, 400
+_GAP = 6  # pixels between the matrix and its labels
+_CLASS_NUMBERS = MaxNLocator(8, steps=(1, 2, 5, 10), integer=True)
+# Colours of correct and of wrong predictions, halfway between the hues of light
+# and of dark pages.
+_CORRECT, _WRONG = (0x3F, 0x80, 0xEC), (0xEC, 0x82, 0x20)
+_LEVELS = 100  # levels of opacity of each of the two
+_MAX_OPACITY = 0.85  # so that percentages stay legible
 
 _SVG = markupsafe.Markup(
   '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" style="{}">'
@@ -44,43 +47,45 @@ _SLANT = markupsafe.Markup(' transform="rotate(-45 {:.1f} {:.1f})"')
 
 
 def figure(matrix: np.ndarray, names: Sequence[str]) -> markupsafe.Markup:
-  """Draws a matrix, each row as shares of its class.
+  """Draws a confusion matrix as the shares of each true class.
 
-  Right ones, on the diagonal, have another colour than wrong ones. Opacity goes
-  with the square root of the share, so that rare confusions are seen.
+  Correct predictions, on the diagonal, and wrong ones have different colours.
+  The opacity is proportional to the square root of the share, so that rare
+  confusions are visible.
 
   Args:
-    matrix: int [C, C], rows true, columns predicted.
-    names: [C], of the classes.
+    matrix: int [C, C], number of videos by true class (rows) and predicted
+      class (columns).
+    names: Names of the C classes.
 
   Returns:
     An `<svg>` element to put into a page.
 
   Raises:
-    ValueError: If the matrix is not of these classes.
+    ValueError: If the matrix has not a row and a column for each name.
   """
   _check(matrix, names)
   shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
   count = len(names)
-  named = count <= _NAMED
-  cell = _CELL if count <= _WRITTEN else _SMALL_CELL if named else _SIDE / count
+  named, with_percentages = count <= _MAX_NAMES, count <= _MAX_PERCENTAGES
+  cell = _CELL if with_percentages else _SMALL_CELL if named else _SIDE / count
   if named:
-    ticks = {i: text.shorten(name, _LONGEST) for i, name in enumerate(names)}
+    ticks = {i: text.shorten(name, _MAX_NAME) for i, name in enumerate(names)}
   else:
-    counts = _COUNTED.tick_values(1, count).astype(int)
-    ticks = {n - 1: str(n) for n in counts if 1 <= n <= count}
+    numbers = np.asarray(_CLASS_NUMBERS.tick_values(1, count)).astype(int)
+    ticks = {n - 1: str(n) for n in numbers if 1 <= n <= count}
   longest = max(map(len, ticks.values())) * text.CHARACTER
   left, side = longest + _GAP, cell * count
   below = text.LINE + _GAP + (longest / np.sqrt(2) if named else 0)
   width, height = int(left + side + text.LINE), int(side + below)
-  # Pixels are averaged where there are more than the page has.
+  # Where cells are smaller than pixels of the page, they are averaged.
   rendering = "pixelated" if cell > 2 else "auto"
   parts = [
     _CELLS.format(_png(shares), left, side, rendering),
     *_tick_labels(ticks, left, side, cell, slanted=named),
-    *(_numbers(shares, left, cell) if count <= _WRITTEN else ()),
+    *(_percentages(shares, left, cell) if with_percentages else ()),
   ]
-  # Where there are names to read, the drawing does not shrink with the page.
+  # With names, which are to be read, the drawing does not shrink with the page.
   style = f"{'' if named else 'max-'}width: {width}px; font-size: {text.FONT}px"
   return _SVG.format(width, height, style, markupsafe.Markup("").join(parts))
 
@@ -88,36 +93,58 @@ def figure(matrix: np.ndarray, names: Sequence[str]) -> markupsafe.Markup:
 def per_class(
   matrix: np.ndarray, names: Sequence[str]
 ) -> list[tuple[str, int, float]]:
-  """Name, number and accuracy in per cent of each class, the worst first.
-
-  Classes of which there are none are left out.
+  """Lists the accuracy of each class, the lowest first.
 
   Args:
-    matrix: int [C, C], rows true, columns predicted.
-    names: [C], of the classes.
+    matrix: int [C, C], number of videos by true class (rows) and predicted
+      class (columns).
+    names: Names of the C classes.
+
+  Returns:
+    The name, the number of videos and the accuracy in per cent of each class
+    that has videos.
+
+  Raises:
+    ValueError: If the matrix has not a row and a column for each name.
+
+  Example:
+    >>> per_class(np.array([[3, 1], [0, 2]]), ["jump", "run"])
+    [('jump', 4, 75.0), ('run', 2, 100.0)]
   """
   _check(matrix, names)
   counts = matrix.sum(axis=1)
-  found = [
-    (names[i], int(counts[i]), 100.0 * float(matrix[i, i] / counts[i]))
-    for i in np.flatnonzero(counts)
+  rows = [
+    (name, int(count), 100.0 * float(correct / count))
+    for name, count, correct in zip(
+      names, counts, matrix.diagonal(), strict=True
+    )
+    if count
   ]
-  return sorted(found, key=lambda row: row[2])
+  return sorted(rows, key=lambda row: row[2])
 
 
 def confused(
   matrix: np.ndarray, names: Sequence[str], count: int = 10
 ) -> list[tuple[str, str, int, float]]:
-  """The most frequent confusions: true, predicted, how many, and per cent.
+  """Lists the most frequent confusions of one class with another.
 
   Args:
-    matrix: int [C, C], rows true, columns predicted.
-    names: [C], of the classes.
-    count: At most so many are returned, the most frequent first.
+    matrix: int [C, C], number of videos by true class (rows) and predicted
+      class (columns).
+    names: Names of the C classes.
+    count: Greatest number of confusions to list.
 
   Returns:
-    The names of the two classes, how many of the one were taken for the other,
-    and how many per cent of the one these are.
+    The name of the true class, the name of the predicted class, the number of
+    such videos, and their percentage of the true class; the most frequent
+    first.
+
+  Raises:
+    ValueError: If the matrix has not a row and a column for each name.
+
+  Example:
+    >>> confused(np.array([[3, 1], [0, 2]]), ["jump", "run"])
+    [('jump', 'run', 1, 25.0)]
   """
   _check(matrix, names)
   wrong = np.where(np.eye(len(names), dtype=bool), 0, matrix)
@@ -137,7 +164,7 @@ def confused(
 
 
 def _check(matrix: np.ndarray, names: Sequence[str]) -> None:
-  """Raises ValueError if the matrix is not of these classes."""
+  """Raises ValueError unless the matrix is [C, C] for C ≥ 1 names."""
   if matrix.shape != (len(names), len(names)) or not len(names):
     raise ValueError(
       f"the matrix is {list(matrix.shape)} but there are {len(names)} names: "
@@ -146,17 +173,19 @@ def _check(matrix: np.ndarray, names: Sequence[str]) -> None:
 
 
 def _png(shares: np.ndarray) -> str:
-  """Of a pixel for each cell, in base64: small however many classes there are.
+  """Encodes a PNG with one pixel for each cell, in base64.
+
+  It is small for any number of classes; the page scales it up.
 
   Args:
-    shares: float [C, C] in [0, 1].
+    shares: float [C, C], share of each true class in [0, 1].
   """
   levels = np.ceil(np.sqrt(shares) * _LEVELS).astype(np.uint8)
-  right = np.eye(len(shares), dtype=bool)
-  image = Image.fromarray(np.where(right, levels, levels + _LEVELS + 1))
-  colours = np.repeat([_RIGHT, _WRONG], _LEVELS + 1, axis=0).astype(np.uint8)
+  correct = np.eye(len(shares), dtype=bool)
+  image = Image.fromarray(np.where(correct, levels, levels + _LEVELS + 1))
+  colours = np.repeat([_CORRECT, _WRONG], _LEVELS + 1, axis=0).astype(np.uint8)
   image.putpalette(colours.tobytes())
-  alpha = np.tile(np.linspace(0, 255 * _OPAQUE, _LEVELS + 1), 2)
+  alpha = np.tile(np.linspace(0, 255 * _MAX_OPACITY, _LEVELS + 1), 2)
   png = io.BytesIO()
   opacity = alpha.astype(np.uint8).tobytes()
   image.save(png, "PNG", optimize=True, transparency=opacity)
@@ -166,7 +195,15 @@ def _png(shares: np.ndarray) -> str:
 def _tick_labels(
   ticks: Mapping[int, str], left: float, side: float, cell: float, slanted: bool
 ) -> Iterator[markupsafe.Markup]:
-  """Writes names or numbers of classes beside their rows and columns."""
+  """Writes names or numbers of classes beside their rows and columns.
+
+  Args:
+    ticks: Label of each class that has one, by the index of the class.
+    left: Left edge of the matrix in pixels.
+    side: Side of the matrix in pixels.
+    cell: Side of a cell in pixels.
+    slanted: Whether the labels of columns are slanted.
+  """
   for i, label in ticks.items():
     middle = (i + 0.5) * cell
     yield _TEXT.format(left - _GAP, 1 + middle, "soft", "end", "", label)
@@ -176,10 +213,10 @@ def _tick_labels(
     yield _TEXT.format(x, y, "soft", anchor, turn, label)
 
 
-def _numbers(
+def _percentages(
   shares: np.ndarray, left: float, cell: float
 ) -> Iterator[markupsafe.Markup]:
-  """Writes the per cents of the cells, where they are not 0."""
+  """Writes the rounded percentage of each cell where it is not 0."""
   for (row, column), share in np.ndenumerate(shares):
     percent = f"{100 * share:.0f}"
     if percent != "0":

@@ -9,7 +9,8 @@ from etils import epath
 
 from hdc_jax.report.figures import canvas
 
-# In pixels. Pages show a sheet at about half its size: crisp on dense screens.
+# Sizes in pixels. Pages show a sheet at about half its size, for sharpness
+# on dense screens.
 _SIDE = 64  # height of the frames
 _COLUMN_GAP, _QUERY_GAP = 26, 58
 _CAPTION, _ROW_GAP, _HEADER = 40, 22, 40
@@ -17,11 +18,11 @@ _CAPTION, _ROW_GAP, _HEADER = 40, 22, 40
 
 @dataclasses.dataclass(frozen=True)
 class Shot:
-  """A video, or part of it, as a strip of frames.
+  """A video, or a segment of it, as a strip of frames.
 
   Attributes:
-    frames: uint8 RGB [n, H, W, 3], shown side by side: several show motion.
-    caption: Its class, say.
+    frames: RGB uint8 [n, H, W, 3], shown side by side.
+    caption: Text below the strip, such as the class.
   """
 
   frames: np.ndarray
@@ -33,9 +34,9 @@ class Match:
   """One row of a contact sheet.
 
   Attributes:
-    query: What was searched for.
-    neighbours: What was found, nearest first.
-    correct: Whether each neighbour is right.
+    query: The query.
+    neighbours: Its nearest neighbours, the nearest first.
+    correct: Whether each neighbour has the class of the query.
   """
 
   query: Shot
@@ -44,14 +45,15 @@ class Match:
 
 
 def contact_sheet(matches: Sequence[Match], path: epath.PathLike) -> None:
-  """Draws a sheet: each query at the left, its neighbours to the right of it.
+  """Draws queries at the left, each with its neighbours to the right of it.
 
-  Right ones have a thick green border and a check mark, wrong ones a thin red
-  border and a cross, so that they differ in more than colour.
+  Correct neighbours have a thick green border and a check mark, wrong ones a
+  thin red border and a cross, so that they differ in more than colour.
 
   Args:
-    matches: The rows; all shots with frames of one number and size.
-    path: Of the PNG to write. Its background is transparent.
+    matches: Rows of the sheet, with the same number of neighbours; all shots
+      have the same number of frames, of the same size.
+    path: Path of the PNG to write. Its background is transparent.
 
   Raises:
     ValueError: If there is nothing to draw, or the counts or sizes differ.
@@ -71,29 +73,30 @@ def contact_sheet(matches: Sequence[Match], path: epath.PathLike) -> None:
   sheet = canvas.Canvas(size, palette)
   for column, left in enumerate(lefts):
     sheet.text(left, _HEADER / 2, _header(column), width)
-  places = itertools.product(tops, lefts)
-  verdicts = [v for m in matches for v in (None, *m.correct)]
-  for (top, left), strip, shot, verdict in zip(
-    places, strips, shots, verdicts, strict=True
+  corners = itertools.product(tops, lefts)
+  # None for queries.
+  correct = [c for m in matches for c in (None, *m.correct)]
+  for (top, left), strip, shot, is_correct in zip(
+    corners, strips, shots, correct, strict=True
   ):
     sheet.paste(left, top, strip)
-    line = top + height + border + _CAPTION / 2
-    if verdict is None:
-      sheet.text(left, line, shot.caption, width)
+    middle = top + height + border + _CAPTION / 2
+    if is_correct is None:
+      sheet.text(left, middle, shot.caption, width)
     else:
-      sheet.border(left, top, width, height, verdict)
-      sheet.verdict(left, line, shot.caption, width, verdict)
+      sheet.border(left, top, width, height, is_correct)
+      sheet.verdict(left, middle, shot.caption, width, is_correct)
   sheet.write(path)
 
 
 def _check(matches: Sequence[Match]) -> None:
-  """Raises ValueError if the matches do not make a grid."""
+  """Raises ValueError unless the matches form a grid of equal strips."""
   if not matches or not all(m.neighbours for m in matches):
     raise ValueError("give at least one match, and neighbours to each")
   counts = {len(m.neighbours) for m in matches}
   if len(counts) > 1:
     raise ValueError(
-      f"matches have {sorted(counts)} neighbours: give each as many"
+      f"matches have {sorted(counts)} neighbours: give each the same number"
     )
   for match in matches:
     if len(match.correct) != len(match.neighbours):
@@ -111,13 +114,13 @@ def _check(matches: Sequence[Match]) -> None:
   shapes = {array.shape[:3] for array in frames}
   if len(shapes) > 1:
     raise ValueError(
-      f"shots have frames [n, H, W] of {sorted(shapes)}: give every shot as "
-      "many frames, of one size"
+      f"shots have frames [n, H, W] of {sorted(shapes)}: give every shot the "
+      "same number of frames, of one size"
     )
 
 
 def _header(column: int) -> str:
-  """'query', '1st', '2nd' and so on."""
+  """The head of a column: 'query', '1st', '2nd' and so on."""
   if not column:
     return "query"
   teen = 10 < column % 100 < 20

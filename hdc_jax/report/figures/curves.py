@@ -1,7 +1,7 @@
-"""Metrics of runs → curves, as SVG in the colours and font of its page.
+"""Draws metrics of runs as curves, in SVG with the colours of its page.
 
 The page's style sheet sets `--ink`, `--soft`, `--rule`, `--paper` and `--hue0`
-to `--hue5`, for its light and its dark mode; the curves follow it.
+to `--hue5` for its light and its dark mode, and the curves use these.
 """
 
 import dataclasses
@@ -20,32 +20,35 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from hdc_jax.report.figures import text
 
 _HUES = 6
-# In pixels, as on a phone: wider pages have several next to each other.
+# Sizes in pixels: of a panel, which fits a phone (wider pages have several in a
+# row), and of its margins.
 _WIDTH, _HEIGHT = 360, 224
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 10, 10, 24
-_LEADER = 14  # the line that leads from the end of a curve to its label
-_LONGEST = 18  # characters of a label
-_POINTS = 240  # more cannot be seen; their means can
-_ROUND = (1, 2, 2.5, 5, 10)
+_LEADER = 14  # pixels of the line from the end of a curve to its label
+_MAX_LABEL = 18  # characters
+_MAX_POINTS = 240  # With more, each point is the mean of several.
+_TICK_STEPS = (1, 2, 2.5, 5, 10)
+# Colours that stand for those of the page until the SVG is complete.
 _MARKS = {"ink": "#00fe01", "soft": "#00fe02", "rule": "#00fe03"}
 
 _TITLES = {"grad_norm": "Gradient norm", "data_wait": "Waiting for data"}
-_FIRST = ("loss", "loss/", "accuracy/")  # the other panels follow
+_FIRST = ("loss", "loss/", "accuracy/")  # The other panels follow these.
 _FRACTIONS = ("accuracy", "data_wait")  # shown as percentages
 
-# The lines of metrics.jsonl of each run, by its name.
+# The lines of metrics.jsonl of each run, by the name of the run.
 Metrics = Mapping[str, Sequence[Mapping[str, float]]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-  """One drawing.
+  """One drawing of curves.
 
   Attributes:
-    title: What it shows.
-    run: Of which run, if there is one such panel for each of several.
-    last: The last value, if it shows but one curve.
-    svg: The drawing.
+    title: Name of the metric.
+    run: Name of the run, if each of several runs has a panel of its own; else
+      ''.
+    last: Last value of the curve with its unit, if there is only one; else ''.
+    svg: The drawing, an `<svg>` element.
   """
 
   title: str
@@ -59,10 +62,10 @@ class _Series:
   """One curve.
 
   Attributes:
-    label: Written at its end, unless empty.
-    colour: Of CSS.
-    steps: [N], rising, N ≥ 1.
-    values: [N], finite.
+    label: Text at the end of the curve; '' for none.
+    colour: Colour in CSS.
+    steps: float [N], increasing, N ≥ 1.
+    values: float [N], finite.
   """
 
   label: str
@@ -72,16 +75,29 @@ class _Series:
 
 
 def run_colours(metrics: Metrics) -> dict[str, str]:
-  """A CSS colour for each run, none if there is but one."""
-  # Away from the hues of the terms, which count from 0.
+  """Assigns a colour to each run.
+
+  Args:
+    metrics: Metrics of the runs.
+
+  Returns:
+    The CSS colour of each run by its name; empty if there is only one run.
+  """
+  # The hues of the terms count from 0; these begin at another.
   return {r: _hue(i + 2) for i, r in enumerate(metrics) if len(metrics) > 1}
 
 
 def panels(metrics: Metrics) -> Iterator[Panel]:
-  """Draws all there is: for each metric one panel, with a curve for each run.
+  """Draws all metrics: a panel for each, with a curve for each run.
 
-  Metrics with names like 'loss/spatial3' make one panel 'loss/' for each run,
-  with a curve for each metric.
+  Metrics with names such as 'loss/spatial3' share a panel 'loss/', of which
+  each run has its own, with a curve for each of these metrics.
+
+  Args:
+    metrics: Metrics of the runs.
+
+  Yields:
+    The panels, in the order of the page.
   """
   names = dict.fromkeys(n for run in metrics.values() for m in run for n in m)
   names.pop("step", None)
@@ -89,29 +105,29 @@ def panels(metrics: Metrics) -> Iterator[Panel]:
   for kind in dict.fromkeys(_FIRST) | dict.fromkeys(map(_kind, names)):
     terms = [n.removeprefix(kind) for n in names if _kind(n) == kind]
     shades = _related_colours(terms)
-    found = {}
+    series_by_run: dict[str, list[_Series]] = {}
     for run, lines in metrics.items():
       for term in terms:
         steps, values = _points(lines, kind + term)
         if len(steps):
-          # Without a term, the curve is the run's and the panel everyone's.
+          # Without terms, all runs share one panel, here under the name ''.
           label = term or (run if hues else "")
           colour = shades[term] if term else hues.get(run, "var(--ink)")
           series = _Series(label, colour, steps, values)
-          found.setdefault(run if term else "", []).append(series)
-    if found:
-      yield from _draw_alike(kind, found)
+          series_by_run.setdefault(run if term else "", []).append(series)
+    if series_by_run:
+      yield from _draw_alike(kind, series_by_run)
 
 
 def _kind(name: str) -> str:
-  """'loss/spatial3' → 'loss/', 'loss' → 'loss'."""
+  """The kind of a metric: 'loss/' for 'loss/spatial3', 'loss' for 'loss'."""
   return "".join(name.partition("/")[:2])
 
 
 def _points(
   lines: Sequence[Mapping[str, float]], name: str
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Steps and values of a metric, where it is finite."""
+  """The steps at which a metric is finite, and its values there."""
   points = [(m["step"], m[name]) for m in lines if name in m]
   steps, values = np.array(points, float).reshape(-1, 2).T
   values = values * (100 if name.startswith(_FRACTIONS) else 1)
@@ -120,11 +136,12 @@ def _points(
 
 
 def _hue(i: int) -> str:
+  """The CSS colour of the i-th hue of the page; hues repeat."""
   return f"var(--hue{i % _HUES})"
 
 
 def _related_colours(names: Sequence[str]) -> dict[str, str]:
-  """A colour for each name; those that differ in a final number share a hue.
+  """Assigns a colour to each name; one hue to those that differ by number.
 
   So 'spatial3' and 'spatial5' are a pale and a full blue, and 'temporal5' is a
   full orange.
@@ -143,23 +160,25 @@ def _related_colours(names: Sequence[str]) -> dict[str, str]:
 
 
 def _draw_alike(
-  kind: str, found: Mapping[str, Sequence[_Series]]
+  kind: str, series_by_run: Mapping[str, Sequence[_Series]]
 ) -> Iterator[Panel]:
-  """Draws the panels of one kind, by run, to one scale."""
-  values = np.concatenate([s.values for each in found.values() for s in each])
+  """Draws the panels of one kind of metric, of all runs, to the same scale."""
+  values = np.concatenate(
+    [s.values for series in series_by_run.values() for s in series]
+  )
   base = kind.rstrip("/")
-  # The zero of a loss has no meaning.
+  # The axis of a loss need not begin at 0, which has no meaning for it.
   low = values.min() if base == "loss" else min(0, values.min())
   unit = "%" if base in _FRACTIONS else ""
   title = _TITLES.get(base, base.replace("_", " ").capitalize())
   if kind != base:
     title += " by term"
-  for run, series in found.items():
+  for run, series in series_by_run.items():
     last = _number(float(f"{series[0].values[-1]:.3g}")) + unit
     drawing = _draw(series, (low, values.max()), unit)
     yield Panel(
       title,
-      run if len(found) > 1 else "",
+      run if len(series_by_run) > 1 else "",
       last if len(series) == 1 else "",
       drawing,
     )
@@ -171,19 +190,20 @@ def _draw(
   """Draws curves.
 
   Args:
-    series: At least one.
-    limits: What the vertical axis must hold; it ends at round numbers.
-    unit: Written after its numbers.
+    series: The curves, at least one.
+    limits: Lowest and highest value on the vertical axis, which extends to the
+      next round numbers.
+    unit: Unit after the numbers of the vertical axis; '' for none.
 
   Returns:
     An `<svg>` element to put into a page.
   """
-  labels = [text.shorten(s.label, _LONGEST) for s in series]
+  labels = [text.shorten(s.label, _MAX_LABEL) for s in series]
   longest = max(map(len, labels))
   right = _RIGHT + (longest and longest * text.CHARACTER + _LEADER)
   left, width = _LEFT / _WIDTH, (_WIDTH - _LEFT - right) / _WIDTH
   bottom, height = _BOTTOM / _HEIGHT, (_HEIGHT - _BOTTOM - _TOP) / _HEIGHT
-  # Matplotlib draws marks, which what the page decides or gives then replaces.
+  # Matplotlib draws marks, which `_for_page` replaces by colours and labels.
   filled = {mark: f"var(--{name})" for name, mark in _MARKS.items()}
   options = {"svg.fonttype": "none", "font.size": text.FONT}
   with matplotlib.rc_context(options):
@@ -205,34 +225,34 @@ def _draw(
 def _style(
   axes: Axes, last: float, limits: tuple[float, float], unit: str
 ) -> None:
-  """Light horizontal rules at round numbers, and nothing else."""
+  """Leaves only light horizontal rules at round numbers on the axes."""
   axes.figure.patch.set_visible(False)
   axes.patch.set_visible(False)
   axes.spines[:].set_visible(False)
-  ticks = MaxNLocator(4, steps=_ROUND).tick_values(*limits)
+  ticks = MaxNLocator(4, steps=_TICK_STEPS).tick_values(*limits)
   axes.set_yticks(ticks, [f"{_number(t)}{unit}" for t in ticks])
   axes.set_ylim(ticks[0], ticks[-1])
   axes.set_xlim(0, max(last, 1))
-  axes.xaxis.set_major_locator(MaxNLocator(4, steps=_ROUND, integer=True))
+  axes.xaxis.set_major_locator(MaxNLocator(4, steps=_TICK_STEPS, integer=True))
   axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _number(x)))
   axes.tick_params(left=False, bottom=False, labelcolor=_MARKS["soft"], pad=6)
   axes.grid(axis="y", color=_MARKS["rule"], linewidth=1, clip_on=False)
 
 
 def _plot(axes: Axes, series: _Series, colour: str) -> None:
-  """Draws a line through the means of as many points as can be seen."""
-  parts = min(len(series.steps), _POINTS)
+  """Draws a line through at most `_MAX_POINTS` means of neighbouring points."""
+  count = min(len(series.steps), _MAX_POINTS)
   steps, values = (
-    np.array([part.mean() for part in np.array_split(x, parts)])
+    np.array([points.mean() for points in np.array_split(x, count)])
     for x in (series.steps, series.values)
   )
-  if parts == 1:  # a line of no length, whose round ends make a dot
+  if count == 1:  # The round ends of a line of length 0 make a dot.
     steps, values = steps.repeat(2), values.repeat(2)
   axes.plot(
     steps,
     values,
     color=colour,
-    linewidth=1.75 if parts > 1 else 5,
+    linewidth=1.75 if count > 1 else 5,
     solid_capstyle="round",
     solid_joinstyle="round",
     clip_on=False,
@@ -241,7 +261,12 @@ def _plot(axes: Axes, series: _Series, colour: str) -> None:
 
 
 def _label_ends(axes: Axes, ends: Sequence[tuple[float, float]]) -> None:
-  """Marks the place of each label, moved apart where curves end together."""
+  """Draws a mark for each label, moved apart where curves end close together.
+
+  Args:
+    axes: Axes of the panel.
+    ends: Last step and value of each curve.
+  """
   right, _ = axes.transAxes.transform((1, 0))
   starts, heights = axes.transData.transform(ends).T
   order = np.argsort(heights, kind="stable")
@@ -271,7 +296,13 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[float, float]]) -> None:
 
 
 def _for_page(svg: str, filled: dict[str, str]) -> markupsafe.Markup:
-  """Cuts out what disturbs others on the page, and fills in the marks."""
+  """Prepares Matplotlib's SVG to be part of a page.
+
+  Args:
+    svg: What Matplotlib writes. Definitions, ids, fonts and the size are
+      removed, since they would affect other drawings on the page.
+    filled: The replacement of each mark.
+  """
   svg = svg[svg.index("<svg") :]
   svg = re.sub(
     r"<defs>.*?</defs>|<metadata>.*?</metadata>", "", svg, flags=re.S
@@ -284,7 +315,7 @@ def _for_page(svg: str, filled: dict[str, str]) -> markupsafe.Markup:
 
 
 def _number(x: float) -> str:
-  """As short as can be: 0.5, 200, 50k."""
+  """A number in few characters: '0.5', '200', '50k'."""
   for size, suffix in ((1e6, "M"), (1e4, "k")):
     if abs(x) >= size:
       return f"{x / (1e3 if suffix == 'k' else size):g}{suffix}"

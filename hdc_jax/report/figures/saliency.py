@@ -1,6 +1,7 @@
-"""Class activation maps: which part of a clip a class is recognised by.
+"""Class activation maps: the parts of a clip by which a class is recognised.
 
-Zhou et al., "Learning deep features for discriminative localization", 2016.
+The method is that of Zhou et al., "Learning deep features for discriminative
+localization", CVPR 2016.
 """
 
 import dataclasses
@@ -14,22 +15,23 @@ from etils import epath
 from hdc_jax.report.figures import canvas
 
 _COLOURS = "inferno"
-_OPAQUE = 0.75  # at most: the frame is seen even where the heat is high
-# In pixels. Pages show a sheet at about half its size: crisp on dense screens.
+_MAX_OPACITY = 0.75  # so that the frame stays visible where the heat is high
+# Sizes in pixels. Pages show a sheet at about half its size, for sharpness
+# on dense screens.
 _SIDE = 96  # height of the frames
-_WIDTH = 1700  # of a sheet that has several examples side by side
+_WIDTH = 1700  # greatest width of a sheet with several examples side by side
 _LINE_GAP, _CAPTION, _ROW_GAP, _COLUMN_GAP = 4, 40, 22, 40
 
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-  """A clip, and where it was looked at.
+  """A clip with its class activation map.
 
   Attributes:
-    frames: uint8 RGB [T, H, W, 3].
+    frames: RGB uint8 [T, H, W, 3].
     heat: float32 [T, H, W] in [0, 1], see `activation_map`.
-    caption: Its class, say.
-    correct: Whether that was recognised.
+    caption: Text below the clip, such as its class.
+    correct: Whether the class was recognised.
   """
 
   frames: np.ndarray
@@ -45,19 +47,20 @@ def activation_map(
   height: int,
   width: int,
 ) -> np.ndarray:
-  """How much each place of a clip speaks for a class.
+  """How much each position of a clip contributes to the score of a class.
 
   Args:
-    features: float32 [T', H', W', C], before they are averaged.
-    weights: float32 [C], of the class, in the layer after the average.
+    features: float32 [T', H', W', C], the features before the average pool.
+    weights: float32 [C], the weights of the class in the linear layer after the
+      average pool.
     frames: Number of frames of the clip.
-    height: Of its frames.
-    width: Of its frames.
+    height: Height of the frames in pixels.
+    width: Width of the frames in pixels.
 
   Returns:
-    float32 [frames, height, width] in [0, 1]: what speaks for the class, by its
-    maximum over the clip, interpolated linearly in time and space. All 0 if
-    nothing does.
+    float32 [frames, height, width] in [0, 1]: the positive contributions as
+    fractions of their maximum over the clip, interpolated linearly in time and
+    space. All 0 if no contribution is positive.
 
   Raises:
     ValueError: If features and weights do not fit together.
@@ -70,7 +73,7 @@ def activation_map(
   heat = np.maximum(features @ weights, 0)
   heat = heat / (heat.max() or 1)
   size = frames, height, width
-  # In grid mode a value is at the centre of what it covers.
+  # In grid mode each value is at the centre of the region that it covers.
   return scipy.ndimage.zoom(
     heat,
     np.divide(size, heat.shape),
@@ -81,17 +84,17 @@ def activation_map(
 
 
 def overlay(frames: np.ndarray, heat: np.ndarray) -> np.ndarray:
-  """Frames with the colours of the heat over them, the more the hotter.
+  """Blends frames with the colours of the heat, more strongly where it is high.
 
   Args:
-    frames: uint8 RGB [T, H, W, 3].
+    frames: RGB uint8 [T, H, W, 3].
     heat: float32 [T, H, W] in [0, 1].
 
   Returns:
-    uint8 [T, H, W, 3].
+    RGB uint8 [T, H, W, 3].
 
   Raises:
-    ValueError: If frames and heat are not of one size.
+    ValueError: If frames and heat differ in size, or have other dtypes.
   """
   if frames.dtype != np.uint8 or frames.shape != (*heat.shape, 3):
     raise ValueError(
@@ -99,16 +102,16 @@ def overlay(frames: np.ndarray, heat: np.ndarray) -> np.ndarray:
       f"{list(heat.shape)}: give uint8 [T, H, W, 3] and [T, H, W]"
     )
   colours = 255 * matplotlib.colormaps[_COLOURS](heat)[..., :3]
-  opacity = _OPAQUE * heat[..., None]
+  opacity = _MAX_OPACITY * heat[..., None]
   return np.rint(frames + opacity * (colours - frames)).astype(np.uint8)
 
 
 def draw(examples: Sequence[Example], path: epath.PathLike) -> None:
-  """Draws the frames of each example, the same with the heat over them below.
+  """Draws the frames of each example, and below them the same with the heat.
 
   Args:
-    examples: All of one number and size of frames.
-    path: Of the PNG to write. Its background is transparent.
+    examples: Examples with the same number of frames, of the same size.
+    path: Path of the PNG to write. Its background is transparent.
 
   Raises:
     ValueError: If there is nothing to draw, or the sizes differ.
@@ -117,7 +120,7 @@ def draw(examples: Sequence[Example], path: epath.PathLike) -> None:
   if len(shapes) != 1:
     raise ValueError(
       f"examples have frames of {sorted(shapes)}: give at least one example, "
-      "and to each as many frames, of one size"
+      "and to each the same number of frames, of one size"
     )
   films = [(e.frames, overlay(e.frames, e.heat)) for e in examples]
   strips, palette = canvas.strips([f for pair in films for f in pair], _SIDE)
@@ -132,6 +135,6 @@ def draw(examples: Sequence[Example], path: epath.PathLike) -> None:
     left, top = i % columns * across, i // columns * down
     sheet.paste(left, top, strips[2 * i])
     sheet.paste(left, top + lower, strips[2 * i + 1])
-    line = top + lower + _SIDE + _CAPTION / 2
-    sheet.verdict(left, line, example.caption, width, example.correct)
+    middle = top + lower + _SIDE + _CAPTION / 2
+    sheet.verdict(left, middle, example.caption, width, example.correct)
   sheet.write(path)

@@ -1,4 +1,4 @@
-"""A grid of strips of frames with captions, as of the views of videos."""
+"""A grid of strips of frames with captions, for the views of videos."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,8 @@ from etils import epath
 
 from hdc_jax.report.figures import canvas
 
+# Sizes in pixels: height of the frames, height of a caption, and gap between
+# columns.
 _SIDE = 96
 _CAPTION, _GAP = 40, 26
 
@@ -16,16 +18,16 @@ def draw(
   captions: Sequence[str],
   path: epath.PathLike,
 ) -> None:
-  """Draws a strip for each cell of a grid.
+  """Draws a grid with a strip of frames in each cell.
 
   Args:
-    rows: Of each row, for each column the frames of a strip, uint8 RGB [n, H,
-      W, 3]; all of one number and size.
-    captions: Of the columns.
-    path: Of the PNG to write. Its background is transparent.
+    rows: For each row and each column the frames of a strip, RGB uint8
+      [n, H, W, 3], all of the same shape.
+    captions: Captions of the columns.
+    path: Path of the PNG to write. Its background is transparent.
 
   Raises:
-    ValueError: If rows and captions do not make a grid.
+    ValueError: If there is no row, or a row has not a strip for each caption.
   """
   shots = [strip for row in rows for strip in row]
   if not shots or any(len(row) != len(captions) for row in rows):

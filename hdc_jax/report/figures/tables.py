@@ -1,4 +1,4 @@
-"""Rows of results → tables, as the page's template writes them."""
+"""Lays out rows of results as tables, for the template of the page."""
 
 import dataclasses
 import re
@@ -8,12 +8,10 @@ from typing import Any
 from hdc_jax.runs.rows import CONFIDENCE
 
 _PERCENTAGE = re.compile(r"top(\d+)|knn")
-_PUBLISHED = "published"  # figures of a paper, by themselves or of a column
-_NUMBERED = (
-  "split",
-  "draw",
-  "rate",
-)  # numbers that tell rows apart, as texts do
+# The column of published figures, and the suffix of columns of such.
+_PUBLISHED = "published"
+# Columns of numbers that distinguish rows, as columns of text do.
+_DISTINGUISHING = ("split", "draw", "rate")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,9 +19,9 @@ class Cell:
   """A cell of a table.
 
   Attributes:
-    text: What it says.
-    css: The classes of its element.
-    share: How long a bar to draw behind it, in per cent.
+    text: Text of the cell.
+    css: CSS classes of its element, separated by spaces.
+    share: Length of the bar behind the text in per cent; None for no bar.
   """
 
   text: str
@@ -36,9 +34,9 @@ class Table:
   """A table of results.
 
   Attributes:
-    labelled: Whether its groups have labels.
-    heads: Of the columns.
-    groups: The label of each, and its rows.
+    labelled: Whether the groups have labels.
+    heads: Heads of the columns.
+    groups: Label and rows of each group; a row has a cell for each column.
   """
 
   labelled: bool
@@ -47,22 +45,33 @@ class Table:
 
 
 def make(rows: Sequence[Mapping[str, Any]]) -> Table:
-  """Lays out rows, those with the same label together.
+  """Lays out rows of results as a table, grouped by their labels.
 
-  Percentages have bars, and the best of each label stands out, of each split if
-  there are several. Confidence intervals share a cell with what they are of;
-  published figures are in the next.
+  Percentages have bars, and the best of each label and split is emphasised. The
+  half-width of a confidence interval is in the cell of its mean; published
+  figures are in the next column.
 
   Args:
-    rows: Values by column, with the name of the run under 'run'.
+    rows: Values by column; column 'run' has the name of the run.
+
+  Returns:
+    The table.
+
+  Example:
+    >>> rows = [{"run": "a", "model": "c3d", "top1": 50.0}]
+    >>> table = make([*rows, {"run": "b", "top1": 60.0}])
+    >>> [head.text for head in table.heads]
+    ['run', 'model', 'top-1 %']
+    >>> [[cell.text for cell in row] for row in table.groups[0][1]]
+    [['a', 'c3d', '50.0'], ['b', '–', '60.0']]
   """
-  given = list(dict.fromkeys(name for row in rows for name in row))
-  texts = {c for c in given if any(isinstance(r.get(c), str) for r in rows)}
-  columns = _arrange([c for c in given if not c.endswith(CONFIDENCE)])
+  names = list(dict.fromkeys(name for row in rows for name in row))
+  texts = {c for c in names if any(isinstance(r.get(c), str) for r in rows)}
+  columns = _arrange([c for c in names if not c.endswith(CONFIDENCE)])
   if len({row["run"] for row in rows}) == 1:
     columns.remove("run")
-  # Names are for scripts: shown only if nothing else tells rows apart.
-  others = [c for c in columns if c in (texts | {*_NUMBERED}) - {"name"}]
+  # Names are for scripts: shown only if no other column distinguishes all rows.
+  others = [c for c in columns if c in (texts | {*_DISTINGUISHING}) - {"name"}]
   if len({tuple(row.get(c) for c in others) for row in rows}) == len(rows):
     columns = [c for c in columns if c != "name"]
   columns = [c for c in columns if c != "label"]
@@ -86,7 +95,7 @@ def make(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _arrange(columns: Sequence[str]) -> list[str]:
-  """Puts published figures next to what they are of."""
+  """Moves published figures next to the column that they belong to."""
   places = {name: i for i, name in enumerate(columns)}
   return sorted(
     columns, key=lambda c: (places.get(_base(c), places[c]), _is_published(c))
@@ -94,16 +103,17 @@ def _arrange(columns: Sequence[str]) -> list[str]:
 
 
 def _base(column: str) -> str:
-  """'top1_published' → 'top1'."""
+  """The column that published figures belong to: 'top1' of 'top1_published'."""
   return column.removesuffix(f"_{_PUBLISHED}")
 
 
 def _is_published(column: str) -> bool:
+  """Whether a column holds published figures."""
   return column == _PUBLISHED or _base(column) != column
 
 
 def _head(column: str) -> str:
-  """'top1_published' → 'top-1 % published'."""
+  """The head of a column: 'top-1 % published' of 'top1_published'."""
   words = column.replace("knn", "k-NN %").replace("_", " ")
   return re.sub(r"\btop(\d+)\b", r"top-\1 %", words)
 
@@ -111,7 +121,7 @@ def _head(column: str) -> str:
 def _rivals(
   row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-  """Those of the rows that are of the same split."""
+  """The rows of the same split, which compete for the best value."""
   return [other for other in rows if other.get("split") == row.get("split")]
 
 
@@ -121,7 +131,14 @@ def _cell(
   rivals: Sequence[Mapping[str, Any]],
   is_text: bool,
 ) -> Cell:
-  """Writes a cell of a row, which is itself among its rivals."""
+  """Lays out one cell.
+
+  Args:
+    row: The row.
+    column: Name of the column.
+    rivals: Rows to compare with, the row itself included.
+    is_text: Whether the column holds text.
+  """
   value, ci95 = row.get(column), row.get(column + CONFIDENCE)
   percentage = bool(_PERCENTAGE.fullmatch(_base(column)))
   text = _text(value, percentage)
@@ -138,7 +155,7 @@ def _cell(
 
 
 def _text(value: Any, percentage: bool) -> str:
-  """A value as people write it: a decimal is enough, thousands stand apart."""
+  """Formats a value: few decimals, thousands separated, '–' for None."""
   if value is None:
     return "–"
   if percentage or (isinstance(value, float) and abs(value) >= 10):

@@ -1,8 +1,21 @@
-"""Text in drawings: its size in pixels, and how it is made to fit."""
+"""The size of text in drawings, and how it is shortened to fit."""
 
-FONT, LINE, CHARACTER = 11, 13, 6.2  # height, from line to line, mean width
+# In pixels: the font size, the line height, and the mean width of a character.
+FONT, LINE, CHARACTER = 11, 13, 6.2
 
 
 def shorten(text: str, longest: int) -> str:
-  """The text, or the first of `longest` characters and an ellipsis."""
+  """Shortens text to a number of characters.
+
+  Args:
+    text: The text.
+    longest: Greatest number of characters, the ellipsis included.
+
+  Returns:
+    The text, or its beginning and an ellipsis.
+
+  Example:
+    >>> shorten("PlayingGuitar", 8)
+    'Playing…'
+  """
   return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -5,6 +5,7 @@ import pytest
 
 from hdc_jax.data import sources
 from hdc_jax.data.clips import cutting, sampling
+from hdc_jax.data.options import Clips
 from hdc_jax.data.video.codec import Window
 from hdc_jax.errors import ConfigError, DataError
 from tests import small
@@ -30,11 +31,11 @@ class Broken:
     return self._source[i]
 
 
-def cut(source, config, number=0, label=""):
+def cut(source, clips, number=0, label=""):
   """Two clips of a video."""
   made = cutting.make_cut(
     source,
-    config.data,
+    clips,
     numbers=source.index.split("train"),
     starts=sampling.IndependentStarts(2),
     label=label,
@@ -44,22 +45,22 @@ def cut(source, config, number=0, label=""):
 
 @pytest.mark.parametrize("canvas", [40, 60])
 def test_shapes_are_known_beforehand(source, canvas):
-  config = small.config(data__canvas=canvas)
+  clips = Clips(frames=8, canvas=canvas)
   starts = sampling.IndependentStarts(2)
-  shapes = cutting.batch_shapes(config.data, starts, source.index.short_side)
+  shapes = cutting.batch_shapes(clips, starts, source.index.short_side, 4)
   assert shapes == {
-    name: ((config.data.batch_size, *array.shape), array.dtype)
-    for name, array in cut(source, config).items()
+    name: ((4, *array.shape), array.dtype)
+    for name, array in cut(source, clips).items()
     if name not in ("id", "bad")
   }
 
 
 def test_labels_are_those_of_the_middle_frames(source):
   """Of a label that changes with time; frames tell their time by the grain."""
-  config = small.config(data__frames=1, data__canvas=40)
+  still = Clips(frames=1, canvas=40)
   for number in range(8):
     video = source[number]
-    clips = cut(source, config, number, label="scene")
+    clips = cut(source, still, number, label="scene")
     assert clips["id"] == video.id
     assert clips["label"].shape == (2,)
     assert clips["label"].dtype == np.int32
@@ -79,23 +80,26 @@ def test_labels_are_those_of_the_middle_frames(source):
 def test_only_bad_videos(source):
   broken = Broken(source, set(range(len(source))))
   with pytest.raises(DataError, match=r"8 videos in a row .* not to be read"):
-    cut(broken, small.config())
+    cut(broken, Clips(frames=8, canvas=40))
 
 
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
     ({"data__canvas": 64, "model__size": 44}, "side of the frames, 40"),
-    ({"data__canvas": 39}, "canvas=39 must be even"),
+    ({"data__canvas": 39}, "canvas=39 must be a multiple of 2"),
     ({"data__canvas": 24}, "model.size=36 must be from 1 to"),
-    ({"data__frames": 257}, "data.frames=257 must be from 1 to 256"),
-    ({"data__frames": 0}, "data.frames=0"),
-    ({"data__stride": 0}, "data.stride=0"),
+    ({"data__frames": 257}, "data.frames=257 must be at most 256"),
+    ({"data__frames": 0}, "data.frames=0 must be at least 1"),
+    ({"data__stride": 0}, "data.stride=0 must be at least 1"),
   ],
 )
 def test_clips_must_fit(source, changes, message):
-  config = small.config()
-  cutting.check_clips(source.index.short_side, config.data, config.model.size)
-  config = small.config(**changes)
+  def check(**changes):
+    options = small.options(**changes)
+    size, short_side = options.model.size, source.index.short_side
+    cutting.check_clips(options.clips, size, short_side)
+
+  check()
   with pytest.raises(ConfigError, match=message):
-    cutting.check_clips(source.index.short_side, config.data, config.model.size)
+    check(**changes)

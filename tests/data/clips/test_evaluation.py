@@ -1,12 +1,12 @@
-"""Clips are those of their rows, and none is lost."""
+"""Clips are those of their addresses, and none is lost."""
 
 import numpy as np
 import pytest
-from hdc_jax.data.clips.test_clips import FixedLooks
 
 from hdc_jax.data import sources
 from hdc_jax.data.clips import evaluation
-from hdc_jax.data.labels.segments import parts_of
+from hdc_jax.data.clips.placement import FixedPlacement
+from hdc_jax.data.labels.segments import segments_of
 from hdc_jax.data.video.codec import Window
 
 
@@ -17,39 +17,52 @@ def source(prepared):
 
 @pytest.mark.parametrize(("clips", "crops", "count"), [(0, 5, 5), (3, 1, 1)])
 def test_cutting(source, clips, crops, count):
-  """Each clip has the very frames and the window that its row says."""
+  """Each clip has the very frames and the window that its address says."""
   name = {1: "centre", 5: "five"}[crops]
-  looks = FixedLooks(8, 1, 32, clips, name)
-  cut = evaluation.CutParts(source, "scene", looks)
+  placement = FixedPlacement(8, 1, 32, clips, name)
+  cut = evaluation.CutSegments(source, "scene", placement)
   video, batch = source[3], cut.map(3)
   whole = Window(0, 0, video.height, video.width)
-  rows = iter(zip(batch["rows"].tolist(), batch["y"], batch["uv"], strict=True))
+  columns = (batch[name] for name in evaluation.ADDRESS)
+  found = zip(zip(*columns, strict=True), batch["y"], batch["uv"], strict=True)
   assert str(batch["id"]) == video.id
-  for part in parts_of(3, video, "scene"):
+  for segment in segments_of(3, video, "scene"):
+    first, length = segment.first, segment.stop - segment.first
     number = 0
-    for start, windows in looks.cuts(part, video.height, video.width):
-      indices = [
-        part.first + (start - part.first + i) % (part.stop - part.first)
-        for i in range(8)
-      ]
+    for start, windows in placement.cuts(segment, video.height, video.width):
+      indices = [first + (start - first + i) % length for i in range(8)]
       frames = video.read(indices, whole)
       assert len(windows) == count
       for top, left, height, width in windows:
-        row, y, uv = next(rows)
-        assert row == [*part, number]
+        address, y, uv = next(found)
+        assert address == (*segment, number)
         crop = frames.y[:, top : top + height, left : left + width]
         np.testing.assert_array_equal(y, crop)
         halves = [v // 2 for v in (top, top + height, left, left + width)]
         a, b, c, d = halves
         np.testing.assert_array_equal(uv, frames.uv[:, a:b, c:d])
         number += 1
-  assert next(rows, None) is None
+  assert next(found, None) is None
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 64])
 def test_rebatch_keeps_every_clip_once(batch_size):
   items = [{"y": np.arange(a, b)} for a, b in ((0, 5), (5, 6), (6, 17))]
   batches = list(evaluation.rebatch(iter(items), batch_size))
-  assert all(len(batch["y"]) == batch_size for batch, _ in batches)
-  real = [batch["y"][:count] for batch, count in batches]
+  assert all(len(batch["y"]) == batch_size for batch in batches)
+  real = [batch["y"][batch["mask"]] for batch in batches]
   assert np.concatenate(real).tolist() == list(range(17))
+  for batch in batches[:-1]:
+    assert batch["mask"].all()
+
+
+def test_padding_is_a_batch_of_nothing(source):
+  placement = FixedPlacement(8, 1, 32, 1, "centre")
+  cut = evaluation.CutSegments(source, "scene", placement).map(3)
+  del cut["id"]  # which is for no device
+  (real,) = evaluation.rebatch(iter([cut]), 16)
+  padding = evaluation.padding(placement, 16)
+  assert padding.keys() == real.keys()
+  for name, array in padding.items():
+    assert (array.shape, array.dtype) == (real[name].shape, real[name].dtype)
+  assert real["mask"].any() and not padding["mask"].any()

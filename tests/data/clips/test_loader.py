@@ -6,24 +6,29 @@ import numpy as np
 import pytest
 
 from hdc_jax.data import sources
-from hdc_jax.data.clips import loader, sampling
+from hdc_jax.data.clips import cutting, loader, sampling
+from hdc_jax.data.options import Clips, Loading
 from hdc_jax.errors import ConfigError, DataError
-from tests import small
 from tests.data.clips.test_cutting import Broken
 
 STEPS = 8  # of 8 videos: past the end of the 24 in the split
 
 
-def read(source, config, steps=STEPS, **options):
-  """The first batches of a process."""
-  batches = loader.training_batches(
+def batches_of(source, canvas=40, starts=None, **options):
+  """The endless batches of a process."""
+  cut = cutting.make_cut(
     source,
-    config,
+    Clips(frames=8, canvas=canvas),
     numbers=source.index.split("train"),
-    starts=sampling.IndependentStarts(2),
-    **options,
+    starts=starts or sampling.IndependentStarts(2),
   )
-  return list(itertools.islice(batches, steps))
+  defaults = {"loading": Loading(threads=2), "batch_size": 8, "seed": 0}
+  return loader.training_batches(cut, **defaults | options)
+
+
+def read(source, steps=STEPS, **options):
+  """The first batches of a process."""
+  return list(itertools.islice(batches_of(source, **options), steps))
 
 
 def assert_same(got, want):
@@ -40,7 +45,7 @@ def source(prepared):
 
 @pytest.fixture(scope="module")
 def batches(source):
-  return read(source, small.config())
+  return read(source)
 
 
 def test_shapes_and_dtypes(batches):
@@ -68,24 +73,19 @@ def test_clips_of_a_video_differ(batches):
 
 @pytest.mark.parametrize("workers", [2, 3])
 def test_workers_do_not_change_batches(source, batches, workers):
-  config = small.config(data__workers=workers)
-  assert_same(read(source, config, steps=4), batches[:4])
+  loading = Loading(threads=2, workers=workers)
+  assert_same(read(source, steps=4, loading=loading), batches[:4])
 
 
 @pytest.mark.parametrize("threads", [1, 7])
 def test_threads_do_not_change_batches(source, batches, threads):
-  assert_same(read(source, small.config(data__threads=threads)), batches)
+  assert_same(read(source, loading=Loading(threads=threads)), batches)
 
 
 @pytest.mark.parametrize("processes", [2, 4])
 def test_processes_share_the_same_global_batches(source, batches, processes):
   parts = [
-    read(
-      source,
-      small.config(),
-      process_index=index,
-      process_count=processes,
-    )
+    read(source, process_index=index, process_count=processes)
     for index in range(processes)
   ]
   joined = [
@@ -100,17 +100,11 @@ def test_processes_share_the_same_global_batches(source, batches, processes):
 )
 def test_processes_share_whole_frames_too(source, starts):
   """Of CVRL's and DSM's clips, on a canvas larger than the frames."""
-  config = small.config(data__canvas=60)
-  numbers = source.index.split("train")
-
-  def read(**options):
-    batches = loader.training_batches(
-      source, config, numbers=numbers, starts=starts, **options
-    )
-    return list(itertools.islice(batches, 2))
-
-  whole = read()
-  halves = [read(process_index=i, process_count=2) for i in range(2)]
+  shown = {"steps": 2, "canvas": 60, "starts": starts}
+  whole = read(source, **shown)
+  halves = [
+    read(source, **shown, process_index=i, process_count=2) for i in range(2)
+  ]
   joined = [
     {name: np.concatenate([p[name] for p in step]) for name in step[0]}
     for step in zip(*halves, strict=True)
@@ -131,21 +125,19 @@ def test_processes_share_whole_frames_too(source, starts):
 
 
 def test_resuming_continues_the_sequence(source, batches):
-  assert_same(
-    read(source, small.config(), steps=STEPS - 5, first_step=5), batches[5:]
-  )
+  assert_same(read(source, steps=STEPS - 5, first_step=5), batches[5:])
 
 
 def test_seed_changes_the_order(source, batches):
-  other = read(source, small.config(seed=1))
+  other = read(source, seed=1)
   assert other[0]["id"].tolist() != batches[0]["id"].tolist()
 
 
 def test_bad_videos_are_replaced_alike_each_time(source, batches, caplog):
   victim = int(source.index.split("train")[5])
   broken = Broken(source, {victim})
-  got = read(broken, small.config())
-  assert_same(read(broken, small.config(data__threads=1)), got)
+  got = read(broken)
+  assert_same(read(broken, loading=Loading(threads=1)), got)
   assert sum(int(batch["bad"].sum()) for batch in got) >= 2
   name = source[victim].id
   for one, other in zip(got, batches, strict=True):
@@ -161,16 +153,7 @@ def test_bad_videos_are_replaced_alike_each_time(source, batches, caplog):
 
 def test_too_many_bad_videos_stop_the_run(source):
   bad = set(source.index.split("train")[::2].tolist())
-  config = small.config()
-  feed = loader.Feed(
-    loader.training_batches(
-      Broken(source, bad),
-      config,
-      numbers=source.index.split("train"),
-      starts=sampling.IndependentStarts(2),
-    ),
-    config.data.max_bad,
-  )
+  feed = loader.Feed(batches_of(Broken(source, bad)), max_bad=0.01)
   with pytest.raises(DataError, match=r"more than config.data.max_bad=0.01"):
     for _ in range(STEPS):
       next(feed)

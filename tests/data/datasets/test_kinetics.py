@@ -152,7 +152,7 @@ BAD = {
   ),
   "a class not in train": (
     edit("val.csv", "abseiling", "rowing"),
-    r"val\.csv line 2: no clip of train has the class 'rowing'",
+    r"val\.csv line 2: no video of train has the class 'rowing'",
   ),
   "twice": (
     edit("train.csv", "", f"{ROW}train"),

@@ -3,15 +3,15 @@
 import os
 
 import pytest
-from hdc_jax.data.clips.test_clips import FixedLooks
 
 from hdc_jax.data import sources
 from hdc_jax.data.clips import evaluation
+from hdc_jax.data.clips.placement import FixedPlacement
 from hdc_jax.data.datasets import DATASETS, Request, ucf101
-from hdc_jax.data.labels.segments import Part
+from hdc_jax.data.options import Loading
 from hdc_jax.errors import DataError
 from hdc_jax.prepare import command as prepare
-from tests import layouts, small
+from tests import layouts
 from tests.layouts import edit, remove
 
 EYE, BALL, HAND = "ApplyEyeMakeup", "Basketball", "HandstandPushups"
@@ -79,13 +79,16 @@ def test_splits_are_evaluated_by_name(tmp_path):
     == 0
   )
   source = sources.open(output)
-  data = small.config(data__path=output).data
-  looks = FixedLooks(8, 1, 32, clips=2, crops="centre")
+  placement = FixedPlacement(8, 1, 32, clips=2, crops="centre")
   for split, count in {"train1": 18, "test1": 6}.items():
     items = evaluation.read_clips(
-      source, source.index.split(split), data, label="class", looks=looks
+      source,
+      source.index.split(split),
+      Loading(threads=2),
+      label="class",
+      placement=placement,
     )
-    labels = [Part(*item["rows"][0][:4]).label for item in items]
+    labels = [item["label"][0] for item in items]
     assert sorted(labels) == sorted([0, 1, 2] * (count // 3))
 
 

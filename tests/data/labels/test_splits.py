@@ -1,11 +1,13 @@
 """Splits by what they are called in a dataset."""
 
+import dataclasses
+
 import pytest
 
 from hdc_jax.data import sources
 from hdc_jax.data.labels.splits import split_names
+from hdc_jax.data.options import Folds
 from hdc_jax.errors import ConfigError
-from tests import small
 
 
 @pytest.fixture(scope="module")
@@ -13,12 +15,10 @@ def source(prepared):
   return sources.open(prepared)
 
 
-class Divided:
-  """A source with splits."""
-
-  def __init__(self, source, names):
-    fields = vars(source.index) | {"splits": {name: [(0, 2)] for name in names}}
-    self.index = type(source.index)(**fields)
+def divided(index, names):
+  """An index with other splits."""
+  splits = {name: [(0, 2)] for name in names.split()}
+  return dataclasses.replace(index, splits=splits)
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,8 @@ class Divided:
   ],
 )
 def test_split_names(source, splits, folds, want):
-  config = small.config(data__folds=folds)
-  divided = Divided(source, splits.split())
-  assert split_names(config, divided) == want
+  index = divided(source.index, splits)
+  assert split_names(Folds(folds=folds), "test", index) == want
 
 
 @pytest.mark.parametrize(
@@ -49,6 +48,6 @@ def test_split_names(source, splits, folds, want):
   ],
 )
 def test_missing_splits(source, splits, folds, message):
-  config = small.config(data__folds=folds)
+  index = divided(source.index, splits)
   with pytest.raises(ConfigError, match=message):
-    split_names(config, Divided(source, splits.split()))
+    split_names(Folds(folds=folds), "test", index)

@@ -12,7 +12,7 @@ import pytest
 
 from hdc_jax.data import sources
 from hdc_jax.data.store import cache
-from hdc_jax.data.video.codec import Window
+from hdc_jax.data.video.frames import Window
 from hdc_jax.errors import DataError, StorageError
 from tests.bucket import Bucket
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hdc_jax.data.video import codec, h264, normalize, originals
-from hdc_jax.data.video.codec import Frames, Window
+from hdc_jax.data.video import frames as frames_lib
+from hdc_jax.data.video.frames import Frames, Window
 from hdc_jax.errors import ConfigError, DataError
 
 FRAMES = 50  # three groups of 16 and a rest
@@ -46,7 +47,7 @@ def sequentially(encoded):
   packets += context.parse()
   frames = [f for packet in [*packets, None] for f in context.decode(packet)]
   arrays = [frame.to_ndarray(format="yuv420p") for frame in frames]
-  return codec.crop(arrays, whole(encoded))
+  return frames_lib.crop(arrays, whole(encoded))
 
 
 def normalized(path, short_side):
@@ -436,7 +437,7 @@ def raw(video):
 
 
 def test_raw_is_exact(video, raw):
-  expected = codec.crop(normalized(video, 64), whole(raw))
+  expected = frames_lib.crop(normalized(video, 64), whole(raw))
   assert_same(codec.decode(raw, range(FRAMES), whole(raw)), expected)
 
 

@@ -164,7 +164,7 @@ def test_headers():
     (lambda rng: [match(rng, ())], "neighbours to each"),
     (
       lambda rng: [match(rng), match(rng, (True,))],
-      r"\[1, 2\] neighbours: give each as many",
+      r"\[1, 2\] neighbours: give each the same number",
     ),
     (
       lambda rng: [contact_sheet.Match(shot(rng), [shot(rng)] * 2, [True])],
@@ -172,7 +172,7 @@ def test_headers():
     ),
     (
       lambda rng: [contact_sheet.Match(shot(rng), [shot(rng, n=3)], [True])],
-      "give every shot as many frames",
+      "give every shot the same number of frames",
     ),
     (
       lambda rng: [

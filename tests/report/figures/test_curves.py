@@ -121,7 +121,7 @@ def test_long_runs_are_averaged_and_keep_their_ends():
   panel = draw({"run": lines})["Loss", ""]
   assert len(panel.svg) < 20_000
   ((points),) = curves_of(panel).values()
-  assert len(points) <= curves._POINTS
+  assert len(points) <= curves._MAX_POINTS
   assert np.ptp(points[:, 0]) > 0.98 * (
     curves._WIDTH - curves._LEFT - curves._RIGHT
   )

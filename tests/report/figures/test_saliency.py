@@ -144,5 +144,7 @@ def test_what_cannot_be_drawn_is_refused(rng, call, message):
 
 def test_examples_of_different_sizes_are_refused(rng, tmp_path):
   examples = [example(rng), example(rng, size=(8, 48, 40))]
-  with pytest.raises(ValueError, match="as many frames, of one size"):
+  with pytest.raises(
+    ValueError, match="the same number of frames, of one size"
+  ):
     saliency.draw(examples, tmp_path / "sheet.png")

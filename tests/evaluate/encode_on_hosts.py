@@ -13,9 +13,9 @@ def main():
 
   from hdc_jax.distributed import mesh as mesh_lib
   from hdc_jax.evaluate import probe, search
-  from tests.evaluate import extracting
+  from tests.evaluate import encoding
 
-  outputs = extracting.extract(path)
+  outputs = encoding.encode(path)
   mesh = mesh_lib.make_mesh()
   found = search.nearest(
     *[outputs.values["features"]] * 2,
@@ -38,7 +38,7 @@ def main():
   np.savez(
     f"{output}-{jax.process_index()}.npz",
     ids=np.array(outputs.ids),
-    parts=np.array(outputs.parts),
+    segments=np.array(outputs.segments),
     features=outputs.values["features"],
     indices=found.indices,
     kernel=jax.device_get(swept.probes.kernel),

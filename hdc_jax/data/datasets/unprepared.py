@@ -1,0 +1,104 @@
+"""A folder of video files that is read as a dataset without preparing it."""
+
+import os
+from collections.abc import Sequence
+
+from etils import epath
+
+from hdc_jax.data.datasets.base import VideoFile
+from hdc_jax.data.datasets.folder import label_by_folder
+from hdc_jax.data.store import index as index_lib
+from hdc_jax.data.store import records
+from hdc_jax.data.store.index import Index
+from hdc_jax.data.video import codec
+from hdc_jax.data.video import frames as frames_lib
+from hdc_jax.data.video.frames import Frames, Window
+from hdc_jax.data.video.originals import Original
+from hdc_jax.errors import DataError, StorageError
+from hdc_jax.runtime import files
+
+
+class OriginalVideo:
+  """A video file, see `sources.Video`.
+
+  Its frames are those that `prepare` would encode.
+  """
+
+  def __init__(self, file: VideoFile, short_side: int) -> None:
+    """Opens the file and reads its container.
+
+    Args:
+      file: The video file.
+      short_side: Short side of the frames in pixels; even.
+
+    Raises:
+      DataError: If the file cannot be read.
+      StorageError: If a bucket fails.
+    """
+    self.id, self.labels = file.id, file.labels
+    self._original = Original(file.path, short_side)
+    self.num_frames, self.fps, self.height, self.width = self._original.probe()
+
+  def read(self, indices: Sequence[int], window: Window) -> Frames:
+    """Decodes frames, see `sources.Video.read`."""
+    frames_lib.check_window(window, self.height, self.width)
+    unique, order = codec.unique_frames(indices, self.num_frames)
+    arrays = self._original.read(unique.tolist())
+    frames = frames_lib.crop([arrays[i] for i in unique.tolist()], window)
+    return Frames(frames.y[order], frames.uv[order])
+
+  def label(self, name: str, frame: int) -> int:
+    """Returns the class at a frame, see `sources.Video.label`."""
+    return records.find_label(self.id, self.labels, name, frame)
+
+
+class UnpreparedDataset:
+  """The video files of a folder, see `sources.Source`.
+
+  The only split is 'train'. The fingerprint covers names and sizes of the
+  files, not their content.
+  """
+
+  def __init__(
+    self, directory: epath.Path, paths: Sequence[str], short_side: int
+  ) -> None:
+    """Labels the files; none is opened yet.
+
+    Args:
+      directory: The folder, on a disk or in a bucket.
+      paths: Its video files, relative to it, from `base.find_videos`.
+      short_side: Short side of the frames in pixels; even.
+    """
+    self._directory = os.fspath(directory)
+    listing = label_by_folder(self._directory, paths)
+    self._files: Sequence[VideoFile] = listing.videos
+    self._short_side = short_side
+    ids = [file.id for file in self._files]
+    sizes = files.sizes([file.path for file in self._files])
+    digest = index_lib.digest([short_side, list(zip(ids, sizes, strict=True))])
+    self.index = Index(
+      fingerprint=digest,
+      request=digest,
+      codec="original",
+      short_side=short_side,
+      num_videos=len(self._files),
+      num_frames=None,
+      labels=listing.label_names,
+      splits={"train": [(0, len(self._files))]},
+      shards=(),
+      skipped=(),
+    )
+
+  def __len__(self) -> int:
+    return len(self._files)
+
+  def __getitem__(self, i: int) -> OriginalVideo:
+    if not 0 <= i < len(self):
+      raise IndexError(f"there is no video {i} among {len(self)}")
+    try:
+      return OriginalVideo(self._files[i], self._short_side)
+    except StorageError as error:
+      raise DataError(str(error)) from error
+
+  def __repr__(self) -> str:
+    return f"Originals({self._directory}, {self.index.fingerprint[:12]})"
