@@ -9,7 +9,14 @@ DEMO := runs/demo
 # for all of them.
 PYTEST := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-.PHONY: demo test test-interop lint docs clean
+# The tests that `make test-oldest` and `make test-newest` run.
+FAST ?= -m "not slow"
+# The Python of a version that pyenv has, or else the one on the PATH.
+PYENV_ROOT ?= $(HOME)/.pyenv
+python = $(or $(lastword $(sort $(wildcard \
+  $(PYENV_ROOT)/versions/$(1).*/bin/python))),python$(1))
+
+.PHONY: demo test test-interop test-oldest test-newest lint docs clean
 
 demo: $(VENV)/.installed  ## Train and evaluate on generated videos.
 	$(BIN)/python -m hdc_jax.prepare --dataset=synthetic --short_side=64 \
@@ -26,6 +33,12 @@ test: $(VENV)/.installed-test  ## The whole test suite.
 test-interop: $(VENV)/.installed-interop  ## Compare with PyTorch.
 	$(BIN)/python -m pytest $(PYTEST) tests/interop
 
+test-oldest: .venv-oldest/.installed  ## With the oldest versions allowed.
+	.venv-oldest/bin/python -m pytest $(PYTEST) --ignore=tests/interop $(FAST)
+
+test-newest: .venv-newest/.installed  ## With the newest versions allowed.
+	.venv-newest/bin/python -m pytest $(PYTEST) --ignore=tests/interop $(FAST)
+
 lint: $(VENV)/.installed-test  ## Style and formatting.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -33,8 +46,9 @@ lint: $(VENV)/.installed-test  ## Style and formatting.
 docs: $(VENV)/.installed-docs  ## Build the docs into site/, links checked.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
+
 clean:  ## Remove the environment and everything that was built or run.
-	rm -rf $(VENV) runs site .cache
+	rm -rf $(VENV) .venv-oldest .venv-newest runs site .cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -54,3 +68,14 @@ $(VENV)/.installed-interop: $(VENV)/.installed-test
 $(VENV)/.installed-docs: pyproject.toml setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	touch $@ $(VENV)/.installed
+.venv-oldest/.installed: PYTHON := $(call python,3.11)
+.venv-oldest/.installed: RESOLUTION := lowest-direct
+.venv-newest/.installed: PYTHON := $(call python,3.13)
+.venv-newest/.installed: RESOLUTION := highest
+
+.venv-%/.installed: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-$*/bin/python -m uv pip install --quiet \
+	  --python=.venv-$*/bin/python --resolution=$(RESOLUTION) -e '.[test]'
+	touch $@

@@ -7,7 +7,7 @@ already on the device. Their ratio says how busy the test keeps the device.
 """
 
 import argparse
-import sys
+import os
 import tempfile
 from collections.abc import Sequence
 from typing import Any
@@ -15,17 +15,18 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
-from hdc_jax.data.clips.test_clips import fixed_looks
 
 from benchmarks import measure
 from hdc_jax.config import flags
 from hdc_jax.data import sources
 from hdc_jax.data.clips import evaluation
+from hdc_jax.data.clips.placement import fixed_looks
+from hdc_jax.data.datasets import Request
 from hdc_jax.distributed import mesh as mesh_lib
-from hdc_jax.errors import HdcError
 from hdc_jax.evaluate import features
 from hdc_jax.methods import supervised
-from hdc_jax.prepare import command as prepare
+from hdc_jax.prepare import pipeline
+from hdc_jax.runtime import commands
 
 _EXAMPLES = """\
 examples:
@@ -151,23 +152,23 @@ def format_record(record: dict[str, Any]) -> str:
 
 
 def _generate(directory: str, videos: int, short_side: int) -> None:
-  """Writes a generated dataset with `videos` videos in its split 'test'."""
-  code = prepare.main(
-    [
-      "--dataset=synthetic",
-      f"--output={directory}",
-      f"--videos={5 * videos}",
-      f"--short_side={short_side}",
-    ]
+  """Writes a dataset with enough videos in its split 'test'."""
+  request = Request(
+    source=None,
+    splits=None,
+    output=directory,
+    videos=5 * videos,
+    seed=0,
+    workers=os.cpu_count() or 1,
   )
-  if code:
-    sys.exit(code)
+  pipeline.prepare("synthetic", request, short_side=short_side)
 
 
-def _parser() -> argparse.ArgumentParser:
-  parser = flags.make_parser(
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+  parser = commands.make_parser(
     "python -m benchmarks.bench_eval", __doc__, _EXAMPLES
   )
+  flags.add_config(parser)
   parser.add_argument(
     "--videos",
     metavar="N",
@@ -181,33 +182,26 @@ def _parser() -> argparse.ArgumentParser:
   parser.add_argument(
     "--json", metavar="FILE", help="file to write the record to"
   )
-  return parser
+  parser.add_argument("--json", metavar="FILE", help="gets the record")
+  options, options.fields = parser.parse_known_args(argv)
+  return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """Runs the benchmark from the command line.
+  """Runs the command line; returns the exit code, see `hdc_jax.errors`."""
+  return commands.run(_parse, _run, argv)
 
-  Args:
-    argv: Arguments; by default those of the process.
 
-  Returns:
-    The exit code, see `hdc_jax.errors`.
-  """
-  options, rest = _parser().parse_known_args(argv)
-  try:
-    config = flags.read_config(options.config, rest)
-    with tempfile.TemporaryDirectory() as directory:
-      if not config.data.path:
-        _generate(directory, options.videos, config.data.canvas)
-        config.data.path = directory
-      record = measure_test(config, options.videos, options.repeats)
-  except HdcError as error:
-    print(f"error: {error}", file=sys.stderr)
-    return error.exit_code
+def _run(options: argparse.Namespace) -> None:
+  config = flags.read_config(options.config, options.fields)
+  with tempfile.TemporaryDirectory() as directory:
+    if not config.data.path:
+      _generate(directory, options.videos, config.data.canvas)
+      config.data.path = directory
+    record = measure_test(config, options.videos, options.repeats)
   print(format_record(record))
   measure.write_json(options.json, record)
-  return 0
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  commands.leave(main())

@@ -8,16 +8,15 @@ interrupted one.
 
 import argparse
 import pathlib
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks import measure
 from hdc_jax.config import flags
-from hdc_jax.errors import HdcError, require
+from hdc_jax.errors import require
 from hdc_jax.evaluate import statistics
 from hdc_jax.runs.rows import CONFIDENCE, format_rows
-from hdc_jax.runtime import logs
+from hdc_jax.runtime import commands
 from hdc_jax.tasks import pretrain, retrieve
 
 _EXAMPLES = """\
@@ -115,57 +114,36 @@ def summarise(
   return table
 
 
-def _parser() -> argparse.ArgumentParser:
-  parser = flags.make_parser(
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+  parser = commands.make_parser(
     "python -m benchmarks.bench_methods", __doc__, _EXAMPLES
   )
+  flags.add_config(parser)
   add = parser.add_argument
-  add("--workdir", metavar="DIR", required=True, help="directory of the runs")
-  add(
-    "--rows",
-    nargs="+",
-    choices=ROWS,
-    default=list(ROWS),
-    metavar="ROW",
-    help=f"rows to run, of {', '.join(ROWS)}; default: all",
-  )
-  add(
-    "--seeds",
-    nargs="+",
-    type=int,
-    default=[0, 1, 2],
-    metavar="S",
-    help="seeds of the pretraining; default: 0 1 2",
-  )
-  add("--json", metavar="FILE", help="file to write the record to")
-  return parser
+  add("--workdir", metavar="DIR", required=True, help="gets the runs")
+  add("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW")
+  add("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="S")
+  add("--json", metavar="FILE", help="gets the record")
+  options, options.fields = parser.parse_known_args(argv)
+  return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """Runs the benchmark from the command line.
+  """Runs the command line; returns the exit code, see `hdc_jax.errors`."""
+  return commands.run(_parse, _run, argv)
 
-  Args:
-    argv: Arguments; by default those of the process.
 
-  Returns:
-    The exit code, see `hdc_jax.errors`.
-  """
-  options, rest = _parser().parse_known_args(argv)
-  logs.set_up(debug=False)
-  root = pathlib.Path(options.workdir)
-  try:
-    require("--seeds", len(options.seeds) > 1, "name several")
-    results = {
-      row: [
-        run_row(row, options.config, rest, seed, root / f"{row}-seed{seed}")
-        for seed in options.seeds
-      ]
-      for row in options.rows
-    }
-  except HdcError as error:
-    print(f"error: {error}", file=sys.stderr)
-    return error.exit_code
-  rows = summarise(results)
+def _run(options: argparse.Namespace) -> None:
+  root, fields = pathlib.Path(options.workdir), options.fields
+  require("--seeds", len(options.seeds) > 1, "name several")
+  found = {
+    row: [
+      run_row(row, options.config, fields, seed, root / f"{row}-seed{seed}")
+      for seed in options.seeds
+    ]
+    for row in options.rows
+  }
+  rows = summarise(found)
   print(format_rows(rows))
   record = {
     "rows": rows,
@@ -176,13 +154,12 @@ def main(argv: Sequence[str] | None = None) -> int:
       for result in seed_rows
     ],
     "seeds": options.seeds,
-    "fields": rest,
+    "fields": fields,
     "device": measure.device(),
     "versions": measure.versions("jax", "flax"),
   }
   measure.write_json(options.json, record)
-  return 0
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  commands.leave(main())

@@ -9,7 +9,6 @@ augmentation. The three are timed in turn.
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ import numpy as np
 from benchmarks import measure
 from hdc_jax.config import flags
 from hdc_jax.distributed import mesh as mesh_lib
-from hdc_jax.errors import HdcError
+from hdc_jax.runtime import commands
 from hdc_jax.train import flops as flops_lib
 from hdc_jax.train import training
 
@@ -192,10 +191,11 @@ def format_record(record: dict[str, Any]) -> str:
   return "\n".join(lines)
 
 
-def _parser() -> argparse.ArgumentParser:
-  parser = flags.make_parser(
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+  parser = commands.make_parser(
     "python -m benchmarks.bench_step", __doc__, _EXAMPLES
   )
+  flags.add_config(parser)
   parser.add_argument(
     "--batch",
     metavar="N",
@@ -214,34 +214,27 @@ def _parser() -> argparse.ArgumentParser:
   parser.add_argument(
     "--json", metavar="FILE", help="file to write the record to"
   )
-  return parser
+  parser.add_argument("--json", metavar="FILE", help="gets the record")
+  options, options.fields = parser.parse_known_args(argv)
+  return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """Runs the benchmark from the command line.
+  """Runs the command line; returns the exit code, see `hdc_jax.errors`."""
+  return commands.run(_parse, _run, argv)
 
-  Args:
-    argv: Arguments; by default those of the process.
 
-  Returns:
-    The exit code, see `hdc_jax.errors`.
-  """
-  options, rest = _parser().parse_known_args(argv)
+def _run(options: argparse.Namespace) -> None:
   peers = [options.peer] if options.peer else []
   if options.compile:
     peers = ["torch", "torch compiled"]
-  try:
-    config = flags.read_config(options.config, rest)
-    if options.batch:
-      config.data.batch_size = options.batch
-    record = measure_step(config, options.steps, peers)
-  except HdcError as error:
-    print(f"error: {error}", file=sys.stderr)
-    return error.exit_code
+  config = flags.read_config(options.config, options.fields)
+  if options.batch:
+    config.data.batch_size = options.batch
+  record = measure_step(config, options.steps, peers)
   print(format_record(record))
   measure.write_json(options.json, record)
-  return 0
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  commands.leave(main())

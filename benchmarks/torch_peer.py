@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from hdc_jax import methods
-from hdc_jax.convert import command as convert
 from hdc_jax.errors import ConfigError
 from hdc_jax.interop import encoders
 from hdc_jax.methods import base

@@ -7,24 +7,34 @@ code whether to try again.
 | code | error            | meaning                               | try again? |
 |-----:|------------------|---------------------------------------|------------|
 |    1 | (any other)      | a bug: please report it               | no         |
-|    2 | `ConfigError`    | a flag, config field or combination   | no         |
-|    3 | `DataError`      | a dataset, shard, video or checkpoint | no         |
+|    2 | `ConfigError`    | a flag, config field or combination,  | no         |
+|      |                  | or a path that cannot be used         |            |
+|    3 | `DataError`      | a dataset, shard, video or checkpoint,| no         |
+|      |                  | or the disk: it is full, say          |            |
 |    4 | `NonFiniteError` | the loss became NaN or infinite       | no         |
-|    5 | `Preempted`      | stopped by SIGTERM, state saved       | yes        |
+|    5 | `Preempted`      | stopped by SIGTERM, or in training by | yes        |
+|      |                  | Ctrl-C; what was done is saved        |            |
 |    6 | `Hung`           | no step ended for a long time         | yes        |
 |    7 | `TooLargeError`  | it does not fit a chip's memory       | no         |
-|    8 | `StorageError`   | a bucket failed, which may pass       | yes        |
+|    8 | `StorageError`   | a bucket or the network failed, which | yes        |
+|      |                  | may pass                              |            |
+|  130 | (Ctrl-C)         | interrupted                           | no         |
+|  141 | (a broken pipe)  | nobody reads the output, as of `head` | no         |
 """
 
 import difflib
 from collections.abc import Collection
 from typing import Any
 
+BUG = 1
+INTERRUPTED = 130  # the shell's code for a process that Ctrl-C ended
+BROKEN_PIPE = 141  # the shell's code for a process that SIGPIPE ended
+
 
 class HdcError(Exception):
   """Base of the errors that are reported in one line, without a traceback."""
 
-  exit_code = 1
+  exit_code = BUG
 
 
 class ConfigError(HdcError, ValueError):
@@ -76,8 +86,8 @@ def choose(field: str, name: Any, choices: Collection[Any]) -> Any:
     ConfigError: If it is none of the choices, listing them.
   """
   if name in choices:
-    indexed = hasattr(choices, "keys")
-    return choices[name] if indexed else name
+    indexed: Any = choices  # a ConfigDict is no Mapping
+    return indexed[name] if hasattr(choices, "keys") else name
   near = difflib.get_close_matches(str(name), map(str, choices), n=1)
   hint = f"; did you mean {near[0]!r}?" if near else ""
   raise ConfigError(

@@ -1,9 +1,7 @@
 """Runs the task of a config: pretrain a network, or evaluate one."""
 
 import argparse
-import logging
 import os
-import sys
 from collections.abc import Sequence
 
 import jax
@@ -11,8 +9,8 @@ import jax
 from hdc_jax import tasks
 from hdc_jax.config import flags
 from hdc_jax.distributed import processes
-from hdc_jax.errors import HdcError, require
-from hdc_jax.runtime import buckets, logs
+from hdc_jax.errors import require
+from hdc_jax.runtime import buckets, commands, logs
 from hdc_jax.tasks import dry_run, preflight
 
 _EXAMPLES = r"""examples:
@@ -42,12 +40,11 @@ Rerun a command to resume it. Any field of the config can be set on the command
 line: --config.optim.lr=0.05. Exit codes are listed in hdc_jax/errors.py.
 """
 
-_log = logging.getLogger("hdc_jax.main")
 
-
-def make_parser() -> argparse.ArgumentParser:
-  """The parser of the command line, which leaves over the config's fields."""
-  parser = flags.make_parser("python -m hdc_jax.main", __doc__, _EXAMPLES)
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+  """The options; `fields` are the arguments that set fields of the config."""
+  parser = commands.make_parser("python -m hdc_jax.main", __doc__, _EXAMPLES)
+  flags.add_config(parser)
   parser.add_argument(
     "--workdir",
     metavar="DIR",
@@ -64,11 +61,6 @@ def make_parser() -> argparse.ArgumentParser:
     action="store_true",
     help="check devices, data and run directory, and that all processes have "
     "the same code and config, and stop; runs of several processes begin so",
-  )
-  parser.add_argument(
-    "--debug",
-    action="store_true",
-    help="log more, such as the ids in a batch; show tracebacks",
   )
   group = parser.add_argument_group(
     "several processes",
@@ -94,7 +86,8 @@ def make_parser() -> argparse.ArgumentParser:
       default=os.environ.get(variable),
       help=f"{what}; default: ${variable}",
     )
-  return parser
+  options, options.fields = parser.parse_known_args(argv)
+  return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -106,23 +99,12 @@ def main(argv: Sequence[str] | None = None) -> int:
   Returns:
     The exit code, see `errors`.
   """
-  options, rest = make_parser().parse_known_args(argv)
-  logs.set_up(options.debug)
-  try:
-    _run(options, rest)
-  except HdcError as error:
-    _log.debug("where it was raised:", exc_info=True)
-    print(f"error: {error}", file=sys.stderr)
-    if not processes.leave(failed=True):
-      os._exit(error.exit_code)
-    return error.exit_code
-  processes.leave(failed=False)
-  return 0
+  return commands.run(_parse, _run, argv, part=processes.leave)
 
 
-def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
+def _run(options: argparse.Namespace) -> None:
   """Does what the command line asks for."""
-  config = flags.read_config(options.config, rest)
+  config = flags.read_config(options.config, options.fields)
   # What is wrong with the config is said before anything else is done.
   tasks.resolve(config, options.workdir)
   if options.dry_run:
@@ -142,4 +124,4 @@ def _run(options: argparse.Namespace, rest: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  commands.leave(main())

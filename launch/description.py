@@ -5,10 +5,10 @@ import base64
 import dataclasses
 import os
 import re
-import sys
 from collections.abc import Sequence
 
 from hdc_jax.errors import ConfigError
+from hdc_jax.runtime import commands
 from hdc_jax.runtime.slices import GENERATIONS, Slice
 
 CAPACITIES = ("on-demand", "spot", "reserved")
@@ -120,13 +120,11 @@ def make_parser(
   prog: str, description: str | None, examples: str
 ) -> argparse.ArgumentParser:
   """The parser of a launcher, with the flags that describe a run."""
-  parser = argparse.ArgumentParser(
-    prog=prog,
+  parser = commands.make_parser(
+    prog,
+    description,
+    examples,
     usage=f"{prog} [flags] -- [arguments of python -m hdc_jax.main]",
-    description=description,
-    epilog=examples,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-    allow_abbrev=False,
   )
   add = parser.add_argument
   add("--name", required=True, help="what to call it: k400-hdc")
@@ -178,35 +176,30 @@ def make_parser(
 
 
 def parse(
-  parser: argparse.ArgumentParser, argv: Sequence[str] | None
-) -> tuple[Run, argparse.Namespace]:
-  """The run that a command line describes.
+  parser: argparse.ArgumentParser, argv: Sequence[str]
+) -> argparse.Namespace:
+  """Parses the command line of a launcher.
 
   Args:
     parser: From `make_parser`.
-    argv: Flags, `--`, and the arguments of the run; by default those of the
-      process.
+    argv: Flags, `--`, and the arguments of the run.
 
   Returns:
-    The run, and all flags.
+    All flags; `run` is the run that they describe.
 
   Raises:
     ConfigError: If a flag is wrong.
   """
-  argv = sys.argv[1:] if argv is None else list(argv)
-  cut = argv.index("--") if "--" in argv else len(argv)
-  flags = parser.parse_args(argv[:cut])
-  env = [(n, v) for n, _, v in (e.partition("=") for e in flags.env)]
-  if flags.project:
-    env.insert(0, ("GOOGLE_CLOUD_PROJECT", flags.project))
-  run = Run(
+  own, args = commands.split(argv)
+  flags = parser.parse_args(own)
+  flags.run = Run(
     name=flags.name,
     slice=Slice.parse(flags.slice),
     zone=flags.zone,
     capacity=flags.capacity,
     code=flags.code,
-    args=tuple(argv[cut + 1 :]),
-    env=tuple(env),
+    args=tuple(args),
+    env=tuple((n, v) for n, _, v in (e.partition("=") for e in flags.env)),
     retries=flags.retries,
   )
-  return run, flags
+  return flags

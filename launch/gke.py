@@ -4,14 +4,15 @@ Prints the manifest. --apply hands it to kubectl, whose current context says
 which cluster. The cluster needs the JobSet controller, and nodes of the slice.
 """
 
+import argparse
 import subprocess
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
 from hdc_jax.errors import ConfigError
+from hdc_jax.runtime import commands
 from launch import description, outcomes
 from launch.description import Run
 from launch.gcloud import HOST
@@ -182,6 +183,10 @@ def main(argv: Sequence[str] | None = None) -> int:
   Returns:
     The exit code, that of kubectl if it is used.
   """
+  return commands.run(_parse, _run, argv)
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
   parser = description.make_parser("python -m launch.gke", __doc__, _EXAMPLES)
   add = parser.add_argument
   add(
@@ -191,26 +196,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     "%(default)s",
   )
   add("--reservation", default="", metavar="NAME", help="for reserved capacity")
-  add(
-    "--apply",
-    action="store_true",
-    help="hand it to kubectl, but with --dry_run",
-  )
-  try:
-    run, flags = description.parse(parser, argv)
-    text = render(manifest(run, flags.image, flags.reservation))
-    applied = flags.apply and not flags.dry_run
-    if applied:
-      require("kubectl")
-  except ConfigError as error:
-    print(f"error: {error}", file=sys.stderr)
-    return error.exit_code
-  if not applied:
+  add("--apply", action="store_true", help="hand it to kubectl")
+  return description.parse(parser, argv)
+
+
+def _run(flags: argparse.Namespace) -> int:
+  """Prints or applies the manifest; returns the exit code."""
+  text = render(manifest(flags.run, flags.image, flags.reservation))
+  if not flags.apply:
     print(text, end="")
     return 0
+  require("kubectl")
   kubectl = ("kubectl", "apply", "--filename=-")
   return subprocess.run(kubectl, input=text, text=True, check=False).returncode
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  commands.leave(main())

@@ -1,4 +1,4 @@
-"""Runs commands, or shows what would be run."""
+"""Shells for launchers: one runs commands, another one only prints them."""
 
 import re
 import shlex
@@ -11,20 +11,38 @@ from typing import Protocol
 
 from hdc_jax.errors import ConfigError
 
-_LONGEST_PAUSE = 300.0
+_LONGEST_PAUSE = 300.0  # seconds
 
 
 class Shell(Protocol):
-  """What a launcher needs of the machine that it is on."""
+  """What a launcher does on its machine."""
 
   def ask(self, argv: Sequence[str]) -> tuple[int, str]:
-    """The exit code of a command, and what it prints, or complains about."""
+    """Runs a short command.
+
+    Args:
+      argv: Words of the command.
+
+    Returns:
+      The exit code, and what the command wrote to stdout, or if it failed, to
+      stderr.
+    """
+    ...
 
   def follow(self, argv: Sequence[str], find: str) -> tuple[int, list[str]]:
-    """The exit code of a long one, and what a regex finds in its lines."""
+    """Runs a long command, and prints what it writes to stdout.
+
+    Args:
+      argv: Words of the command.
+      find: Regular expression.
+
+    Returns:
+      The exit code, and all that the expression finds in the lines of stdout.
+    """
+    ...
 
   def sleep(self, seconds: float) -> None:
-    """Waits."""
+    """Waits for some seconds."""
 
 
 class Processes:
@@ -69,13 +87,13 @@ class Processes:
 
 
 class Rehearsal:
-  """A shell that prints each command, and finds that all went well."""
+  """A shell that prints each command instead, as if all of them succeeded."""
 
   def __init__(self, answers: Sequence[tuple[int, str]]) -> None:
-    """Creates it.
+    """Prepares the answers.
 
     Args:
-      answers: What each next question is answered with.
+      answers: Results of `ask`, one for each call.
     """
     self._answers = list(answers)
 
@@ -94,14 +112,18 @@ class Rehearsal:
 
 
 def pauses(first: float) -> Iterator[float]:
-  """Seconds to wait between tries: ever longer, up to five minutes."""
+  """Seconds to wait between tries: each pause is twice the last, up to 300.
+
+  Args:
+    first: The first pause, in seconds.
+  """
   while True:
     yield first
     first = min(2 * first, _LONGEST_PAUSE)
 
 
 def show(argv: Sequence[str]) -> str:
-  """A command as it can be pasted into a terminal, a flag a line."""
+  """A command for pasting into a terminal, with each flag on its own line."""
   words = (shlex.quote(word) for word in argv)
   flag = ("--", "'--")
   return "".join(

@@ -1,4 +1,4 @@
-"""Ctrl-C, and the signals that say the same."""
+"""Ctrl-C, and the other signals that stop a launcher."""
 
 import signal
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def interrupt() -> None:
-  """Each of them raises a KeyboardInterrupt."""
+  """Has each of the signals raise a KeyboardInterrupt."""
   for kind in _STOPS:
     signal.signal(kind, signal.default_int_handler)
 
 
 @contextmanager
 def ignored() -> Iterator[None]:
-  """They are ignored, by the commands that are run as well."""
+  """Ignores the signals, here and in the commands that are run meanwhile."""
   before = [signal.signal(kind, signal.SIG_IGN) for kind in _STOPS]
   try:
     yield

@@ -4,11 +4,12 @@ SkyPilot finds the slice, runs the task on all hosts, and as a managed job
 recovers it. It copies `launch/host.sh` from the directory that it is called in.
 """
 
-import sys
+import argparse
 from collections.abc import Sequence
 from typing import Any
 
 from hdc_jax.errors import ConfigError
+from hdc_jax.runtime import commands
 from launch import description, outcomes
 from launch.description import Run
 from launch.gke import render
@@ -69,17 +70,19 @@ def main(argv: Sequence[str] | None = None) -> int:
   Returns:
     The exit code.
   """
+  return commands.run(_parse, _run, argv)
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
   parser = description.make_parser(
     "python -m launch.skypilot", __doc__, _EXAMPLES
   )
-  try:
-    run, _ = description.parse(parser, argv)
-    print(render([task(run)]), end="")
-  except ConfigError as error:
-    print(f"error: {error}", file=sys.stderr)
-    return error.exit_code
-  return 0
+  return description.parse(parser, argv)
+
+
+def _run(flags: argparse.Namespace) -> None:
+  print(render([task(flags.run)]), end="")
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  commands.leave(main())

@@ -7,13 +7,14 @@ deleted, however long that takes; Ctrl-C while it waits to try again gives up.
 Keep it running: in tmux, on a machine that stays up.
 """
 
+import argparse
 import enum
 import logging
-import sys
+import shlex
 from collections.abc import Sequence
 
-from hdc_jax import errors
-from hdc_jax.errors import ConfigError
+from hdc_jax.errors import INTERRUPTED, ConfigError
+from hdc_jax.runtime import commands
 from launch import description, outcomes, signals
 from launch.gcloud import ENDED, Commands
 from launch.shell import Processes, Rehearsal, Shell, pauses, require, show
@@ -99,14 +100,14 @@ class Launcher:
     if (state := self._state()) != _GONE:
       raise ConfigError(
         f"--name: there may be one already, {state}; choose another, or delete "
-        f"it:\n{show(self._commands.delete())}"
+        f"it: {shlex.join(self._commands.delete())}"
       )
     step = Step.CREATE
     while step is not Step.DONE:
       try:
         step = self._steps[step]()
       except KeyboardInterrupt:
-        step = self._end(outcomes.INTERRUPTED, "interrupted")
+        step = self._end(INTERRUPTED, "interrupted")
       except Exception:
         # A slice left alone is dearer than anything that can be wrong here.
         if step is Step.DELETE:
@@ -175,7 +176,7 @@ class Launcher:
     _log.error(
       "NOT DELETED, and it may cost money:\n%s", show(self._commands.delete())
     )
-    self._code = self._code or outcomes.INTERRUPTED
+    self._code = self._code or INTERRUPTED
     return Step.DONE
 
   def _pause(self) -> Step:
@@ -227,35 +228,32 @@ def main(argv: Sequence[str] | None = None) -> int:
   Returns:
     The exit code.
   """
+  return commands.run(_parse, _run, argv)
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
   parser = description.make_parser(
     "python -m launch.tpu_vm", __doc__, _EXAMPLES
   )
-  parser.add_argument(
-    "--poll_seconds",
-    type=float,
-    default=30.0,
-    metavar="S",
-    help="seconds between two questions for the slice's state; by default "
-    "%(default)s",
-  )
-  try:
-    run, flags = description.parse(parser, argv)
-    errors.require("--project", flags.project, "name a Google Cloud project")
-    commands = Commands(run, flags.project)
-    if flags.dry_run:
-      # Nothing is there at first, the slice is at once, all can be deleted.
-      shell = Rehearsal([(1, _GONE), (0, ""), (0, _READY), (0, "")])
-      return Launcher(commands, shell, flags.poll_seconds).launch()
-    require("gcloud")
-    logging.basicConfig(format="launch: %(message)s", level=logging.INFO)
-    signals.interrupt()
-    return Launcher(commands, Processes(), flags.poll_seconds).launch()
-  except ConfigError as error:
-    print(f"error: {error}", file=sys.stderr)
-    return error.exit_code
-  except KeyboardInterrupt:
-    return outcomes.INTERRUPTED
+  add = parser.add_argument
+  add("--project", required=True, help="Google Cloud project")
+  add("--poll_seconds", type=float, default=30.0, help="between two questions")
+  add("--dry_run", action="store_true", help="print the commands, and stop")
+  return description.parse(parser, argv)
+
+
+def _run(flags: argparse.Namespace) -> int:
+  """Launches the run, or shows how; returns the exit code."""
+  gcloud = Commands(flags.run, flags.project)
+  if flags.dry_run:
+    # Nothing is there at first, the slice is at once, all can be deleted.
+    shell = Rehearsal([(1, _GONE), (0, ""), (0, _READY), (0, "")])
+    return Launcher(gcloud, shell, flags.poll_seconds).launch()
+  require("gcloud")
+  logging.basicConfig(format="launch: %(message)s", level=logging.INFO)
+  signals.interrupt()
+  return Launcher(gcloud, Processes(), flags.poll_seconds).launch()
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  commands.leave(main())

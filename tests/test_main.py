@@ -158,7 +158,8 @@ FILES = {
   "nothing to call": ("config = 1", "AttributeError"),
   "no config": ("get_config = dict", "gives no ConfigDict"),
   "no task": (
-    "import ml_collections\nget_config = lambda arg: ml_collections.ConfigDict()",
+    "from ml_collections import ConfigDict\n"
+    "get_config = lambda arg: ConfigDict()",
     "config.task: '' is not one of pretrain",
   ),
 }

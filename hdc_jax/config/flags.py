@@ -15,21 +15,6 @@ from hdc_jax.options.schema import Path
 from hdc_jax.tasks import TASKS, task_of
 
 
-def make_parser(
-  prog: str, description: str | None, examples: str
-) -> argparse.ArgumentParser:
-  """The parser of a command that takes a config, to add its options to."""
-  parser = argparse.ArgumentParser(
-    prog=prog,
-    description=description,
-    epilog=examples,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-    allow_abbrev=False,
-  )
-  add_config(parser)
-  return parser
-
-
 def add_config(parser: argparse.ArgumentParser) -> None:
   """Adds `--config` to what a command takes and explains.
 

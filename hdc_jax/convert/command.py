@@ -1,37 +1,20 @@
-"""Converts encoders between runs of this package and PyTorch."""
+"""Converts encoders between runs and files of weights, as for PyTorch."""
 
 import argparse
 import json
 import os
 import pathlib
-import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import ml_collections
-import numpy as np
-import safetensors
-import safetensors.numpy
 
 from hdc_jax.config import flags
-from hdc_jax.convert import layouts
-from hdc_jax.distributed import mesh
-from hdc_jax.errors import ConfigError, DataError, HdcError, choose
-from hdc_jax.evaluate import pretrained
-from hdc_jax.models import BackboneOptions
-from hdc_jax.runs import metrics
-from hdc_jax.tasks import pretrain
+from hdc_jax.convert import encoder, formats, layouts
+from hdc_jax.convert.layouts import Layout
+from hdc_jax.errors import ConfigError, DataError, choose
+from hdc_jax.runtime import commands
 from hdc_jax.tasks.pretrain import WithoutData
-from hdc_jax.train import checkpoint
-
-Arrays = dict[str, np.ndarray]
-Metadata = dict[str, str]
-
-_TORCH = (".pt", ".pth", ".tar")
-_SAFETENSORS = ".safetensors"
 
 _HELP = """\
 The extension of a file is its format: .safetensors, or .pt, .pth, .pth.tar,
@@ -72,88 +55,43 @@ def main(argv: Sequence[str] | None = None) -> int:
   Returns:
     The exit code, see `errors`.
   """
-  options, fields = _parse(argv)
-  try:
-    options.run(options, fields)
-  except (HdcError, OSError) as error:  # OSError: a disk full, no permission
-    if options.debug:
-      traceback.print_exc()
-    print(f"error: {error}", file=sys.stderr)
-    return getattr(error, "exit_code", DataError.exit_code)
-  return 0
+  return commands.run(_parse, lambda options: options.run(options), argv)
 
 
-def load_backbone(reference: str) -> tuple[BackboneOptions, dict[str, Any]]:
-  """The backbone of a run, and its variables as NumPy arrays.
-
-  Args:
-    reference: A run directory, or one step in it, as in `config.checkpoint`.
-
-  Raises:
-    DataError: If there is no checkpoint.
-  """
-  loaded = pretrained.load(reference, mesh.make_mesh())
-  return loaded.backbone, jax.device_get(loaded.variables)
-
-
-def save_run(
-  config: ml_collections.ConfigDict, variables: Mapping[str, Any], output: str
-) -> None:
-  """Writes a run at step 0: a backbone, and heads that are untrained.
-
-  Args:
-    config: A config of task `pretrain`; its dataset is not used.
-    variables: The backbone's variables, by collection.
-    output: Directory of the run.
-
-  Raises:
-    ConfigError: If the config is wrong.
-  """
-  training = WithoutData.read(config).make_training(mesh.make_mesh())
-  state = training.init_state().with_backbone(variables)
-  values = pretrain.TASK.run_config(config.to_dict()).values
-  metrics.write_config(output, values)
-  with checkpoint.Checkpoints(output) as saved:
-    # It has seen no dataset, so no training can go on from here.
-    saved.save(0, state, {"step": 0, "fingerprint": ""}, values)
-
-
-def _export(options: argparse.Namespace, fields: Sequence[str]) -> None:
-  """From a run to a file."""
-  if fields:
-    raise ConfigError(f"unexpected argument {fields[0]!r}; see --help")
-  _, write = _format(options.output)
-  backbone, variables = load_backbone(options.checkpoint)
+def _export(options: argparse.Namespace) -> None:
+  """Writes the encoder of a run to a file."""
+  if options.fields:
+    raise ConfigError(f"unexpected argument {options.fields[0]!r}; see --help")
+  file_format = formats.of(options.output)
+  backbone, variables = encoder.load(options.checkpoint)
   own, *others = [
     layout for layout in layouts.of(backbone.name) if layout.exports
   ]
   choices = {layout.name: layout for layout in (own, *others)}
   layout = choose("--layout", options.layout or own.name, choices)
-  _check_requirements(layout, backbone)
-  # The metadata is for our own encoders, which have the default names.
+  encoder.check_layout(layout, backbone)
+  # The description is for our own encoders, which have the default names.
   model = json.dumps(backbone.architecture())
-  metadata = {"model": model} if layout is own else {}
+  texts = {"model": model} if layout is own else {}
   arrays = layouts.to_torch(variables, layout)
   output = pathlib.Path(options.output)
   output.parent.mkdir(parents=True, exist_ok=True)
   partial = output.with_name(f"{output.name}.partial")
-  write(partial, arrays, metadata)
+  file_format.write(partial, arrays, texts)
   partial.replace(output)
-  _report(output, variables, layout)
+  _summarise(output, variables, layout)
 
 
-def _import(options: argparse.Namespace, fields: Sequence[str]) -> None:
-  """From a file to a run."""
-  read, _ = _format(options.weights)
-  config = flags.read_config(options.config, fields)
+def _import(options: argparse.Namespace) -> None:
+  """Writes a run with the encoder of a file."""
+  file_format = formats.of(options.weights)
+  config = flags.read_config(options.config, options.fields)
   if (pathlib.Path(options.output) / "checkpoints").exists():
     raise ConfigError(f"--output: there is a run in {options.output} already")
   backbone = WithoutData.read(config).model
-  clip = jnp.zeros((1, 16, 112, 112, 3))
-  template = jax.eval_shape(backbone.make().init, jax.random.key(0), clip)
-
-  arrays, metadata = read(options.weights)
-  _check_description(options.weights, metadata, backbone)
+  template = encoder.template(backbone)
+  arrays, texts = file_format.read(options.weights)
+  encoder.check_description(options.weights, texts, backbone)
   left_out = [name for name in arrays if layouts.CLASSIFIER.match(name)]
   arrays = {n: array for n, array in arrays.items() if n not in left_out}
   layout = layouts.detect(arrays, template, backbone.name)
@@ -161,111 +99,27 @@ def _import(options: argparse.Namespace, fields: Sequence[str]) -> None:
     variables = layouts.from_torch(arrays, template, layout, backbone.norm)
   except DataError as error:
     raise DataError(f"{options.weights}: {error}") from error
-  _check_requirements(layout, backbone)
-  save_run(config, variables, options.output)
-  _report(options.output, variables, layout)
+  encoder.check_layout(layout, backbone)
+  encoder.save(config, variables, options.output)
+  _summarise(options.output, variables, layout)
   if left_out:
     print(f"  left out: {', '.join(left_out)}")
 
 
-def _report(
-  output: str | os.PathLike[str],
-  variables: Mapping[str, Any],
-  layout: layouts.Layout,
+def _summarise(
+  output: str | os.PathLike[str], variables: Mapping[str, Any], layout: Layout
 ) -> None:
+  """Prints what was written where."""
   weights = sum(leaf.size for leaf in jax.tree.leaves(variables))
   print(f"{output}: {weights:,} weights by {layout.name}'s names")
 
 
-def _check_requirements(
-  layout: layouts.Layout, backbone: BackboneOptions
-) -> None:
-  """Raises ConfigError where the layout's networks are built otherwise."""
-  for field, value in layout.requires.items():
-    own = getattr(backbone, field, None)
-    if own != value:
-      raise ConfigError(
-        f"{layout.name}'s layout is of networks with {field}={value}, but "
-        f"config.model.{field} is {own!r}: import with "
-        f"--config.model.{field}={value}, export without --layout"
-      )
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+  """The options; `fields` are the arguments that set fields of the config."""
+  parser = commands.make_parser("python -m hdc_jax.convert", __doc__, _HELP)
+  verbs = parser.add_subparsers(required=True, metavar="export|import")
 
-
-def _check_description(
-  path: str, metadata: Metadata, backbone: BackboneOptions
-) -> None:
-  """Raises ConfigError if the file says that it is of another network."""
-  try:
-    stated = json.loads(metadata.get("model", ""))
-  except ValueError:  # not written by `export`
-    return
-  own, defaults = backbone.architecture(), backbone.defaults()
-  for field in sorted(stated.keys() | own.keys()):
-    here, there = (one.get(field, defaults.get(field)) for one in (own, stated))
-    if here != there:
-      raise ConfigError(
-        f"config.model.{field} is {here!r}, but {path} is of a network with "
-        f"{there!r}: set --config.model.{field}"
-      )
-
-
-def _format(
-  path: str,
-) -> tuple[
-  Callable[[str], tuple[Arrays, Metadata]],
-  Callable[[pathlib.Path, Arrays, Metadata], None],
-]:
-  """How to read and write a file of this extension.
-
-  Raises:
-    ConfigError: If there is no such format, or PyTorch is missing.
-  """
-  suffix = pathlib.Path(path).suffix
-  choose(f"extension of {path}", suffix, (_SAFETENSORS, *_TORCH))
-  if suffix == _SAFETENSORS:
-    return _read_safetensors, _write_safetensors
-  try:
-    from hdc_jax.convert import torch_files
-  except ModuleNotFoundError as error:
-    raise ConfigError(
-      f"{path}: PyTorch is needed for {suffix} files: "
-      "pip install torch, or use .safetensors"
-    ) from error
-  return torch_files.read, torch_files.write
-
-
-def _read_safetensors(path: str) -> tuple[Arrays, Metadata]:
-  try:
-    with safetensors.safe_open(path, "np") as file:
-      metadata = file.metadata() or {}
-    return safetensors.numpy.load_file(path), metadata
-  except (OSError, safetensors.SafetensorError) as error:
-    raise DataError(f"{path} cannot be read: {error}") from error
-
-
-def _write_safetensors(
-  path: pathlib.Path, arrays: Arrays, metadata: Metadata
-) -> None:
-  safetensors.numpy.save_file(arrays, path, metadata)
-
-
-def _parse(
-  argv: Sequence[str] | None,
-) -> tuple[argparse.Namespace, Sequence[str]]:
-  """The options, and what is left: fields of the config."""
-  parser = argparse.ArgumentParser(
-    prog="python -m hdc_jax.convert",
-    description=__doc__,
-    epilog=_HELP,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-    allow_abbrev=False,
-  )
-  parser.add_argument(
-    "--debug", action="store_true", help="show a traceback with an error"
-  )
-  commands = parser.add_subparsers(required=True, metavar="export|import")
-
-  export = _add_command(commands, "export", _export, "a run's encoder → a file")
+  export = _add_verb(verbs, "export", _export, "a run's encoder → a file")
   export.add_argument(
     "--checkpoint",
     metavar="RUN",
@@ -282,9 +136,7 @@ def _parse(
     "hdc_jax/interop/encoders.py has",
   )
 
-  import_ = _add_command(
-    commands, "import", _import, "a file's encoder → a run"
-  )
+  import_ = _add_verb(verbs, "import", _import, "a file's encoder → a run")
   import_.add_argument(
     "--weights", metavar="FILE", required=True, help="the file to read"
   )
@@ -292,14 +144,16 @@ def _parse(
     "--output", metavar="RUN", required=True, help="the run to write"
   )
   flags.add_config(import_)
-  return parser.parse_known_args(argv)
+  options, options.fields = parser.parse_known_args(argv)
+  return options
 
 
-def _add_command(
-  commands: Any, name: str, run: Callable[..., None], summary: str
+def _add_verb(
+  verbs: Any, name: str, run: Callable[..., None], summary: str
 ) -> argparse.ArgumentParser:
-  parser = commands.add_parser(
+  parser = verbs.add_parser(
     name, help=summary, description=summary, allow_abbrev=False
   )
+  commands.add_debug(parser)
   parser.set_defaults(run=run)
   return parser

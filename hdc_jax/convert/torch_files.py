@@ -1,4 +1,4 @@
-"""PyTorch's own files: .pt, .pth and .pth.tar."""
+"""Files of PyTorch: .pt, .pth and .pth.tar."""
 
 import os
 import re
@@ -9,7 +9,8 @@ import torch
 
 from hdc_jax.errors import DataError
 
-# What wraps a published encoder: DataParallel, and order prediction's network.
+# Prefixes of published encoders: of DataParallel, and of the network around an
+# encoder that was trained to predict the order of clips.
 _WRAPPERS = re.compile(r"^(module\.|base_network\.)+")
 
 
@@ -19,11 +20,12 @@ def read(
   """Reads a state dict, also one that is nested under 'state_dict'.
 
   Args:
-    path: What torch.save wrote; nothing in it but data is loaded.
+    path: Path of a file that torch.save wrote. Only data is loaded from it, no
+      code.
 
   Returns:
-    Arrays by name, floats as float32 and without the wrappers' prefixes; and
-    the texts that are next to the state dict.
+    The arrays by name, without the prefixes of wrappers and with float32 in
+    place of other floats; and the texts that are beside the state dict.
 
   Raises:
     DataError: If the file cannot be read or holds no state dict.
@@ -52,7 +54,13 @@ def write(
   arrays: Mapping[str, np.ndarray],
   metadata: Mapping[str, str],
 ) -> None:
-  """Writes arrays under 'state_dict', and texts next to it."""
+  """Writes a file that torch.load reads.
+
+  Args:
+    path: Path of the file.
+    arrays: Weights by name; the file has them under 'state_dict'.
+    metadata: Texts by name, which the file has beside them.
+  """
   state_dict = {name: torch.tensor(array) for name, array in arrays.items()}
   torch.save({**metadata, "state_dict": state_dict}, path)
 

@@ -4,6 +4,7 @@ Global arrays are sharded along their leading axis (batches, embeddings) or
 replicated (params, optimizer state).
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -98,7 +99,8 @@ def compiler_options(
   Choice: On CPU, XLA by default gives 2D convolutions to YNNPACK, which uses
   one thread; Eigen uses all (1.6 times the speed on two cores). A program that
   runs once is not optimised: for the random numbers of initial weights that
-  takes many seconds and saves one.
+  takes many seconds and saves one. An XLA that does not know such an option
+  compiles without it, to the same results.
 
   Args:
     mesh: The devices to compile for.
@@ -109,9 +111,26 @@ def compiler_options(
   """
   if mesh.devices.flat[0].platform != "cpu":
     return None
-  if once:
-    return {"xla_backend_optimization_level": 0}
-  return {"xla_cpu_experimental_ynn_fusion_type": ""}
+  name, value = (
+    ("xla_backend_optimization_level", 0)
+    if once
+    else ("xla_cpu_experimental_ynn_fusion_type", "")
+  )
+  return {name: value} if _cpu_compiler_takes(name, value) else None
+
+
+@functools.cache
+def _cpu_compiler_takes(name: str, value: str | int) -> bool:
+  """Whether XLA for CPU knows an option, tried on an empty program."""
+  with jax.default_device(jax.local_devices(backend="cpu")[0]):
+    empty = jax.jit(lambda: (), compiler_options={name: value}).lower()
+    try:
+      empty.compile()
+    except jax.errors.JaxRuntimeError as error:
+      if "No such compile option" not in str(error):
+        raise
+      return False
+  return True
 
 
 def jit(function: Callable, mesh: Mesh, *, donate: bool = False) -> Callable:

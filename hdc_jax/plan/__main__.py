@@ -1,7 +1,6 @@
 """Runs `python -m hdc_jax.plan`."""
 
-import sys
-
 from hdc_jax.plan import command
+from hdc_jax.runtime import commands
 
-sys.exit(command.main())
+commands.leave(command.main())

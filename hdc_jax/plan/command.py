@@ -8,7 +8,6 @@ cuts clips. Nothing is run on a TPU: all times are the compiler's estimates.
 """
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -20,9 +19,9 @@ from etils import epath
 from hdc_jax.config import flags
 from hdc_jax.data import sources
 from hdc_jax.data.clips import cutting
-from hdc_jax.errors import ConfigError, HdcError, TooLargeError, require
+from hdc_jax.errors import ConfigError, TooLargeError, require
 from hdc_jax.plan import compiling, feeding, page, slice_plan
-from hdc_jax.runtime import buckets, files, logs
+from hdc_jax.runtime import buckets, commands, files
 from hdc_jax.runtime.slices import GENERATIONS, Slice
 from hdc_jax.tasks.pretrain import WithoutData
 
@@ -43,8 +42,6 @@ step is not compiled again. Any field of the config can be set on the command
 line: --config.model.dtype=float32. The exit code is 7 if a step does not fit
 the memory of a chip; the others are listed in hdc_jax/errors.py.
 """
-
-_log = logging.getLogger("hdc_jax.plan")
 
 _CACHE = os.path.join("~", ".cache", "hdc_jax", "plan")
 
@@ -135,8 +132,10 @@ def _per_chip(batch_size: int, where: Slice) -> int:
   return _PER_CHIP
 
 
-def _parser() -> argparse.ArgumentParser:
-  parser = flags.make_parser("python -m hdc_jax.plan", __doc__, _EXAMPLES)
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+  """The options; `fields` are the arguments that set fields of the config."""
+  parser = commands.make_parser("python -m hdc_jax.plan", __doc__, _EXAMPLES)
+  flags.add_config(parser)
   parser.add_argument(
     "--topology",
     metavar="SLICE,…",
@@ -164,12 +163,12 @@ def _parser() -> argparse.ArgumentParser:
     default=_CACHE,
     help="keeps what the compiler said; by default %(default)s",
   )
-  parser.add_argument("--debug", action="store_true", help="show tracebacks")
-  return parser
+  options, options.fields = parser.parse_known_args(argv)
+  return options
 
 
-def _run(options: argparse.Namespace, fields: Sequence[str]) -> None:
-  config = flags.read_config(options.config, fields)
+def _run(options: argparse.Namespace) -> None:
+  config = flags.read_config(options.config, options.fields)
   require("--topology", options.topology, "name a slice: v5e:16x16")
   names = options.topology.split(",")
   slices = [Slice.parse(name, "--topology") for name in names]
@@ -205,12 +204,4 @@ def main(argv: Sequence[str] | None = None) -> int:
   Returns:
     The exit code, see `errors`.
   """
-  options, fields = _parser().parse_known_args(argv)
-  logs.set_up(options.debug)
-  try:
-    _run(options, fields)
-  except (HdcError, OSError) as error:  # OSError: --json, --cache
-    _log.debug("where it was raised:", exc_info=True)
-    print(f"error: {error}", file=sys.stderr)
-    return getattr(error, "exit_code", ConfigError.exit_code)
-  return 0
+  return commands.run(_parse, _run, argv)

@@ -204,5 +204,7 @@ def out_of_memory(message: str) -> str:
 
   There are other memories: a program that overflows those is a bug.
   """
-  found = re.search(r"RESOURCE_EXHAUSTED: (.*\bhbm\b.*)", message, re.I)
+  # Newer compilers put a code first, such as "E1000: CompileTimeHbmOom: ".
+  pattern = r"RESOURCE_EXHAUSTED: (?:E\d+: \w+: )?(.*\bhbm\b.*)"
+  found = re.search(pattern, message, re.I)
   return found[1].strip() if found else ""

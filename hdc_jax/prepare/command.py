@@ -2,161 +2,182 @@
 
 import argparse
 import os
-import sys
-import time
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from etils import epath
-
-from hdc_jax.data.datasets import DATASETS, Request
-from hdc_jax.data.store import index as index_lib
-from hdc_jax.data.store.index import Index
+from hdc_jax.data.datasets import DATASETS, Request, layouts
 from hdc_jax.data.video import codec as codec_lib
-from hdc_jax.data.video import h264
-from hdc_jax.errors import DataError, HdcError
-from hdc_jax.prepare import arguments, runners, shards, summary
-from hdc_jax.prepare.shards import Plan, Sidecar
-from hdc_jax.runtime import buckets, files
-from hdc_jax.runtime.progress import Progress
+from hdc_jax.prepare import pipeline, runners, shards
+from hdc_jax.runtime import commands
 
-_INTERRUPTED = 130  # the shell's code for a process that Ctrl-C ended
+_HELP = """\
+Every video is decoded once, turned upright, scaled to --short_side and stored
+as H.264 from which a training clip of 16 frames can be cut in about 2 ms.
+
+Interrupted or killed, it goes on at the first shard that is not finished when
+run again. Run again on a complete dataset, it does nothing; if some of the
+files have changed, it makes only the shards that hold them. Videos that cannot
+be used are left out, and named at the end and in index.json.
+
+examples:
+  # eight motions in front of eight scenes, generated: something to try
+  python -m hdc_jax.prepare --dataset=synthetic --output=runs/demo/data
+
+  # your own videos; sub-folders, if there are any, are the classes
+  python -m hdc_jax.prepare --dataset=folder --source=~/videos --output=data
+
+  # a published dataset, all its splits at once
+  python -m hdc_jax.prepare --dataset=ucf101 --source=~/UCF-101 \\
+    --splits=~/ucfTrainTestlist --output=data
+
+  # twice the resolution, all cores, few large shards
+  python -m hdc_jax.prepare --dataset=folder --source=~/videos --output=data \\
+    --short_side=256 --shards=16
+
+  # from bucket to bucket: gs:// needs `pip install gcsfs`, s3:// needs s3fs
+  python -m hdc_jax.prepare --dataset=folder --source=gs://BUCKET/videos \\
+    --output=gs://BUCKET/data
+
+  # Apache Beam (`pip install apache-beam`) instead of the local processes, on
+  # this machine; the options that follow -- are Beam's own
+  python -m hdc_jax.prepare --dataset=folder --source=~/videos --output=data \\
+    --runner=DirectRunner -- --direct_num_workers=8 \\
+    --direct_running_mode=multi_processing
+
+  # on Dataflow, with an image as docs/datasets.md describes it
+  python -m hdc_jax.prepare --dataset=kinetics400 \\
+    --source=gs://BUCKET/k400 --splits=gs://BUCKET/k400-csv \\
+    --output=gs://BUCKET/data --runner=DataflowRunner -- \\
+    --project=PROJECT --region=REGION --temp_location=gs://BUCKET/tmp \\
+    --sdk_container_image=IMAGE --max_num_workers=100 \\
+    --number_of_worker_harness_threads=1
+
+what has to lie where, by dataset:
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
   """Runs the command line.
 
   Args:
-    argv: arguments, by default those of the process.
+    argv: Arguments, by default those of the process.
 
   Returns:
     The exit code, see `errors`.
   """
-  options = arguments.parse(argv)
-  for stream in (sys.stdout, sys.stderr):  # names of files may not be UTF-8
-    stream.reconfigure(errors="backslashreplace")
-  try:
-    _prepare(options)
-  except (HdcError, OSError) as error:  # OSError: a disk full, no permission
-    if options.debug:
-      traceback.print_exc()
-    print(f"error: {error}", file=sys.stderr)
-    return getattr(error, "exit_code", DataError.exit_code)
-  except KeyboardInterrupt as interrupt:
-    print("interrupted", *interrupt.args, sep=": ", file=sys.stderr)
-    return _INTERRUPTED
-  return 0
+  return commands.run(_parse, _run, argv)
 
 
-def _prepare(options: argparse.Namespace) -> None:
-  """Lists the videos, makes the shards that are missing, writes the index."""
-  start = time.monotonic()
-  codec_lib.check_settings(options.codec, options.short_side)
-  make_shards = runners.load(options.runner, options.runner_options)
-  for path in filter(None, (options.source, options.splits, options.output)):
-    buckets.check_access(path)
-  directory = epath.Path(options.output)
-  asked = Request(
-    source=options.source,
-    splits=options.splits,
-    output=options.output,
-    videos=options.videos,
-    seed=options.seed,
-    workers=options.workers,
-  )
-  dataset = DATASETS[options.dataset]
-  dataset.check(asked)
-  listing = dataset.list_videos(asked)
-  settings = {
-    "codec": options.codec,
-    "short_side": options.short_side,
-    "encoder": h264.ENCODER_VERSION,
-  }
-  plans = shards.plan(listing, settings, options.shards)
-  request = shards.request_digest(plans, listing)
-  if _is_prepared(directory, request):
-    print(f"already prepared: {directory}")
-    return
-  # From here to the end the directory is not a dataset.
-  index_lib.mark_unfinished(directory)
-  files.remove(directory / index_lib.INDEX)
-  sidecars, made = _make_shards(directory, plans, make_shards, options)
-  videos = sum(sidecar.shard.videos for sidecar in sidecars)
-  if not videos:
-    skipped = [s for sidecar in sidecars for s in sidecar.skipped]
-    raise DataError(
-      f"no usable videos in {options.source or directory}: none of "
-      f"{len(skipped)} can be read; the first: {skipped[0].reason}"
-    )
-  index = shards.combine(
-    sidecars,
-    request=request,
+def _run(options: argparse.Namespace) -> None:
+  pipeline.prepare(
+    options.dataset,
+    Request(
+      source=options.source,
+      splits=options.splits,
+      output=options.output,
+      videos=options.videos,
+      seed=options.seed,
+      workers=options.workers,
+    ),
     codec=options.codec,
     short_side=options.short_side,
-    listing=listing,
-  )
-  for why, which in listing.left_out.items():
-    lines = "".join(f"{name}\n" for name in which)
-    files.write(directory / f"{why}.txt", lines.encode())
-  index.save(directory)
-  shards.remove_others(directory, index)
-  print(summary.describe(directory, index, sidecars))
-  seconds = time.monotonic() - start
-  print(f"  {made:,} videos read in {seconds:.1f} s ({made / seconds:.3g}/s)")
-
-
-def _is_prepared(directory: epath.Path, request: str) -> bool:
-  try:
-    index = Index.load(directory)
-    index.check_shards(directory)
-  except DataError:
-    return False
-  return index.request == request
-
-
-def _make_shards(
-  directory: epath.Path,
-  plans: Sequence[Plan],
-  make_shards: Callable[[runners.Job, Progress], None],
-  options: argparse.Namespace,
-) -> tuple[list[Sidecar], int]:
-  """Makes the shards that are not finished.
-
-  Returns:
-    The sidecars of all shards, and the number of videos that were read.
-  """
-  done = shards.finished(directory, plans)
-  missing = [p for p, s in zip(plans, done, strict=True) if s is None]
-  total = sum(len(plan.files) for plan in plans)
-  videos = sum(len(plan.files) for plan in missing)
-  if len(missing) < len(plans):
-    print(f"{len(plans) - len(missing)} of {len(plans)} shards are finished")
-  job = runners.Job(
-    directory=os.fspath(directory),
-    plans=missing,
-    codec=options.codec,
-    short_side=options.short_side,
-    workers=options.workers,
+    num_shards=options.shards,
     runner=options.runner,
     runner_options=options.runner_options,
   )
-  try:
-    with Progress(total, "videos", "preparing", total - videos) as progress:
-      make_shards(job, progress)
-  except KeyboardInterrupt:
-    raise KeyboardInterrupt(_how_far(directory, plans)) from None
-  sidecars = shards.finished(directory, plans)
-  if None in sidecars:
-    raise DataError(
-      f"{_how_far(directory, plans)}; --output has to be where all workers of "
-      f"{options.runner} see the same files, such as gs://"
-    )
-  return sidecars, videos
 
 
-def _how_far(directory: epath.Path, plans: Sequence[Plan]) -> str:
-  sidecars = shards.finished(directory, plans)
-  return (
-    f"{len(plans) - sidecars.count(None)} of {len(plans)} shards are finished; "
-    "run the same command again to make the rest"
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+  """The options; `runner_options` are the arguments that follow `--`."""
+  own, runner_options = commands.split(argv)
+  parser = commands.make_parser(
+    "python -m hdc_jax.prepare",
+    __doc__,
+    _HELP + layouts(),
+    usage="%(prog)s [options] [-- options of the Beam runner]",
   )
+  add = parser.add_argument
+  add("--dataset", required=True, choices=sorted(DATASETS))
+  add(
+    "--source",
+    metavar="DIR",
+    type=os.path.expanduser,
+    help="where the video files are (synthetic: where to generate them, by "
+    "default OUTPUT/videos)",
+  )
+  add(
+    "--splits",
+    metavar="DIR",
+    type=os.path.expanduser,
+    help="where the official split files are, for datasets that have some",
+  )
+  add(
+    "--output",
+    metavar="DIR",
+    type=os.path.expanduser,
+    required=True,
+    help="where the prepared dataset goes",
+  )
+  add(
+    "--codec",
+    default="h264",
+    choices=codec_lib.CODECS,
+    help="h264 (about 1 KB a frame) or raw (exact; thirty times that); "
+    "default: %(default)s",
+  )
+  add(
+    "--short_side",
+    metavar="PIXELS",
+    type=int,
+    default=128,
+    help="short side of the stored frames, of which training crops are taken; "
+    "default: %(default)s",
+  )
+  add(
+    "--shards",
+    metavar="N",
+    type=_positive,
+    help="files to write; give at least as many as hosts will read them; "
+    f"default: one for {shards.VIDEOS_PER_SHARD} videos, "
+    f"{shards.MAX_SHARDS} at most",
+  )
+  add(
+    "--workers",
+    metavar="N",
+    type=_positive,
+    default=os.cpu_count(),
+    help="processes of the local runner; default: one for each core, here "
+    "%(default)s",
+  )
+  add(
+    "--runner",
+    default="local",
+    metavar="NAME",
+    choices=runners.RUNNERS,
+    help="what makes the shards: local (processes here) or a runner of Apache "
+    f"Beam ({', '.join(list(runners.RUNNERS)[1:])}), whose own options follow "
+    "--; default: %(default)s",
+  )
+  add(
+    "--videos",
+    metavar="N",
+    type=_positive,
+    default=640,
+    help="synthetic: how many to generate; default: %(default)s",
+  )
+  add(
+    "--seed",
+    metavar="S",
+    type=int,
+    default=0,
+    help="synthetic: another seed, other videos; default: %(default)s",
+  )
+  options = parser.parse_args(own)
+  options.runner_options = runner_options
+  return options
+
+
+def _positive(text: str) -> int:
+  number = int(text)
+  if number < 1:
+    raise argparse.ArgumentTypeError(f"{text} must be at least 1")
+  return number

@@ -1,11 +1,11 @@
-"""Shards of a dataset in the making, one at a time and resumable.
+"""The shards of a dataset: planned, written one at a time, and resumable.
 
-What was asked (the settings and the list of videos) is cut into shards before
-anything is read. Each shard has a key, a digest of the settings and of its own
-videos. When a shard is complete, a sidecar JSON with its key and counts is
-written beside it: a rerun keeps the shards whose sidecar has the right key, and
-makes the others. The bytes of a shard depend on nothing but what its key
-covers, so it does not matter who makes it, or when.
+The list of videos is cut into shards before any video is read. Each shard has a
+key, a digest of the settings and of its own videos. When a shard is complete, a
+sidecar JSON with its key and counts is written beside it: a rerun keeps the
+shards whose sidecar has the right key, and makes the others. The bytes of a
+shard depend on nothing but what its key covers, so it does not matter who makes
+it, or when.
 """
 
 import collections
@@ -15,7 +15,6 @@ import dataclasses
 import itertools
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,18 +24,14 @@ from etils import epath
 from hdc_jax.data.datasets.base import Listing, VideoFile
 from hdc_jax.data.store import index as index_lib
 from hdc_jax.data.store import records
-from hdc_jax.data.store.index import Index, Shard
+from hdc_jax.data.store.index import Shard
 from hdc_jax.data.store.records import Record
 from hdc_jax.errors import DataError
 from hdc_jax.runtime import files
 
 VIDEOS_PER_SHARD = 256  # by default: some 100 MB of ten-second videos
 MAX_SHARDS = 1024  # by default
-# What is of no use once a dataset is made, unless its index names it.
-_LEFT = re.compile(
-  r"shard-\d{5}-of-\d{5}\.array_record|\.shard-.*\.tmp|\.unfinished"
-)
-_READERS = 16  # sidecars in a bucket are read so many at a time
+_READERS = 16  # how many sidecars are read from a bucket at a time
 
 Ranges = list[tuple[int, int]]
 
@@ -46,8 +41,8 @@ class Skipped:
   """A video that could not be used.
 
   Attributes:
-    id: of the video.
-    reason: why not, naming the file.
+    id: Id of the video.
+    reason: Why it could not be used, with the name of the file.
   """
 
   id: str
@@ -56,12 +51,12 @@ class Skipped:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """One shard, before it is made.
+  """A shard that is to be made.
 
   Attributes:
-    name: of its file.
-    files: the videos to put there, in order.
-    key: digest of everything its bytes depend on.
+    name: Name of its file.
+    files: Files of the videos that it holds, in order.
+    key: Digest of everything that its bytes depend on.
   """
 
   name: str
@@ -69,7 +64,7 @@ class Plan:
   key: str
 
   def to_json(self) -> bytes:
-    """Serializes the plan, in one line."""
+    """Serializes the plan as one line of JSON."""
     return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
 
   @classmethod
@@ -82,15 +77,15 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Sidecar:
-  """What is known of a finished shard.
+  """A finished shard, as the file beside it describes it.
 
   Attributes:
-    key: of its plan.
-    shard: the file.
-    num_frames: of its videos together.
-    splits: ranges of its records, counted from its first, of each split.
-    classes: for each label, the number of videos that show each class.
-    skipped: videos of the plan that are not in it.
+    key: Key of its plan.
+    shard: Its entry in the index.
+    num_frames: Number of frames of its videos together.
+    splits: Ranges of its records in each split, counted from its first record.
+    classes: Number of videos that show each class, by label and class number.
+    skipped: Videos of the plan that are not in it.
   """
 
   key: str
@@ -107,12 +102,12 @@ def plan(
   """Cuts a listing into shards of about equal length.
 
   Args:
-    listing: the videos.
-    settings: whatever else the records depend on; of JSON types.
-    num_shards: how many, by default one for `VIDEOS_PER_SHARD`.
+    listing: The videos.
+    settings: Everything else that the records depend on, of JSON types.
+    num_shards: Number of shards; by default one for `VIDEOS_PER_SHARD` videos.
 
   Returns:
-    The shards, in order.
+    The plans of the shards, in order.
   """
   videos = listing.videos
   if num_shards is None:
@@ -120,7 +115,7 @@ def plan(
   num_shards = max(1, min(num_shards, len(videos)))
   bounds = [len(videos) * i // num_shards for i in range(num_shards + 1)]
   plans = []
-  # Of the files too: a video that was repaired is prepared again.
+  # Sizes are part of the keys: a video that was repaired is prepared again.
   sizes = files.sizes([video.path for video in videos])
   for i, (start, stop) in enumerate(itertools.pairwise(bounds)):
     part = videos[start:stop]
@@ -143,16 +138,20 @@ def plan(
 def write(
   directory: epath.Path, shard: Plan, results: Iterable[bytes | Skipped]
 ) -> Sidecar:
-  """Makes a shard; it is there whole or not at all.
+  """Writes a shard, whole or not at all, and its sidecar beside it.
 
   Args:
-    directory: of the dataset.
-    shard: what to make.
-    results: one for each file of the plan, in order: a record or the reason
-      why there is none.
+    directory: Directory of the dataset.
+    shard: Plan of the shard.
+    results: For each file of the plan, in order, its serialized record or the
+      reason why there is none.
 
   Returns:
-    The sidecar, also written beside the shard.
+    The sidecar.
+
+  Raises:
+    DataError: If ArrayRecord cannot write the file.
+    OSError, StorageError: If the disk or the bucket fails.
   """
   path = directory / shard.name
   splits: dict[str, Ranges] = collections.defaultdict(list)
@@ -169,17 +168,17 @@ def write(
       with _writing(path):
         writer.write(result)
       for split in file.splits:
-        _extend(splits[split], videos, videos + 1)
+        extend(splits[split], videos, videos + 1)
       for label, segments in file.labels.items():
         classes[label].update(sorted({str(n) for _, n in segments}))
       num_frames += Record.from_bytes(result).encoded.num_frames
       videos += 1
     with _writing(path):
       writer.close()
-    made = Shard.from_file(local, shard.name, videos)
+    described = Shard.from_file(local, shard.name, videos)
   sidecar = Sidecar(
     key=shard.key,
-    shard=made,
+    shard=described,
     num_frames=num_frames,
     splits=dict(splits),
     classes={label: dict(counts) for label, counts in classes.items()},
@@ -192,14 +191,14 @@ def write(
 def finished(
   directory: epath.Path, plans: Sequence[Plan]
 ) -> list[Sidecar | None]:
-  """The sidecars of shards, None of those that have to be made.
+  """Reads the sidecars of the shards that are finished.
 
   Args:
-    directory: of the dataset.
-    plans: of the shards.
+    directory: Directory of the dataset.
+    plans: Plans of the shards.
 
   Returns:
-    One for each plan.
+    For each plan, the sidecar of the shard, or None if it has to be made.
   """
   paths = [directory / shard.name for shard in plans]
   sizes = files.sizes([os.fspath(path) for path in paths])
@@ -223,94 +222,28 @@ def _finished(
   return sidecar if whole else None
 
 
-def request_digest(plans: Sequence[Plan], listing: Listing) -> str:
-  """What was asked of `prepare`, hashed; see `Index.request`."""
-  return index_lib.digest(
-    [
-      [[shard.name, shard.key] for shard in plans],
-      listing.official,
-      listing.left_out,
-    ]
-  )
-
-
-def combine(
-  sidecars: Sequence[Sidecar],
-  *,
-  request: str,
-  codec: str,
-  short_side: int,
-  listing: Listing,
-) -> Index:
-  """Makes the index of a dataset of which every shard is finished.
-
-  Args:
-    sidecars: of all shards, in order.
-    request: see `request_digest`.
-    codec: of the records.
-    short_side: of the frames.
-    listing: of which the shards were made.
-
-  Returns:
-    The index.
-  """
-  splits: dict[str, Ranges] = collections.defaultdict(list)
-  first = 0
-  for sidecar in sidecars:
-    for split, ranges in sidecar.splits.items():
-      for start, stop in ranges:
-        _extend(splits[split], first + start, first + stop)
-    first += sidecar.shard.videos
-  skipped = [s for sidecar in sidecars for s in sidecar.skipped]
-  labels = {name: list(names) for name, names in listing.label_names.items()}
-  return Index(
-    fingerprint=index_lib.digest(
-      [
-        records.VERSION,
-        [sidecar.shard.sha256 for sidecar in sidecars],
-        labels,
-        splits,
-      ]
-    ),
-    request=request,
-    codec=codec,
-    short_side=short_side,
-    num_videos=first,
-    num_frames=sum(sidecar.num_frames for sidecar in sidecars),
-    labels=labels,
-    splits=dict(splits),
-    shards=[sidecar.shard for sidecar in sidecars],
-    skipped=[dataclasses.asdict(s) for s in skipped],
-    official=listing.official,
-    left_out={why: len(which) for why, which in listing.left_out.items()},
-  )
-
-
-def remove_others(directory: epath.Path, index: Index) -> None:
-  """Removes shards that an earlier request left and the index does not name."""
-  names = {shard.name for shard in index.shards}
-  for name in files.list_names(directory):
-    if _LEFT.fullmatch(name) and name not in names:
-      files.remove(directory / name)
-      files.remove(sidecar_of(directory / name))
-
-
 def sidecar_of(path: epath.Path) -> epath.Path:
-  """Where the sidecar of a shard lies."""
+  """Path of the sidecar of the shard at a path."""
   return path.with_suffix(".json")
 
 
 @contextlib.contextmanager
 def _writing(path: epath.Path) -> Iterator[None]:
-  """Turns what ArrayRecord raises into a `DataError` on a shard."""
+  """Turns an error of ArrayRecord into a DataError that names the shard."""
   try:
     yield
   except RuntimeError as error:
     raise DataError(f"{path}: cannot be written: {error}") from error
 
 
-def _extend(ranges: Ranges, start: int, stop: int) -> None:
-  """Adds a range behind the others, to the last one if it continues it."""
+def extend(ranges: Ranges, start: int, stop: int) -> None:
+  """Adds a range to others, joined with the last one if it continues it.
+
+  Args:
+    ranges: Ranges of record numbers, changed in place.
+    start: First record of the new range.
+    stop: One more than its last record.
+  """
   if ranges and ranges[-1][1] == start:
     start = ranges.pop()[0]
   ranges.append((start, stop))

@@ -1,4 +1,4 @@
-"""What `prepare` says at the end."""
+"""The summary of a prepared dataset, printed at the end."""
 
 import collections
 import textwrap
@@ -9,8 +9,8 @@ from etils import epath
 from hdc_jax.data.store.index import Index
 from hdc_jax.prepare.shards import Sidecar
 
-_MAX_CLASSES_SHOWN = 20  # one by one; of more, only the extremes
-_TOTALS = ("videos", "classes")  # in `Index.official`, beside the splits
+_MAX_CLASSES_SHOWN = 20  # where there are more, only the extremes are shown
+_TOTALS = ("videos", "classes")  # entries of `Index.official` besides splits
 
 
 def describe(
@@ -18,29 +18,29 @@ def describe(
   index: Index,
   sidecars: Sequence[Sidecar],
 ) -> str:
-  """What a prepared dataset holds, and what it does not, in lines of text.
+  """Describes what a prepared dataset holds, and what was left out.
 
   Args:
-    directory: of the dataset.
-    index: its index.
-    sidecars: of its shards, which count the classes.
+    directory: Directory of the dataset.
+    index: Index of the dataset.
+    sidecars: Sidecars of all its shards, which count frames and classes.
 
   Returns:
-    Totals, splits and labels, beside the official numbers where there are
-    some, and every file that was left out and why.
+    Lines of text: totals, splits and labels, with the official numbers where
+    there are some, and every file that was left out with its reason.
   """
 
   def official(name: str) -> str:
-    """What the authors of the dataset count, to be set behind a number."""
+    """The number that the authors of the dataset state, in parentheses."""
     known = index.official.get(name)
     return "" if known is None else f" (official: {known:,})"
 
   size = sum(shard.bytes for shard in index.shards)
+  frames = sum(sidecar.num_frames for sidecar in sidecars)
   lines = [
     f"prepared {directory}",
     f"  {index.num_videos:,} videos{official('videos')}, "
-    f"{index.num_frames:,} frames, "
-    f"{size:,} bytes ({size / index.num_frames:,.0f} a frame) in "
+    f"{frames:,} frames, {size:,} bytes ({size / frames:,.0f} a frame) in "
     f"{len(index.shards)} shards",
   ]
   for split in dict.fromkeys([*index.official, *index.splits]):
@@ -53,8 +53,8 @@ def describe(
       counts.update(sidecar.classes.get(label, {}))
     lines += _describe_label(label, names, counts, official("classes"))
   lines += [
-    f"  {why}: {count:,} videos, see {directory / why}.txt"
-    for why, count in index.left_out.items()
+    f"  {reason}: {count:,} videos, see {directory / reason}.txt"
+    for reason, count in index.left_out.items()
   ]
   if index.skipped:
     lines.append(f"  could not be used: {len(index.skipped):,}")
@@ -65,6 +65,14 @@ def describe(
 def _describe_label(
   label: str, names: Sequence[str], counts: Mapping[str, int], official: str
 ) -> list[str]:
+  """The lines on one label.
+
+  Args:
+    label: Name of the label.
+    names: Names of its classes, by class.
+    counts: Number of videos that show each class, by its number as text.
+    official: Official number of classes, as text.
+  """
   videos = [counts.get(str(i), 0) for i in range(len(names))]
   head = f"  label {label}: {len(names)} classes{official}"
   if len(names) > _MAX_CLASSES_SHOWN:

@@ -1,7 +1,6 @@
 """Runs `python -m hdc_jax.report`."""
 
-import sys
+from hdc_jax.report import command
+from hdc_jax.runtime import commands
 
-from hdc_jax.report import page
-
-sys.exit(page.main())
+commands.leave(command.main())

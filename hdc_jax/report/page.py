@@ -1,26 +1,22 @@
-"""Metrics, results and pictures of runs → one static HTML page.
-
-  python -m hdc_jax.report RUN [RUN…] --output=DIR
+"""The page of some runs: their metrics, results and pictures as static HTML.
 
 The page holds everything it shows and loads nothing, so it can be mailed, or
-opened straight from a bucket. Runs that are still going, or failed, have a page
-too: of what is there.
+opened straight from a bucket. Runs that are still going, or have failed, have a
+page too: it shows what is there.
 """
 
-import argparse
 import base64
 import collections
 import json
 import mimetypes
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jinja2
+import numpy as np
 from etils import epath
 
-from hdc_jax.errors import HdcError
 from hdc_jax.report.figures import confusion, curves, tables
 from hdc_jax.runs import read as runs_lib
 from hdc_jax.runs.read import Run
@@ -34,11 +30,11 @@ def write(
   *,
   runs: Sequence[epath.PathLike],
 ) -> epath.Path:
-  """Writes the page, in one piece. Only process 0 does.
+  """Writes the page of some runs, whole or not at all. Only process 0 does.
 
   Args:
-    workdir: Gets report.html.
-    runs: Directories of the runs to show, next to each other.
+    workdir: Directory that gets report.html.
+    runs: Directories of the runs, which are shown next to each other.
 
   Returns:
     The path of the page.
@@ -54,7 +50,7 @@ def write(
 
 
 def render(runs: Sequence[Run]) -> str:
-  """The HTML of the page."""
+  """Renders the HTML of the page of some runs."""
   training = _training(runs)
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader("hdc_jax.report"),
@@ -79,7 +75,7 @@ def render(runs: Sequence[Run]) -> str:
 def _training(
   runs: Sequence[Run],
 ) -> dict[str, Sequence[Mapping[str, float]]]:
-  """The metrics of all runs and of their trials, by what tells them apart."""
+  """The metrics of all runs and their trials, by names that tell them apart."""
   training = {run.name: run.metrics for run in runs if run.metrics}
   names = collections.Counter(name for run in runs for name in run.trials)
   for run in runs:
@@ -90,7 +86,7 @@ def _training(
 
 
 def _headline(runs: Sequence[Run]) -> str:
-  """What was done, with what: 'HDC pretraining and retrieval with r3d18'."""
+  """The heading, such as 'HDC pretraining and retrieval with r3d18'."""
   methods, tasks, models = (
     _and(dict.fromkeys(filter(None, names)))
     for names in (
@@ -99,39 +95,39 @@ def _headline(runs: Sequence[Run]) -> str:
       [run.config.get("model.name") for run in runs],
     )
   )
-  words = (methods, tasks, models and f"with {models}")
+  words = [methods, tasks, f"with {models}" if models else ""]
   headline = " ".join(filter(None, words)) or ", ".join(r.name for r in runs)
   return headline[0].upper() + headline[1:]
 
 
 def _and(words: Iterable[str]) -> str:
-  """'a', 'a and b', 'a, b and c'."""
+  """Joins words: 'a', 'a and b', 'a, b and c'."""
   *rest, last = words or [""]
   return f"{', '.join(rest)} and {last}" if rest else last
 
 
 def _method(run: Run) -> str:
-  """What a run trained with; an evaluation is of whatever it was given."""
+  """The method that a run pretrained with; empty if it did something else."""
   trained = run.config.get("task") == "pretrain"
   return str(run.config.get("method.name", "")).upper() if trained else ""
 
 
 def _summary(run: Run) -> str:
-  """A line under the name of a run."""
+  """The line under the name of a run."""
   get = run.config.get
-  batch = run.metrics and get("data.batch_size")
-  parts = (
+  parts = [
     f"{_method(run)} {run.task}".strip(),
     get("model.name"),
-    batch and f"{batch} videos a step",
     get("data.path"),
-    get("checkpoint") and f"weights of {get('checkpoint')}",
-  )
+    f"weights of {get('checkpoint')}" if get("checkpoint") else "",
+  ]
+  if run.metrics and get("data.batch_size"):
+    parts.insert(2, f"{get('data.batch_size')} videos a step")
   return " · ".join(filter(None, parts)) or "nothing recorded yet"
 
 
 def _facts(run: Run) -> Iterator[tuple[str, str]]:
-  """The few numbers to see first."""
+  """Names and values of the few numbers to see first."""
   if run.metrics:
     last = run.metrics[-1]
     steps = f"{last['step']:,}"
@@ -140,7 +136,8 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     losses = [line["loss"] for line in run.metrics if "loss" in line]
     if losses:
       yield "Loss", f"{losses[0]:.2f} → {losses[-1]:.2f}"
-  speed = {k: v for m in run.metrics[-1:] for k, v in m.items()} | run.result
+  last = run.metrics[-1] if run.metrics else {}
+  speed: dict[str, Any] = {**last, **run.result}
   if "clips_per_second" in speed:
     yield "Clips per second", f"{speed['clips_per_second']:,.1f}"
   if "data_wait" in speed:
@@ -151,20 +148,20 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
 
 def _tables(runs: Sequence[Run]) -> dict[str, tables.Table]:
   """A table for each task that has rows."""
-  rows = {}
+  rows: dict[str, list[Mapping[str, Any]]] = {}
   for run in runs:
-    found = [{"run": run.name} | row for row in run.result.get("rows", ())]
-    if found:
-      rows.setdefault(run.task or "results", []).extend(found)
+    own = [{"run": run.name} | row for row in run.result.get("rows", ())]
+    if own:
+      rows.setdefault(run.task or "results", []).extend(own)
   return {task: tables.make(each) for task, each in rows.items()}
 
 
 def _classified(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
-  """What each run took the classes of each label for, over all its splits."""
+  """The confusions of each run and label, added up over its splits."""
   for run in runs:
-    for label, found in run.predictions.items():
-      names = found[0].names.tolist()
-      matrix = sum(predictions.confusion() for predictions in found)
+    for label, splits in run.predictions.items():
+      names = splits[0].names.tolist()
+      matrix = np.sum([split.confusion() for split in splits], axis=0)
       yield {
         "run": run.name,
         "label": label,
@@ -177,7 +174,7 @@ def _classified(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
 
 
 def _pictures(runs: Sequence[Run]) -> list[tuple[str, str, str]]:
-  """Title of each picture, its run if several have some, and the picture."""
+  """Title, run and URI of each picture; no run where only one has pictures."""
   several = sum(bool(run.pictures) for run in runs) > 1
   return [
     (title, run.name if several else "", _data_uri(path))
@@ -187,14 +184,21 @@ def _pictures(runs: Sequence[Run]) -> list[tuple[str, str, str]]:
 
 
 def _setting(value: Any) -> str:
-  """A value of a config, exactly."""
+  """A value of a config as text, exactly."""
   return value if isinstance(value, str) else json.dumps(value)
 
 
 def _compare(
   columns: Sequence[Mapping[str, Any]],
 ) -> list[tuple[str, list[str], bool]]:
-  """A row for every name: its value in each column, and whether they differ."""
+  """Compares settings of runs.
+
+  Args:
+    columns: Settings of each run by name.
+
+  Returns:
+    For every name: the name, its value in each column, and whether they differ.
+  """
   rows = []
   for name in dict.fromkeys(name for column in columns for name in column):
     values = [c[name] for c in columns if name in c]
@@ -209,35 +213,3 @@ def _data_uri(path: epath.PathLike) -> str:
   path = epath.Path(path)
   kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
   return f"data:{kind};base64,{base64.b64encode(files.read(path)).decode()}"
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-  """Writes the page of some runs.
-
-  Returns:
-    The exit code, see `errors`.
-  """
-  parser = argparse.ArgumentParser(
-    prog="python -m hdc_jax.report",
-    description="Writes report.html: curves, results and pictures of runs.",
-  )
-  parser.add_argument(
-    "runs",
-    metavar="RUN",
-    nargs="+",
-    help="directory of a run (its --workdir); several are compared",
-  )
-  parser.add_argument(
-    "--output", metavar="DIR", required=True, help="gets report.html"
-  )
-  options = parser.parse_args(argv)
-  # A report needs no accelerator, and must not wait for one that trains.
-  jax.config.update("jax_platforms", "cpu")
-  try:
-    for run in options.runs:
-      runs_lib.check(run)
-    print(write(options.output, runs=options.runs))
-  except HdcError as error:
-    print(f"error: {error}", file=sys.stderr)
-    return error.exit_code
-  return 0

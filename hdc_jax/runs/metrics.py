@@ -1,15 +1,13 @@
-"""What a run writes of itself: metrics.jsonl, TensorBoard, result, config."""
+"""The metrics of a run by step: metrics.jsonl and TensorBoard."""
 
 import collections
 import contextlib
-import importlib.metadata
 import json
 import logging
 import os
 import tempfile
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import tensorboardX
@@ -18,10 +16,9 @@ from etils import epath
 from hdc_jax.errors import StorageError
 from hdc_jax.runtime import buckets, files
 
-METRICS, RESULT, CONFIG = "metrics.jsonl", "result.json", "config.json"
+METRICS = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
 _INTERVAL = 30.0  # seconds from one writing to a bucket to the next
-_VERSIONED = ("hdc-jax", "jax", "jaxlib", "flax", "optax", "grain", "av")
 
 _log = logging.getLogger(__name__)
 
@@ -29,16 +26,17 @@ _log = logging.getLogger(__name__)
 class MetricsWriter:
   """Writes scalars by step to metrics.jsonl and TensorBoard event files.
 
-  A context manager. Only process 0 writes. A bucket takes files as a whole, and
-  seldom: there they are up to date every `_INTERVAL` seconds and at the end.
+  A context manager. Only process 0 writes. A bucket takes only whole files, so
+  there they are written every `_INTERVAL` seconds and at the end.
   """
 
   def __init__(self, workdir: epath.PathLike, first_step: int = 0) -> None:
-    """Opens the files, dropping what a run resumed at `first_step` repeats.
+    """Opens the files, and drops the steps that a resumed run repeats.
 
     Args:
-      workdir: Of the run.
-      first_step: Lines of later steps are from before an interruption.
+      workdir: Directory of the run.
+      first_step: Step that the run starts from; lines of later steps are from
+        before an interruption, and are dropped.
     """
     self._open = jax.process_index() == 0
     if not self._open:
@@ -67,7 +65,12 @@ class MetricsWriter:
       self._temporary.close()
 
   def write(self, step: int, scalars: Mapping[str, float]) -> None:
-    """Adds one line and one set of TensorBoard points."""
+    """Adds a line to metrics.jsonl and a point to each curve of TensorBoard.
+
+    Args:
+      step: Step that the values belong to.
+      scalars: Values by name.
+    """
     if not self._open:
       return
     self._lines.append(json.dumps({"step": step} | dict(scalars)) + "\n")
@@ -77,7 +80,7 @@ class MetricsWriter:
       self._save()
 
   def _save(self) -> None:
-    """Writes what there is; a bucket that fails has another chance later."""
+    """Writes the files; if a bucket fails, the next call tries again."""
     self._saved = time.monotonic()
     try:
       files.write(self._workdir / METRICS, "".join(self._lines).encode())
@@ -89,16 +92,16 @@ class MetricsWriter:
 
 
 class Meter:
-  """Averages a step's scalars between log lines, and measures speed.
+  """Averages the metrics of steps between log lines, and measures speed.
 
-  The first step of a process, which compiles, does not count as speed.
+  The first step of a process, which compiles, does not count towards the speed.
   """
 
   def __init__(self, clips_per_step: int) -> None:
     """Starts at zero.
 
     Args:
-      clips_per_step: Views encoded per step, over all devices.
+      clips_per_step: Number of views encoded in a step, over all devices.
     """
     self._clips = clips_per_step
     self._sums = collections.Counter()
@@ -110,14 +113,14 @@ class Meter:
   def update(
     self, scalars: Mapping[str, float], waited: float
   ) -> dict[str, str]:
-    """Takes in a finished step.
+    """Adds a finished step.
 
     Args:
-      scalars: Its metrics.
-      waited: Seconds that it waited for data.
+      scalars: Metrics of the step by name, of which one is 'loss'.
+      waited: Time that the step waited for data, in seconds.
 
     Returns:
-      What the progress line shows.
+      Names and values, as text, for the progress line.
     """
     now = time.perf_counter()
     self._sums.update(scalars)
@@ -135,14 +138,14 @@ class Meter:
     }
 
   def flush(self) -> dict[str, float]:
-    """The means since the last flush, with the speed so far."""
+    """Returns the means since the last call, with `speed`, and starts anew."""
     means = {name: total / self._count for name, total in self._sums.items()}
     self._sums.clear()
     self._count = 0
     return means | self.speed()
 
   def speed(self) -> dict[str, float]:
-    """Clips per second, and the part of the time spent waiting for data."""
+    """Clips per second, and the share of the time that was waited for data."""
     seconds = max(self._seconds, 1e-9)
     return {
       "clips_per_second": self._clips * self._steps / seconds,
@@ -151,52 +154,12 @@ class Meter:
 
 
 def read_metrics(workdir: epath.PathLike) -> list[dict[str, float]]:
-  """The lines of a run's metrics.jsonl, none if there is no such file.
+  """Reads the lines of a run's metrics.jsonl; none if there is no such file.
 
-  A line cut short by a crash is left out.
+  A line that a crash has cut short is left out.
   """
   path = epath.Path(workdir) / METRICS
   if not files.exists(path):
     return []
   lines = files.read_text(path).splitlines(keepends=True)
   return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-def versions() -> dict[str, str]:
-  """The versions of this package and of those that its results depend on."""
-  return {name: importlib.metadata.version(name) for name in _VERSIONED}
-
-
-def write_result(
-  workdir: epath.PathLike, result: Mapping[str, Any]
-) -> dict[str, Any]:
-  """Writes result.json, adding the device and the versions.
-
-  Returns:
-    What was written.
-  """
-  devices = jax.devices()
-  result = dict(result) | {
-    "device": f"{len(devices)} × {devices[0].device_kind}",
-    "versions": versions(),
-  }
-  _write_json(workdir, RESULT, result)
-  return result
-
-
-def write_config(workdir: epath.PathLike, config: Mapping[str, Any]) -> None:
-  """Writes all fields of a config, by section, as config.json."""
-  _write_json(workdir, CONFIG, config)
-
-
-def _write_json(workdir: epath.PathLike, name: str, value: Any) -> None:
-  """Writes a file whole or not at all, on process 0."""
-  if jax.process_index() == 0:
-    text = json.dumps(value, indent=2) + "\n"
-    files.write(epath.Path(workdir) / name, text.encode())
-
-
-def read_result(workdir: epath.PathLike) -> dict[str, Any]:
-  """The result.json of a run, empty if there is none."""
-  path = epath.Path(workdir) / RESULT
-  return json.loads(files.read_text(path)) if files.exists(path) else {}

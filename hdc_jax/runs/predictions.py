@@ -1,4 +1,4 @@
-"""What a classifier says of each video, as a file that scripts can read too."""
+"""The scores of a classifier for each video, as a file for scripts too."""
 
 import dataclasses
 import io
@@ -15,17 +15,17 @@ PREDICTIONS = "predictions.npz"
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-  """Scores of videos, with the classes that they are of.
+  """Scores of the classes of a label, for videos.
 
   Attributes:
-    ids: str [N], of the videos, N ≥ 1.
-    labels: int [N], the true class of each.
-    scores: float32 [N, C], higher for what is more likely.
-    names: str [C], of the classes.
-    label: Which label of the data set the classes are of, 'class' say.
+    ids: Ids of the videos, str [N], N ≥ 1.
+    labels: True class of each video, int [N].
+    scores: Score of each class, float32 [N, C]; higher is more likely.
+    names: Names of the classes, str [C].
+    label: Name of the label in the dataset that has these classes: 'class'.
 
   Raises:
-    DataError: If these do not fit together, or a score is NaN.
+    DataError: If the arrays do not fit together, or a score is NaN.
   """
 
   ids: np.ndarray
@@ -62,8 +62,8 @@ class Predictions:
     """Writes a file, whole or not at all. Only process 0 does.
 
     Args:
-      path: Of the file, by convention `PREDICTIONS` in the run's directory, or
-        one level below it for each of several splits.
+      path: Path of the file. By convention it is `PREDICTIONS` in the run's
+        directory, or one level below it for each of several splits.
     """
     if jax.process_index():
       return
@@ -95,24 +95,25 @@ class Predictions:
       raise DataError(f"{path}: {error}") from error
 
   def top(self, k: int) -> float:
-    """Per cent of the videos whose class is among the `k` highest scores.
+    """Percentage of the videos whose class is among the `k` highest scores.
 
-    Ties count against us: of equal scores, that of the true class is last.
+    Of equal scores, that of the true class counts as the lowest.
     """
     own = np.take_along_axis(self.scores, self.labels[:, None], axis=1)
     return 100.0 * float(np.mean((self.scores >= own).sum(axis=1) <= k))
 
   def accuracies(self) -> dict[str, float]:
-    """'top1' and 'top5', in per cent."""
+    """The accuracies 'top1' and 'top5', in percent."""
     return {f"top{k}": self.top(k) for k in (1, 5)}
 
   def confusion(self) -> np.ndarray:
-    """How many videos of each class were taken for each class.
+    """Counts the videos by true and predicted class.
 
-    Ties count against us here too, so the diagonal is what `top(1)` counts.
+    Of equal scores, that of the true class counts as the lowest, so that the
+    diagonal holds the videos that `top(1)` counts.
 
     Returns:
-      int64 [C, C], rows true, columns predicted.
+      int64 [C, C]: rows are true classes, columns are predicted ones.
     """
     videos, count = np.arange(len(self.labels)), len(self.names)
     others = self.scores.copy()

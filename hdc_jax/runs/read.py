@@ -1,4 +1,4 @@
-"""What a run has left in its directory, read for a report."""
+"""Reads the directories of runs, for a report."""
 
 import dataclasses
 import json
@@ -9,11 +9,11 @@ from etils import epath
 
 from hdc_jax.errors import DataError
 from hdc_jax.options import identity
-from hdc_jax.runs import metrics, predictions
+from hdc_jax.runs import metrics, predictions, results
 from hdc_jax.runs.predictions import Predictions
 from hdc_jax.runtime import files
 
-_FILES = (metrics.METRICS, metrics.RESULT, metrics.CONFIG)
+_FILES = (metrics.METRICS, results.RESULT, results.CONFIG)
 _TASKS = {
   "pretrain": "pretraining",
   "finetune": "fine-tuning",
@@ -26,16 +26,17 @@ _TASKS = {
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-  """What a run's directory holds; what is not there is empty.
+  """The content of a run's directory; what is not there is empty.
 
   Attributes:
-    name: By which the page tells it from the others.
-    metrics: The lines of metrics.jsonl.
-    trials: The same of each of several trainings one level below, by name.
-    result: Of result.json.
-    config: Of config.json, by dotted name.
-    predictions: Those of all splits, by the label that they are of.
-    pictures: Title and file of each.
+    name: Name that tells the run from the others of the report.
+    metrics: Lines of metrics.jsonl.
+    trials: Lines of the metrics.jsonl of each directory one level below, by
+      its name.
+    result: Content of result.json.
+    config: Content of config.json, by dotted name.
+    predictions: Predictions of all splits, by label.
+    pictures: Title and path of each picture.
   """
 
   name: str
@@ -48,7 +49,7 @@ class Run:
 
   @property
   def task(self) -> str:
-    """In words."""
+    """The task in words, such as 'pretraining'."""
     task = self.result.get("task") or self.config.get("task") or ""
     return _TASKS.get(task, task)
 
@@ -64,10 +65,16 @@ def check(directory: epath.PathLike) -> None:
 
 
 def read(directories: Sequence[epath.PathLike]) -> list[Run]:
-  """Reads runs, also some that are still going, or have not begun.
+  """Reads runs, also those that are still going, or have not begun.
 
-  Metrics, predictions and pictures may be one level below a run's directory,
-  for each of several splits, say.
+  Metrics, predictions and pictures may be one level below a run's directory, as
+  they are where a run has several splits.
+
+  Args:
+    directories: Directories of the runs.
+
+  Returns:
+    The runs, in the same order.
 
   Raises:
     DataError: If a file is damaged.
@@ -77,12 +84,11 @@ def read(directories: Sequence[epath.PathLike]) -> list[Run]:
 
 
 def _read(path: epath.Path, paths: Sequence[epath.Path]) -> Run:
-  """Reads a run. Its name is as much of its path as tells it from others."""
+  """Reads the run at a path; its name is what tells it from the other paths."""
   alike = [other for other in paths if other.name == path.name]
-  config = path / metrics.CONFIG
-  # What lies in another run's directory is that run's.
+  # Files in the directory of another run belong to that run.
   others = {*paths} - {path}
-  found = {
+  by_pattern = {
     pattern: [
       file
       for place in (pattern, f"*/{pattern}")
@@ -97,15 +103,13 @@ def _read(path: epath.Path, paths: Sequence[epath.Path]) -> Run:
       metrics=metrics.read_metrics(path),
       trials={
         file.parent.name: metrics.read_metrics(file.parent)
-        for file in found[metrics.METRICS]
+        for file in by_pattern[metrics.METRICS]
         if file.parent != path
       },
-      result=metrics.read_result(path),
-      config=identity.flatten(
-        json.loads(files.read_text(config)) if files.exists(config) else {}
-      ),
-      predictions=_by_label(found[predictions.PREDICTIONS]),
-      pictures=[(_title(file, path), file) for file in found["*.png"]],
+      result=results.read_result(path),
+      config=identity.flatten(results.read_config(path)),
+      predictions=_by_label(by_pattern[predictions.PREDICTIONS]),
+      pictures=[(_title(file, path), file) for file in by_pattern["*.png"]],
     )
   except json.JSONDecodeError as error:
     raise DataError(
@@ -113,27 +117,31 @@ def _read(path: epath.Path, paths: Sequence[epath.Path]) -> Run:
     ) from error
 
 
-def _by_label(files: Sequence[epath.Path]) -> dict[str, list[Predictions]]:
+def _by_label(paths: Sequence[epath.Path]) -> dict[str, list[Predictions]]:
   """Reads files of predictions.
 
+  Returns:
+    The predictions of all files, by label.
+
   Raises:
-    DataError: If one is damaged, or two of a label are of other classes.
+    DataError: If a file is damaged, or two files of one label have different
+      classes.
   """
-  found = {}
-  for file in files:
+  by_label: dict[str, list[Predictions]] = {}
+  for file in paths:
     loaded = Predictions.load(file)
-    alike = found.setdefault(loaded.label, [])
+    alike = by_label.setdefault(loaded.label, [])
     if alike and list(alike[0].names) != list(loaded.names):
       raise DataError(
         f"{file}: its classes of {loaded.label!r} are not those of the other "
         f"{predictions.PREDICTIONS} of this run: remove those of another task"
       )
     alike.append(loaded)
-  return found
+  return by_label
 
 
 def _title(file: epath.Path, run: epath.Path) -> str:
-  """'split1/neighbours-motion.png' → 'Neighbours · motion · split1'."""
+  """The title of a picture: 'Neighbours · motion · split1'."""
   words = file.stem.replace("_", " ").split("-")
   if file.parent != run:
     words.append(file.parent.name)

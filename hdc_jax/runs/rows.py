@@ -1,22 +1,23 @@
-"""Rows of results as text; `report` shows the same rows as a page."""
+"""Rows of results as a table of text; the report shows the same rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Behind the name of a column: half the width of its 95 % confidence interval.
+# A column's name with this suffix is the column of half the width of its 95 %
+# confidence interval.
 CONFIDENCE = "_ci95"
 
 
 def format_rows(rows: Sequence[Mapping[str, Any]]) -> str:
-  """Lays out rows under each other, columns in the order of their appearance.
+  """Formats rows as a table, with columns in the order of their appearance.
 
   Args:
-    rows: Values by column. `name` is for scripts and left out if other texts
-      tell rows apart.
+    rows: Values of each row by column. The column `name` is for scripts, and is
+      left out if other texts tell the rows apart.
 
   Returns:
-    Text columns at the left, numbers with one decimal at the right; '–' where a
-    row has no value.
+    Lines of text: columns of texts at the left, then columns of numbers, with
+    one decimal; '–' where a row has no value.
   """
   columns = list(dict.fromkeys(column for row in rows for column in row))
   columns = [c for c in columns if not c.endswith(CONFIDENCE)]

@@ -18,7 +18,7 @@ from etils.epath import backend
 
 from hdc_jax.errors import ConfigError, StorageError
 
-# For each scheme, the package that serves it.
+# The package that serves each scheme.
 _CLIENTS = {"gs": "gcsfs", "s3": "s3fs"}
 
 # fsspec must not cache listings: other processes write to the same directories.

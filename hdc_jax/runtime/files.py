@@ -13,6 +13,7 @@ them. This module adds what epath leaves open:
 """
 
 import contextlib
+import itertools
 import json
 import os
 import secrets
@@ -214,12 +215,18 @@ def sizes(paths: Sequence[str]) -> list[int | None]:
   remote_sizes: dict[str, int] = {}
   if remote:
     with translated_errors(remote[0]):
-      common = os.path.commonprefix(remote).rpartition("/")[0]
-      remote_sizes = object_sizes(common)
+      remote_sizes = object_sizes(_common_folder(remote))
   return [
     remote_sizes.get(path) if is_remote(path) else _local_size(path)
     for path in paths
   ]
+
+
+def _common_folder(paths: Sequence[str]) -> str:
+  """The folder, of any depth, that all of some remote paths lie in."""
+  folders = zip(*(path.split("/")[:-1] for path in paths), strict=False)
+  same = itertools.takewhile(lambda names: len(set(names)) == 1, folders)
+  return "/".join(name for name, *_ in same)
 
 
 def exists(path: epath.PathLike) -> bool:

@@ -24,7 +24,7 @@ from hdc_jax.evaluate import features, pretrained
 from hdc_jax.evaluate.evaluation import Outputs
 from hdc_jax.evaluate.features import Features
 from hdc_jax.options import Options, option
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 from hdc_jax.runtime import files
 from hdc_jax.tasks.base import Evaluated, Frozen, Task, stamp
 
@@ -101,10 +101,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     evaluation.mesh,
   )
   own = stamp("embed", run_config, loaded.name, source)
-  result = metrics.read_result(workdir)
+  result = results.read_result(workdir)
   rows = result["rows"] if own.items() <= result.items() else []
   written = {row["name"]: row for row in rows}
-  metrics.write_config(workdir, run_config.values)
+  results.write_config(workdir, run_config.values)
   shards = range(0, len(videos), options.embed.shard)
   for i, first in enumerate(shards):
     name = f"features-{i:05d}-of-{len(shards):05d}.npz"
@@ -123,7 +123,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     size = {"vectors": len(vectors), "width": vectors.shape[1]}
     written[name] = {"name": name} | size
     rows = [written[name] for name in sorted(written)]
-    result = metrics.write_result(workdir, own | {"rows": rows})
+    result = results.write_result(workdir, own | {"rows": rows})
   print(f"features of {len(videos):,} videos: {workdir}/features-*.npz")
   return result
 

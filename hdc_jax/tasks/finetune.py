@@ -28,7 +28,7 @@ from hdc_jax.evaluate.evaluation import Evaluation
 from hdc_jax.methods import augmentations, supervised
 from hdc_jax.options import Options, RunConfig, option
 from hdc_jax.report import page as report
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 from hdc_jax.runs.predictions import PREDICTIONS
 from hdc_jax.runs.rows import format_rows
 from hdc_jax.tasks import costs
@@ -131,7 +131,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     loaded = pretrained.load(options.checkpoint, mesh, options.model)
   name = loaded.name if loaded else ""
   own = stamp("finetune", run_config, name, source)
-  metrics.write_config(workdir, run_config.values)
+  results.write_config(workdir, run_config.values)
   trainer = _Trainer(options, evaluation, loaded)
   plan = trials_lib.Plan(
     source,
@@ -147,7 +147,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     # Of the checkpoint the very step, as its run may go on.
     trial_config = run_config.changed(trial.changes | {"checkpoint": name})
     wanted = own | {"config_fingerprint": trial_config.fingerprint}
-    result = metrics.read_result(directory)
+    result = results.read_result(directory)
     if not wanted.items() <= result.items():
       _log.info(
         "%s: trains on %d videos of %s",
@@ -156,11 +156,11 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
         trial.train_split,
       )
       measured = trainer.measure(trial, trial_config, directory)
-      result = metrics.write_result(directory, wanted | measured)
+      result = results.write_result(directory, wanted | measured)
     rows.append(trial.row | {k: result[k] for k in ("top1", "top5")})
   means = trials_lib.summarise(rows)
   top = {k: (means or rows)[0][k] for k in ("top1", "top5")}
-  result = metrics.write_result(workdir, own | top | {"rows": rows + means})
+  result = results.write_result(workdir, own | top | {"rows": rows + means})
   print(format_rows(result["rows"]))
   print(f"report: {report.write(workdir, runs=[workdir])}")
   return result

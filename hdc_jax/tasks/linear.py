@@ -19,6 +19,7 @@ import ml_collections
 import numpy as np
 from etils import epath
 
+from hdc_jax import report
 from hdc_jax.data.clips import cutting
 from hdc_jax.data.clips.placement import RandomPlacement
 from hdc_jax.data.options import Subset
@@ -30,8 +31,7 @@ from hdc_jax.evaluate.evaluation import Evaluation, Outputs
 from hdc_jax.evaluate.features import Features
 from hdc_jax.methods import augmentations
 from hdc_jax.options import Options, option
-from hdc_jax.report import page as report
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 from hdc_jax.runs.predictions import PREDICTIONS
 from hdc_jax.runs.rows import format_rows
 from hdc_jax.tasks.base import Divided, Frozen, Seed, Task, stamp
@@ -128,11 +128,11 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   source = evaluation.source
   loaded = pretrained.load(options.checkpoint, evaluation.mesh, options.model)
   own = stamp("linear", run_config, loaded.name, source)
-  result = metrics.read_result(workdir)
+  result = results.read_result(workdir)
   if own.items() <= result.items():
     _log.info("%s holds this result already", workdir)
   else:
-    metrics.write_config(workdir, run_config.values)
+    results.write_config(workdir, run_config.values)
     plan = trials_lib.Plan(
       source,
       options.folds,
@@ -148,7 +148,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     chosen = [row for row in rows if row["chosen"]]
     means = trials_lib.summarise(chosen)
     top = {k: (means or chosen)[0][k] for k in ("top1", "top5")}
-    result = metrics.write_result(workdir, own | top | {"rows": rows + means})
+    result = results.write_result(workdir, own | top | {"rows": rows + means})
   print(format_rows(result["rows"]))
   print(f"report: {report.write(workdir, runs=[workdir])}")
   return result

@@ -30,7 +30,7 @@ from hdc_jax.distributed import processes
 from hdc_jax.errors import ConfigError, DataError, HdcError
 from hdc_jax.evaluate import pretrained
 from hdc_jax.options import RunConfig, identity
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 from hdc_jax.runtime import buckets, files
 
 # What all processes must have alike → what to do where they do not.
@@ -72,7 +72,7 @@ def check(config: ml_collections.ConfigDict, workdir: str) -> str:
         "kind of device": jax.devices()[0].device_kind,
       },
       "code": code,
-      "versions": {f"version of {k}": v for k, v in metrics.versions().items()},
+      "versions": {f"version of {k}": v for k, v in results.versions().items()},
       "options": {"--workdir": workdir},
       "config": {
         f"config.{k}": v for k, v in identity.flatten(run_config.values).items()

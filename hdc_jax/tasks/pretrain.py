@@ -18,7 +18,7 @@ from hdc_jax.methods import METHODS, MethodOptions, make_objective
 from hdc_jax.models import BACKBONES, BackboneOptions
 from hdc_jax.options import Options, Schema, Variant, option
 from hdc_jax.report import page as report
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 from hdc_jax.tasks import costs
 from hdc_jax.tasks.base import Seed, Task
 from hdc_jax.train import loop
@@ -158,8 +158,8 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     training,
     cut,
   )
-  if speed or not metrics.read_result(workdir):
-    metrics.write_result(
+  if speed or not results.read_result(workdir):
+    results.write_result(
       workdir,
       {
         "task": "pretrain",
@@ -171,7 +171,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     )
   page = report.write(workdir, runs=[workdir])
   _log.info("report: %s", page)
-  return metrics.read_result(workdir)
+  return results.read_result(workdir)
 
 
 def cost(options: Learning, counts: Mapping[str, int]) -> costs.Cost:

@@ -21,7 +21,7 @@ from hdc_jax.methods import METHODS, MethodOptions
 from hdc_jax.models import BACKBONES, BackboneOptions
 from hdc_jax.options import Variant
 from hdc_jax.report.figures import strips
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 from hdc_jax.tasks.base import Seed, Task
 from hdc_jax.tasks.pretrain import AUGMENTS
 
@@ -109,7 +109,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     path.parent.mkdir(parents=True, exist_ok=True)
     names = [view.name for view in method.views]
     strips.draw(frames.astype(np.uint8), names, path)
-  result = metrics.write_result(workdir, result)
+  result = results.write_result(workdir, result)
   print(f"views of {len(ids)} videos: {path}")
   return result
 

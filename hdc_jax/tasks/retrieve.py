@@ -19,13 +19,13 @@ import ml_collections
 import numpy as np
 from etils import epath
 
+from hdc_jax import report
 from hdc_jax.data.labels.splits import chosen_labels, split_names
 from hdc_jax.evaluate import features, neighbour_sheet, pretrained, search
 from hdc_jax.evaluate.evaluation import Evaluation, Outputs
 from hdc_jax.evaluate.features import Features
 from hdc_jax.options import Options, option
-from hdc_jax.report import page as report
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 from hdc_jax.runs.predictions import Predictions
 from hdc_jax.runs.rows import format_rows
 from hdc_jax.tasks import costs
@@ -127,11 +127,11 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   labels = chosen_labels(options.folds, source.index)
   folds = split_names(options.folds, options.tested.split, source.index)
   own = stamp("retrieve", run_config, loaded.name, source)
-  result = metrics.read_result(workdir)
+  result = results.read_result(workdir)
   if own.items() <= result.items():
     _log.info("%s holds this result already", workdir)
   else:
-    metrics.write_config(workdir, run_config.values)
+    results.write_config(workdir, run_config.values)
     weights = {"trained": loaded.variables}
     if options.search.untrained:
       weights["untrained"] = pretrained.initial(
@@ -144,7 +144,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       for fold, splits in folds.items()
       for row in searcher.measure(label, fold, splits)
     ]
-    result = metrics.write_result(workdir, own | {"rows": rows})
+    result = results.write_result(workdir, own | {"rows": rows})
   print(format_rows(result["rows"]))
   page = report.write(workdir, runs=[loaded.run, workdir])
   print(f"report: {page}")

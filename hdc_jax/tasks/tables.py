@@ -19,7 +19,7 @@ from hdc_jax.errors import ConfigError, require
 from hdc_jax.models import BackboneOptions
 from hdc_jax.options import Options, RunConfig, identity, option
 from hdc_jax.report import page as report
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 from hdc_jax.runs.rows import format_rows
 from hdc_jax.runtime import files
 from hdc_jax.tasks import finetune, papers, pretrain, retrieve
@@ -71,10 +71,10 @@ class Job:
   @property
   def state(self) -> str:
     """How far it is: 'done', 'to resume' or 'to do'."""
-    result = metrics.read_result(self.directory)
+    result = results.read_result(self.directory)
     if result.get("config_fingerprint") == self.config.fingerprint:
       return "done"
-    begun = files.exists(self.directory / metrics.CONFIG)
+    begun = files.exists(self.directory / results.CONFIG)
     return "to resume" if begun else "to do"
 
   @functools.cached_property
@@ -121,15 +121,15 @@ class PlannedRow:
   changes: Mapping[str, Any]
   jobs: Sequence[Job]
 
-  def values(self, results: Mapping[epath.Path, Any]) -> dict[str, Any]:
+  def values(self, done: Mapping[epath.Path, Any]) -> dict[str, Any]:
     """The row of the table, as far as there are results.
 
     Args:
-      results: What the result.json of each job holds, by its directory.
+      done: What the result.json of each job holds, by its directory.
     """
     values: dict[str, Any] = {"name": self.row.name}
     for job in self.jobs:
-      measured = _measured(results.get(job.directory, {}))
+      measured = _measured(done.get(job.directory, {}))
       columns = job.evaluation.columns if job.evaluation else {}
       for column, source in columns.items():
         if source in measured:
@@ -279,12 +279,12 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   # A wrong path must not be found out after days of pretraining.
   for path in dict.fromkeys(job.config.values["data"]["path"] for job in jobs):
     sources.read_index(path)
-  results = {
-    job.directory: metrics.read_result(job.directory)
+  done = {
+    job.directory: results.read_result(job.directory)
     for job in jobs
     if job.state == "done"
   }
-  metrics.write_config(workdir, run_config.values)
+  results.write_config(workdir, run_config.values)
   table = options.chosen.table
   own = {
     "task": "tables",
@@ -293,11 +293,11 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   }
   for row in planned:
     for job in row.jobs:
-      if job.directory not in results:
+      if job.directory not in done:
         _log.info("row %s: %s", row.row.name, job.directory)
         results[job.directory] = job.run()
     rows = [row.values(results) for row in planned]
-    result = metrics.write_result(workdir, own | {"rows": rows})
+    result = results.write_result(workdir, own | {"rows": rows})
     page = report.write(workdir, runs=[workdir])
   print(f"Table {table}: {papers.TABLES[table].title}")
   print(format_rows(rows))

@@ -17,7 +17,7 @@ from hdc_jax.distributed import mesh
 from hdc_jax.errors import Preempted
 from hdc_jax.objective import Metrics
 from hdc_jax.options import Options, RunConfig, option
-from hdc_jax.runs import metrics
+from hdc_jax.runs import metrics, results
 from hdc_jax.runtime.progress import Progress
 from hdc_jax.train import checkpoint, guards
 from hdc_jax.train.step import TrainState
@@ -105,7 +105,7 @@ def fit(
     if int(state.step) >= run.train.steps:
       _log.info("%s is at step %d already", run.workdir, int(state.step))
       return state, {}
-    metrics.write_config(run.workdir, run.config.values)
+    results.write_config(run.workdir, run.config.values)
     batches = loader.training_batches(
       cut,
       run.loading,

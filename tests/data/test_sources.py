@@ -16,7 +16,7 @@ from hdc_jax.data.datasets.folder import label_by_folder
 from hdc_jax.data.store import index as index_lib
 from hdc_jax.data.video.frames import Window
 from hdc_jax.errors import ConfigError, DataError
-from hdc_jax.prepare import shards
+from hdc_jax.prepare import indexing, shards
 from hdc_jax.prepare.runners import videos
 
 SHORT_SIDE = 64
@@ -59,7 +59,7 @@ def make_dataset(folder, directory, codec="h264", num_shards=1):
     )
     for plan in plans
   ]
-  shards.combine(
+  indexing.combine(
     sidecars,
     request="",
     codec=codec,

@@ -11,7 +11,7 @@ import pytest
 
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import ConfigError, DataError, Preempted
-from hdc_jax.runs import metrics
+from hdc_jax.runs import metrics, results
 from hdc_jax.tasks import pretrain
 from hdc_jax.train import checkpoint
 from tests import hosts, small
@@ -110,7 +110,7 @@ def test_what_four_saved_others_resume(trained, processes, prepared, tmp_path):
 
 def test_only_the_first_process_writes_and_speaks(trained):
   for workdir, outputs in trained.values():
-    result = metrics.read_result(workdir)
+    result = results.read_result(workdir)
     assert result["device"] == f"{_DEVICES} × cpu"
     assert outputs[0].count(f"{_STEPS}/{_STEPS} steps") == 1
     for number, output in enumerate(outputs[1:], start=1):
@@ -130,7 +130,7 @@ def test_an_evaluation_counts_every_example_once(trained, prepared, tmp_path):
   rows = []
   for processes in (1, 2):
     run(processes, tmp_path / str(processes), *flags)
-    rows.append(metrics.read_result(tmp_path / str(processes))["rows"])
+    rows.append(results.read_result(tmp_path / str(processes))["rows"])
   assert rows[0] == rows[1]
 
 
@@ -145,7 +145,7 @@ def test_another_config_is_found_before_the_run(prepared, tmp_path):
       r"process 0 \(.*\): give every process the same command",
       output,
     )
-  assert not (tmp_path / metrics.CONFIG).exists()
+  assert not (tmp_path / results.CONFIG).exists()
 
 
 def test_other_code_is_found_before_the_run(prepared, tmp_path):

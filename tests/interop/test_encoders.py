@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 
 from hdc_jax import models
 from hdc_jax.convert import command as convert
+from hdc_jax.convert import encoder as encoder_lib
 from hdc_jax.convert import layouts
 from hdc_jax.interop import encoders
 from tests import weights
@@ -243,7 +244,7 @@ def test_load(name, norm, options, tmp_path, monkeypatch):
   """What `export` writes, by the lines of a user."""
   variables = random_variables(name, norm, options)
   config = weights.config(name, norm, WIDTH, **options)
-  monkeypatch.setattr(convert, "load_backbone", lambda _: (config, variables))
+  monkeypatch.setattr(encoder_lib, "load", lambda _: (config, variables))
   path = tmp_path / "encoder.safetensors"
   assert convert.main(["export", "--checkpoint=run", f"--output={path}"]) == 0
   encoder = encoders.load(path)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from hdc_jax.convert import command as convert
+from hdc_jax.convert import encoder as encoder_lib
 from hdc_jax.convert import layouts, torch_files
 from hdc_jax.errors import DataError
 from hdc_jax.interop import encoders
@@ -105,7 +106,7 @@ def test_checkpoint_of_order_prediction(
   saved |= {"fc7.weight": torch.ones(5, 4), "fc8.bias": torch.ones(5)}
   torch.save(saved, tmp_path / "model_300.pt")
   written = []
-  monkeypatch.setattr(convert, "save_run", lambda *args: written.append(args))
+  monkeypatch.setattr(encoder_lib, "save", lambda *args: written.append(args))
   argv = [
     "import",
     f"--weights={tmp_path / 'model_300.pt'}",
@@ -128,7 +129,7 @@ def test_export(tmp_path, monkeypatch):
   """A .pt file of the command is loaded by the class, strictly."""
   config = weights.config("c3d")
   variables = weights.fill(weights.template("c3d"))
-  monkeypatch.setattr(convert, "load_backbone", lambda _: (config, variables))
+  monkeypatch.setattr(encoder_lib, "load", lambda _: (config, variables))
   path = tmp_path / "encoder.pt"
   assert convert.main(["export", "--checkpoint=run", f"--output={path}"]) == 0
   saved = torch.load(path, weights_only=True)

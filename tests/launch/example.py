@@ -34,4 +34,4 @@ def argv(*more, args=ARGS, **changes):
 
 def run(*more, **changes):
   parser = description.make_parser("test", "", "")
-  return description.parse(parser, argv(*more, **changes))[0]
+  return description.parse(parser, argv(*more, **changes)).run

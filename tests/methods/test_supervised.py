@@ -77,32 +77,35 @@ def test_is_cross_entropy_in_numpy(first):
 
 @pytest.fixture(scope="module")
 def advanced(made, first):
-  """States and metrics after each of a few steps, by number of devices."""
-  runs = {}
-  for devices, run in made.items():
-    state, history = first, []
-    for seed in range(3):
-      state, metrics = step(run, state, batch(seed))
-      history.append((state.params, metrics))
-    runs[devices] = history
-  return runs
+  """States before and after each of a few steps on one device, with metrics."""
+  state, history = first, []
+  for seed in range(3):
+    before, (state, metrics) = state, step(made[1], state, batch(seed))
+    history.append((before, state, metrics))
+  return history
 
 
-def test_devices_do_not_change_the_result(advanced):
-  """Neither the dropped features nor anything else."""
-  for (params_1, metrics_1), (params_8, metrics_8) in zip(
-    advanced[1], advanced[8], strict=True
-  ):
-    chex.assert_trees_all_close(metrics_1, metrics_8, rtol=1e-3, atol=1e-4)
-    chex.assert_trees_all_close(params_1, params_8, rtol=1e-2, atol=2e-4)
+def test_devices_do_not_change_the_result(advanced, made):
+  """Neither the dropped features nor anything else.
+
+  Each step sets out from one device's state. Rounding differs, and two steps
+  later as little as the last bit of a weight can have become 4e-3 here, on one
+  device as well: too much to compare.
+  """
+  for seed, (before, after, metrics) in enumerate(advanced):
+    after_8, metrics_8 = step(made[8], before, batch(seed))
+    chex.assert_trees_all_close(metrics, metrics_8, rtol=1e-3, atol=1e-4)
+    chex.assert_trees_all_close(
+      after.params, after_8.params, rtol=1e-3, atol=1e-4
+    )
 
 
 def test_everything_is_trained(advanced, first):
   """Above all the backbone, not only the classifier."""
-  (after, _), *_ = advanced[1]
-  assert set(after) == {"backbone", "classifier"}
+  (_, after, _), *_ = advanced
+  assert set(after.params) == {"backbone", "classifier"}
   changed = jax.tree.map(
-    lambda a, b: not np.array_equal(a, b), first.params, after
+    lambda a, b: not np.array_equal(a, b), first.params, after.params
   )
   assert all(jax.tree.leaves(changed))
 

@@ -46,7 +46,7 @@ DIM = 128
 @pytest.fixture(autouse=True, scope="module")
 def quick():
   """Random numbers take one instruction; the compiler makes less effort."""
-  effort = {"exec_time_optimization_effort": -1.0}
+  effort = {"optimization_level": 9}  # XLA's O0
   with (
     jax.default_prng_impl("unsafe_rbg"),
     pytest.MonkeyPatch.context() as patch,
@@ -183,7 +183,8 @@ def test_only_embeddings_are_gathered(record):
   # One term: the embeddings of every video, at two temporal positions.
   keys = VIDEOS * 2 * DIM * 4
   assert row["key_bytes"] == keys
-  assert sizes == [("update/loss", keys)]
+  # The compiler names it by what uses them, or by what makes them.
+  assert sizes in ([("update/loss", keys)], [("s_block5", keys)])
   # Beside them, only where the diagonal of the logits is.
   gathered = row["collective_bytes"]["all-gather"]
   assert gathered - keys <= 4 * VIDEOS * 2 * 4
@@ -235,9 +236,9 @@ def test_what_is_known_is_not_compiled_again(
 
 
 @needs_libtpu
-def test_another_batch_is_not_the_same_program(cache, no_compiler):
-  with pytest.raises(AssertionError, match="compiled"):
-    run(cache, "--batch_per_chip=3")
+def test_another_batch_is_not_the_same_program(cache, no_compiler, capsys):
+  assert run(cache, "--batch_per_chip=3") == 1
+  assert "AssertionError: compiled" in capsys.readouterr().err
 
 
 @needs_libtpu

@@ -1,30 +1,9 @@
-"""What a run writes of itself, on a disk and in a bucket."""
+"""Metrics by step, on a disk and in a bucket."""
 
 import pathlib
 
-import numpy as np
-import pytest
-
-from hdc_jax.report import page as report
 from hdc_jax.runs import metrics
-from hdc_jax.runs.predictions import PREDICTIONS, Predictions
-from hdc_jax.runtime.buckets import is_remote
-from tests import small
 from tests.bucket import Bucket
-
-
-@pytest.fixture(params=["disk", "gs", "s3"])
-def workdir(request, tmp_path, buckets):
-  if request.param == "disk":
-    return str(tmp_path / "b" / "run")
-  return f"{request.param}://b/run"
-
-
-@pytest.fixture
-def local(workdir, tmp_path, buckets):
-  """The same, as a local directory."""
-  root = buckets if is_remote(workdir) else tmp_path
-  return root / "b" / "run"
 
 
 def events(local):
@@ -91,27 +70,3 @@ def test_a_bucket_that_fails_does_not_end_a_run(buckets, monkeypatch, caplog):
     assert "metrics are not up to date: gs://b/run/metr" in caplog.text
     writer.write(2, {"loss": 0.0})
   assert [m["step"] for m in metrics.read_metrics("gs://b/run")] == [1, 2]
-
-
-def test_a_whole_run_in_a_bucket(workdir, local):
-  """Config, metrics, predictions and result become a report."""
-  metrics.write_config(workdir, small.config().to_dict())
-  with metrics.MetricsWriter(workdir) as writer:
-    writer.write(1, {"loss": 2.5})
-  made = Predictions(
-    ids=np.array(["a", "b"]),
-    labels=np.array([0, 1]),
-    scores=np.eye(2, dtype=np.float32),
-    names=np.array(["run", "walk"]),
-    label="class",
-  )
-  made.save(f"{workdir}/split1/{PREDICTIONS}")
-  metrics.write_result(workdir, {"task": "finetune", "rows": []})
-  assert metrics.read_result(workdir)["task"] == "finetune"
-  loaded = Predictions.load(f"{workdir}/split1/{PREDICTIONS}")
-  assert loaded.top(1) == 100.0
-  page = report.write(workdir, runs=[workdir])
-  assert str(page) == f"{workdir}/report.html"
-  text = (local / "report.html").read_text()
-  assert "walk" in text
-  assert "2.5" in text

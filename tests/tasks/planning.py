@@ -4,7 +4,7 @@ import json
 import pathlib
 
 from hdc_jax.config import files
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 from hdc_jax.tasks import tables
 
 CONFIG = pathlib.Path(__file__).parents[2] / "configs" / "tables.py"
@@ -69,7 +69,7 @@ class Jobs:
   def run(self, job):
     """What `Job.run` does instead."""
     self.ran.append(str(job.directory.relative_to(self.root)))
-    metrics.write_config(job.directory, job.config.values)
+    results.write_config(job.directory, job.config.values)
     if len(self.ran) > self.allowed:
       raise KeyboardInterrupt
     result = {
@@ -82,7 +82,7 @@ class Jobs:
       if job.task.name == "retrieve"
       else [],
     }
-    return metrics.write_result(job.directory, result)
+    return results.write_result(job.directory, result)
 
   def again(self, allowed=1000):
     """Lets so many runs end; returns where those from here on are."""

@@ -9,7 +9,7 @@ from hdc_jax import main
 from hdc_jax.data.store import cache
 from hdc_jax.distributed import processes
 from hdc_jax.errors import ConfigError, DataError, StorageError
-from hdc_jax.runs import metrics
+from hdc_jax.runs import results
 from hdc_jax.tasks import TASKS, preflight
 from tests import small
 from tests.bucket import Bucket
@@ -49,7 +49,7 @@ def test_the_command_checks_and_stops(prepared, tmp_path, capsys):
   file = f"--config={pathlib.Path(__file__).parents[2]}/configs/tiny.py"
   assert main.main([file, *flags, "--preflight"]) == 0
   assert "all is ready" in capsys.readouterr().out
-  assert not (tmp_path / "run" / metrics.CONFIG).exists()
+  assert not (tmp_path / "run" / results.CONFIG).exists()
   flags[0] += "/missing"
   assert main.main([file, *flags, "--preflight"]) == DataError.exit_code
   assert "error: config.data.path: " in capsys.readouterr().err

@@ -27,6 +27,14 @@ from hdc_jax.runtime import files
 
 DEFAULT_FPS = 25.0  # Frames per second of streams that do not say theirs.
 
+# PyAV before version 19 refuses metadata that are not UTF-8 unless told so;
+# later ones always read them, and have no such argument.
+_OPEN_ARGUMENTS = (
+  {}
+  if int(av.__version__.split(".")[0]) >= 19
+  else {"metadata_errors": "replace"}
+)
+
 
 class Probe(NamedTuple):
   """Number, rate and size of the frames of a video file.
@@ -224,9 +232,7 @@ class Original:
 
   def _open(self) -> None:
     with self._errors_named("cannot be opened"):
-      self._container: InputContainer = av.open(
-        self._local, metadata_errors="replace"
-      )
+      self._container: InputContainer = av.open(self._local, **_OPEN_ARGUMENTS)
     stream = self._container.streams.best("video")
     if not isinstance(stream, VideoStream):
       self.close()

@@ -1,8 +1,8 @@
-"""Who makes the shards of a dataset: processes here, or Apache Beam.
+"""Runners, which make the shards: processes on this machine, or Apache Beam.
 
 A runner is a module with `check_options` and `make_shards`. However it spreads
-the work, each shard is made of its plan alone and written by `shards.write`, so
-that all give the same bytes, and a run of one can be finished by another.
+the work, each shard is made from its plan alone and written by `shards.write`,
+so that all runners give the same bytes, and one can finish what another began.
 """
 
 import importlib
@@ -16,7 +16,7 @@ __all__ = ["RUNNERS", "Job", "load"]
 
 _BEAM = "hdc_jax.prepare.runners.beam"
 
-# The module of each; those of Beam are called as there.
+# The module of each runner; those of Beam have Beam's names.
 RUNNERS: dict[str, str] = {
   "local": "hdc_jax.prepare.runners.local",
   "DirectRunner": _BEAM,
@@ -29,14 +29,17 @@ RUNNERS: dict[str, str] = {
 
 
 def load(name: str, options: Sequence[str]) -> Callable[[Job, Progress], None]:
-  """The `make_shards` of a runner.
+  """Loads a runner.
 
   Args:
-    name: One of `RUNNERS`.
-    options: To be given to it, see `Job.runner_options`.
+    name: Name of the runner, one of `RUNNERS`.
+    options: Its arguments, as `Job.runner_options`.
+
+  Returns:
+    Its function `make_shards`, which makes the shards of a job.
 
   Raises:
-    ConfigError: If it does not take the options, or needs what is not
+    ConfigError: If it does not take the options, or needs a package that is not
       installed.
   """
   try:

@@ -1,10 +1,10 @@
 """Makes shards on Apache Beam: on many machines, or on this one.
 
-An element is one shard. Its worker makes all videos of it, in a process of its
-own, which a crashing codec may take down: the video is left out, as it is
-locally. If a worker itself is lost, Beam gives the shard to another; nothing of
-it is there before all of it is. Plans can be large and Beam's graphs cannot, so
-they wait in a file beside the shards.
+An element of the pipeline is one shard. A worker prepares its videos in another
+process, which a crash of the codec may end: the video is left out then, as with
+the local runner. If a worker itself is lost, Beam gives the shard to another
+one; a shard is there whole or not at all. Plans can be large and Beam's graphs
+cannot, so the plans are in a file beside the shards.
 """
 
 import contextlib
@@ -23,10 +23,11 @@ from hdc_jax.prepare.runners import videos
 from hdc_jax.prepare.runners.job import Job
 from hdc_jax.prepare.shards import Plan
 from hdc_jax.runtime import files
+from hdc_jax.runtime.failures import Terminated
 from hdc_jax.runtime.progress import Progress
 
-_PLANS = ".shard-plans.tmp"  # removed with whatever else shards leave behind
-_INTERVAL = 5.0  # seconds from one look at what is finished to the next
+_PLANS = ".shard-plans.tmp"  # removed together with shards of earlier requests
+_INTERVAL = 5.0  # seconds between two counts of the finished shards
 
 
 def check_options(name: str, options: Sequence[str]) -> None:
@@ -54,11 +55,11 @@ def make_shards(job: Job, progress: Progress) -> None:
   """Makes the shards of a job.
 
   Args:
-    job: what to make; its directory must be the same for all workers.
-    progress: counts the videos of finished shards.
+    job: The shards; all workers must see their directory under its path.
+    progress: Counts the videos of finished shards.
 
   Raises:
-    DataError: if the pipeline fails.
+    DataError: If the pipeline fails.
   """
   if not job.plans:
     return
@@ -78,9 +79,10 @@ def make_shards(job: Job, progress: Progress) -> None:
     try:
       _run(pipeline)
     except Exception as error:
-      # What Beam makes of Ctrl-C where it meets the work itself.
-      if str(error).startswith(KeyboardInterrupt.__name__):
-        raise KeyboardInterrupt from None
+      # What Beam makes of Ctrl-C and SIGTERM where they meet the work itself.
+      for kind in (KeyboardInterrupt, Terminated):
+        if str(error).startswith(kind.__name__):
+          raise kind from None
       reason = (str(error).strip() or repr(error)).splitlines()[-1]
       raise DataError(
         f"--runner={job.runner} failed: {reason}; run the same command again "
@@ -89,7 +91,7 @@ def make_shards(job: Job, progress: Progress) -> None:
 
 
 class _MakeShard(beam.DoFn):
-  """Makes a shard of where its plan begins and ends in the file of plans."""
+  """Makes the shard whose plan is at a place in the file of plans."""
 
   def __init__(self, job: Job) -> None:
     self._directory = job.directory
@@ -99,7 +101,7 @@ class _MakeShard(beam.DoFn):
     )
 
   def setup(self) -> None:
-    self._workers = videos.make_workers(1)  # in each of Beam's threads
+    self._workers = videos.make_workers(1)  # for each of Beam's threads
 
   def process(self, place: tuple[int, int]) -> None:
     start, stop = place
@@ -119,7 +121,7 @@ class _MakeShard(beam.DoFn):
 
 
 def _run(pipeline: beam.Pipeline) -> None:
-  """Runs a pipeline to its end, and ends it elsewhere if interrupted here."""
+  """Runs a pipeline to its end; an interruption here cancels it elsewhere."""
   result = pipeline.run()
   try:
     result.wait_until_finish()
@@ -137,7 +139,7 @@ def _remove_sidecars(directory: epath.Path, plans: Sequence[Plan]) -> None:
 
 
 def _sidecars(plans: Sequence[Plan]) -> dict[str, int]:
-  """The names of the sidecars of shards, and how many videos they stand for."""
+  """The number of videos of each plan, by the name of its sidecar."""
   return {
     shards.sidecar_of(epath.Path(plan.name)).name: len(plan.files)
     for plan in plans
@@ -148,18 +150,18 @@ def _sidecars(plans: Sequence[Plan]) -> dict[str, int]:
 def _watching(
   directory: epath.Path, plans: Sequence[Plan], progress: Progress
 ) -> Iterator[None]:
-  """Counts the shards that get finished, wherever that is."""
+  """Counts shards as they are finished, on whatever machine that is."""
   awaited = _sidecars(plans)
   ended = threading.Event()
 
-  def look() -> None:
+  def count() -> None:
     with contextlib.suppress(OSError, StorageError):
       for name in awaited.keys() & set(files.list_names(directory)):
         progress.update(awaited.pop(name))
 
   def watch() -> None:
     while not ended.wait(_INTERVAL):
-      look()
+      count()
 
   thread = threading.Thread(target=watch, daemon=True)
   thread.start()
@@ -168,4 +170,4 @@ def _watching(
   finally:
     ended.set()
     thread.join()
-    look()
+    count()

@@ -1,4 +1,4 @@
-"""What a runner is given to do."""
+"""The job of a runner."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,16 +8,16 @@ from hdc_jax.prepare.shards import Plan
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """Shards to make.
+  """Shards that a runner is to make.
 
   Attributes:
-    directory: of the dataset, on a disk or in a bucket.
-    plans: of the shards that are not finished, in order.
-    codec: of the records, see `codec.CODECS`.
-    short_side: of the frames, in pixels.
-    workers: processes of the local runner.
-    runner: its name, see `RUNNERS`.
-    runner_options: for Beam, as on its command lines.
+    directory: Directory of the dataset, on a disk or in a bucket.
+    plans: Plans of the shards, in order.
+    codec: Codec of the records, one of `codec.CODECS`.
+    short_side: Short side of the frames, in pixels.
+    workers: Number of processes of the local runner.
+    runner: Name of the runner, one of `RUNNERS`.
+    runner_options: Arguments of a Beam runner, as on Beam's command lines.
   """
 
   directory: str

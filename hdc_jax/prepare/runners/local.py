@@ -14,10 +14,10 @@ from hdc_jax.runtime.progress import Progress
 
 
 def check_options(name: str, options: Sequence[str]) -> None:
-  """Raises a ConfigError if there are any."""
+  """Raises a ConfigError if there are options, as this runner has none."""
   if options:
     raise ConfigError(
-      f"what follows -- is for Beam, and --runner={name} is not of it: "
+      f"arguments after -- are for Beam, which --runner={name} is not part of: "
       f"{' '.join(options)}"
     )
 
@@ -26,13 +26,13 @@ def make_shards(job: Job, progress: Progress) -> None:
   """Makes the shards of a job.
 
   Args:
-    job: what to make.
-    progress: counts the videos.
+    job: The shards.
+    progress: Counts the videos.
   """
   files = [file for plan in job.plans for file in plan.files]
   with videos.make_workers(job.workers) as workers:
-    # Of all shards in one go: no process waits for the end of a shard.
-    results = _watch(
+    # The videos of all shards in one go: no process waits for a shard to end.
+    results = _counted(
       videos.prepare_videos(workers, files, job.codec, job.short_side),
       progress,
     )
@@ -44,10 +44,10 @@ def make_shards(job: Job, progress: Progress) -> None:
       )
 
 
-def _watch(
+def _counted(
   results: Iterable[bytes | Skipped], progress: Progress
 ) -> Iterator[bytes | Skipped]:
-  """Passes results on, and counts them."""
+  """Yields the results, and shows how many of them were skipped."""
   skipped = 0
   for result in results:
     skipped += isinstance(result, Skipped)

@@ -16,16 +16,16 @@ def prepare_video(
   """Turns one video file into a record.
 
   Args:
-    file: the video.
-    codec: 'h264' or 'raw'.
-    short_side: of the frames, in pixels.
+    file: File of the video.
+    codec: Codec of the record, one of `codec.CODECS`.
+    short_side: Short side of the frames, in pixels.
 
   Returns:
     The serialized record, or the reason why there is none.
 
   Raises:
-    ConfigError, StorageError: if a bucket fails.
-    OSError: if the disk is full, or anything else is not the video's fault.
+    ConfigError, StorageError: If a bucket fails.
+    OSError: If the disk is full, or fails in another way.
   """
   try:
     encoded = codec_lib.encode(file.path, codec=codec, short_side=short_side)
@@ -39,7 +39,7 @@ def prepare_video(
 
 
 def make_workers(processes: int) -> Workers:
-  """Processes for `prepare_videos`."""
+  """Creates the processes for `prepare_videos`; none is started yet."""
   return Workers(prepare_video, processes)
 
 
@@ -49,14 +49,14 @@ def prepare_videos(
   """Turns video files into records.
 
   Args:
-    workers: see `make_workers`.
-    videos: the files.
-    codec: 'h264' or 'raw'.
-    short_side: of the frames, in pixels.
+    workers: Processes from `make_workers`.
+    videos: Files of the videos.
+    codec: Codec of the records, one of `codec.CODECS`.
+    short_side: Short side of the frames, in pixels.
 
   Yields:
-    For each video, in order, the record or the reason why there is none; the
-    codec crashing is one.
+    For each video, in order, the serialized record or the reason why there is
+    none, such as a crash of the codec.
   """
   results = workers.map((file, codec, short_side) for file in videos)
   for file, result in zip(videos, results, strict=True):

@@ -1,133 +1,24 @@
-"""Reports: what the page of a run, or of several, says and holds."""
+"""What the page of a run, or of several, says and holds."""
 
-import html.parser
 import json
 import re
-import subprocess
-import sys
 
-import numpy as np
 import pytest
-from etils import epath
-from PIL import Image
 
-from hdc_jax.errors import DataError
 from hdc_jax.report import page as report
-from hdc_jax.runs.predictions import Predictions
-
-TERMS = ["spatial5", "temporal5"]
-NASTY = "<script>alert('&')</script>\"x"
-CONFIG = {
-  "task": "pretrain",
-  "checkpoint": "",
-  "data": {"path": "some/videos", "batch_size": 32},
-  "model": {"name": "r3d18"},
-  "method": {"name": "hdc", "weights": [0.25, 1.0], "temperature": 0.07},
-  "train": {"steps": 40},
-}
-ROWS = [
-  {"name": "motion/trained", "label": "motion", "network": "trained"}
-  | {"top1": 61.25, "top5": 90.0, "queries": 1234},
-  {"name": "motion/untrained", "label": "motion", "network": "untrained"}
-  | {"top1": 23.04, "top5": 95.5, "queries": 1234},
-  {"name": "scene/trained", "label": "scene", "network": "trained"}
-  | {"top1": 9.5, "top5": 30.0, "queries": 1234},
-]
-RESULT = {
-  "clips_per_second": 1234.56,
-  "data_wait": 0.031,
-  "device": "8 × TPU v5e",
-  "versions": {"jax": "0.10.3", "flax": "0.12.7"},
-}
-
-
-def metrics_lines(steps=40):
-  names = [f"{kind}/{t}" for kind in ("loss", "accuracy") for t in TERMS]
-  for step in range(10, steps + 1, 10):
-    line = {"step": step, "loss": 50 / step, "clips_per_second": 7.0}
-    yield json.dumps(line | dict.fromkeys(names, 1 / step)) + "\n"
-
-
-@pytest.fixture
-def make_run(tmp_path):
-  """A function that writes a run's directory, of files that are given."""
-
-  def make(name="run", metrics=None, result=None, config=None):
-    path = tmp_path / name
-    path.mkdir(parents=True)
-    if metrics is not None:
-      (path / "metrics.jsonl").write_text("".join(metrics))
-    for file, value in (("result", result), ("config", config)):
-      if value is not None:
-        (path / f"{file}.json").write_text(json.dumps(value))
-    return path
-
-  return make
-
-
-@pytest.fixture
-def run(make_run):
-  return make_run("run", metrics_lines(), RESULT | {"rows": ROWS}, CONFIG)
-
-
-def add_picture(run, name="picture.png"):
-  path = run / name
-  path.parent.mkdir(exist_ok=True)
-  Image.new("RGB", (4, 4)).save(path)
-
-
-def add_predictions(
-  run, labels, predicted, place="", label="class", names="abc"
-):
-  count = len(names)
-  Predictions(
-    ids=np.array([str(i) for i in range(len(labels))]),
-    labels=np.array(labels),
-    scores=np.eye(count, dtype=np.float32)[predicted],
-    names=np.array(list(names)),
-    label=label,
-  ).save(run / place / "predictions.npz")
-
-
-def cells(page):
-  """The text of the rows of all tables of a page."""
-  rows = re.findall(r"<tr[^>]*>.*?</tr>", page, re.S)
-  return [re.findall(r">\s*([^<>]+?)\s*</t[dh]>", row) for row in rows]
-
-
-class _Page(html.parser.HTMLParser):
-  """The elements and the text of a page; checks that it is well-formed."""
-
-  VOID = ("meta", "link", "img", "br")
-
-  def __init__(self, text):
-    super().__init__()
-    self.tags, self.words, self.open = [], [], []
-    self.feed(text)
-    assert not self.open
-    self.text = re.sub(r"\s+", " ", " ".join(self.words))
-
-  def handle_starttag(self, tag, attrs):
-    self.tags.append((tag, dict(attrs)))
-    if tag not in self.VOID:
-      self.open.append(tag)
-
-  def handle_endtag(self, tag):
-    assert self.open.pop() == tag
-
-  def handle_data(self, data):
-    if self.open and self.open[-1] != "style":
-      self.words.append(data)
-
-  def of(self, tag, css=""):
-    found = [a for t, a in self.tags if t == tag]
-    return [a for a in found if css in a.get("class", "").split() or not css]
-
-
-def write(tmp_path, runs):
-  path = report.write(tmp_path / "out", runs=runs)
-  assert path == epath.Path(tmp_path) / "out" / "report.html"
-  return _Page(path.read_text())
+from tests.report.pages import (
+  CONFIG,
+  NASTY,
+  RESULT,
+  ROWS,
+  TERMS,
+  Page,
+  add_picture,
+  add_predictions,
+  cells,
+  metrics_lines,
+  write,
+)
 
 
 def test_says_what_was_run(tmp_path, run):
@@ -294,7 +185,7 @@ def test_predictions_of_all_splits_are_added_up(tmp_path, make_run):
   add_predictions(run, [0, 2, 2, 2], [1, 2, 2, 0], "split2")
   add_predictions(run, [0, 1], [0, 1], label="scene", names="xy")
   path = report.write(tmp_path, runs=[run])
-  page = _Page(path.read_text())
+  page = Page(path.read_text())
   assert [f["aria-label"] for f in page.of("figure")] == [
     "Confusion matrix by scene",
     "Confusion matrix by class",
@@ -320,85 +211,3 @@ def test_many_classes_are_listed_on_demand(tmp_path, make_run, count, hidden):
   page = write(tmp_path, [run])
   assert bool(page.of("details")) == hidden
   assert page.text.count(" 100.0") == count + 1  # and that of all
-
-
-def test_predictions_of_other_classes_are_refused(tmp_path, make_run):
-  run = make_run()
-  add_predictions(run, [0], [0], "split1")
-  add_predictions(run, [0], [0], "split2", names="abd")
-  with pytest.raises(DataError, match=r"split2.*'class' are not those of"):
-    report.write(tmp_path, runs=[run])
-
-
-def test_damaged_predictions_are_named(tmp_path, run):
-  (run / "predictions.npz").write_bytes(b"junk")
-  with pytest.raises(DataError, match=r"run/predictions\.npz holds no"):
-    report.write(tmp_path, runs=[run])
-
-
-def test_the_page_loads_nothing(tmp_path, run):
-  add_picture(run)
-  add_predictions(run, [0, 1], [0, 0])
-  page = write(tmp_path, [run])
-  for tag, attributes in page.tags:
-    assert tag not in ("script", "iframe", "object", "use", "base")
-    for name in attributes.keys() & {"src", "href", "xlink:href", "srcset"}:
-      assert attributes[name].startswith("data:")
-  text = (tmp_path / "out" / "report.html").read_text()
-  text = text.replace('xmlns="http://www.w3.org/2000/svg"', "")
-  assert not re.search(r"https?://|url\(|@import", text)
-
-
-def test_the_same_page_for_the_same_runs(tmp_path, run):
-  first = report.write(tmp_path / "a", runs=[run]).read_bytes()
-  assert report.write(tmp_path / "b", runs=[run]).read_bytes() == first
-
-
-def test_an_interrupted_write_leaves_the_old_page(tmp_path, run, monkeypatch):
-  path = report.write(tmp_path, runs=[run])
-  before = path.read_bytes()
-  (run / "result.json").write_text(json.dumps({"device": "another"}))
-
-  def fail(*_):
-    raise OSError("killed")
-
-  with monkeypatch.context() as patched:
-    patched.setattr(type(path), "replace", fail)
-    patched.setattr(type(path), "rename", fail)
-    with pytest.raises(OSError, match="killed"):
-      report.write(tmp_path, runs=[run])
-  assert path.read_bytes() == before
-  report.write(tmp_path, runs=[run])
-  assert b"another" in path.read_bytes()
-  assert [p.name for p in tmp_path.glob("report*")] == ["report.html"]
-
-
-def test_only_process_0_writes(tmp_path, run, monkeypatch):
-  monkeypatch.setattr("jax.process_index", lambda: 1)
-  assert not report.write(tmp_path, runs=[run]).exists()
-
-
-def test_damaged_files_are_named(tmp_path, run):
-  (run / "config.json").write_text("{")
-  with pytest.raises(DataError, match=r"run: one of .*config.json is not JSON"):
-    report.write(tmp_path, runs=[run])
-
-
-def test_command_line(tmp_path, run):
-  add_picture(run, "neighbours-motion.png")
-  command = [sys.executable, "-m", "hdc_jax.report", run, "--output=out"]
-  done = subprocess.run(
-    command, cwd=tmp_path, capture_output=True, text=True, check=True
-  )
-  assert done.stdout == "out/report.html\n"
-  page = _Page((tmp_path / "out" / "report.html").read_text())
-  assert "Neighbours · motion" in page.text and page.of("img")
-
-
-def test_command_line_error(tmp_path, capsys):
-  code = report.main([str(tmp_path), f"--output={tmp_path}"])
-  error = capsys.readouterr().err
-  assert code == DataError.exit_code
-  assert error.startswith(f"error: {tmp_path} is not the directory of a run")
-  assert error.count("\n") == 1
-  assert not (tmp_path / "report.html").exists()

@@ -1,0 +1,106 @@
+"""The encoder of a run: from a run, into a new one, and in words."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from hdc_jax.convert.layouts import Layout
+from hdc_jax.distributed import mesh
+from hdc_jax.errors import ConfigError
+from hdc_jax.evaluate import pretrained
+from hdc_jax.models import BackboneOptions
+from hdc_jax.runs import results
+from hdc_jax.tasks import pretrain
+from hdc_jax.tasks.pretrain import WithoutData
+from hdc_jax.train import checkpoint
+
+
+def template(backbone: BackboneOptions) -> Any:
+  """Shapes and dtypes of the variables of a backbone."""
+  clip = jnp.zeros((1, 16, 112, 112, 3))
+  return jax.eval_shape(backbone.make().init, jax.random.key(0), clip)
+
+
+def load(reference: str) -> tuple[BackboneOptions, dict[str, Any]]:
+  """Loads the encoder of a run.
+
+  Args:
+    reference: The run, or one of its checkpoints, as in `config.checkpoint`.
+
+  Returns:
+    The options of the backbone, and its variables as NumPy arrays.
+
+  Raises:
+    DataError: If there is no checkpoint.
+  """
+  loaded = pretrained.load(reference, mesh.make_mesh())
+  return loaded.backbone, jax.device_get(loaded.variables)
+
+
+def save(
+  config: ml_collections.ConfigDict, variables: Mapping[str, Any], output: str
+) -> None:
+  """Writes a run at step 0 with an encoder, and heads that are untrained.
+
+  Args:
+    config: A config of task `pretrain`; its dataset is not used.
+    variables: Variables of its backbone, by collection.
+    output: Directory of the run.
+
+  Raises:
+    ConfigError: If the config is wrong.
+  """
+  training = WithoutData.read(config).make_training(mesh.make_mesh())
+  state = training.init_state().with_backbone(variables)
+  values = pretrain.TASK.run_config(config.to_dict()).values
+  results.write_config(output, values)
+  with checkpoint.Checkpoints(output) as saved:
+    # It has seen no dataset, so no training can go on from here.
+    saved.save(0, state, {"step": 0, "fingerprint": ""}, values)
+
+
+def check_layout(layout: Layout, backbone: BackboneOptions) -> None:
+  """Checks that a backbone is built as the networks of a layout are.
+
+  Raises:
+    ConfigError: Naming the field that differs.
+  """
+  for field, value in layout.requires.items():
+    own = getattr(backbone, field, None)
+    if own != value:
+      raise ConfigError(
+        f"{layout.name}'s layout is of networks with {field}={value}, but "
+        f"config.model.{field} is {own!r}: import with "
+        f"--config.model.{field}={value}, export without --layout"
+      )
+
+
+def check_description(
+  path: str, texts: Mapping[str, str], backbone: BackboneOptions
+) -> None:
+  """Checks that a file is of a backbone, as far as it says.
+
+  Args:
+    path: Path of the file.
+    texts: Texts beside its weights; `model` is the architecture as JSON.
+    backbone: The backbone that the weights are for.
+
+  Raises:
+    ConfigError: If it says that it is of another network.
+  """
+  try:
+    stated = json.loads(texts.get("model", ""))
+  except ValueError:  # not written by `export`
+    return
+  own, defaults = backbone.architecture(), backbone.defaults()
+  for field in sorted(stated.keys() | own.keys()):
+    here, there = (one.get(field, defaults.get(field)) for one in (own, stated))
+    if here != there:
+      raise ConfigError(
+        f"config.model.{field} is {here!r}, but {path} is of a network with "
+        f"{there!r}: set --config.model.{field}"
+      )

@@ -1,0 +1,71 @@
+"""The configuration and the result of a run: config.json, result.json."""
+
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import ml_collections
+from etils import epath
+
+from hdc_jax.runtime import files
+
+RESULT, CONFIG = "result.json", "config.json"
+# The packages whose versions a result names.
+_VERSIONED = ("hdc-jax", "jax", "jaxlib", "flax", "optax", "grain", "av")
+
+
+def versions() -> dict[str, str]:
+  """The versions of this package and of those that its results depend on."""
+  return {name: importlib.metadata.version(name) for name in _VERSIONED}
+
+
+def write_config(
+  workdir: epath.PathLike, config: ml_collections.ConfigDict
+) -> None:
+  """Writes the resolved config as config.json. Only process 0 does."""
+  _write(workdir, CONFIG, config.to_dict())
+
+
+def read_config(workdir: epath.PathLike) -> dict[str, Any]:
+  """Reads the config.json of a run; it is empty if there is none."""
+  return _read(workdir, CONFIG)
+
+
+def write_result(
+  workdir: epath.PathLike, result: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Writes result.json, with the device and the versions. Only process 0 does.
+
+  Args:
+    workdir: Directory of the run.
+    result: What the task found, of JSON types.
+
+  Returns:
+    What was written.
+  """
+  devices = jax.devices()
+  result = dict(result) | {
+    "device": f"{len(devices)} × {devices[0].device_kind}",
+    "versions": versions(),
+  }
+  _write(workdir, RESULT, result)
+  return result
+
+
+def read_result(workdir: epath.PathLike) -> dict[str, Any]:
+  """Reads the result.json of a run; it is empty if there is none."""
+  return _read(workdir, RESULT)
+
+
+def _write(workdir: epath.PathLike, name: str, value: Any) -> None:
+  """Writes a file whole or not at all, on process 0."""
+  if jax.process_index() == 0:
+    text = json.dumps(value, indent=2) + "\n"
+    files.write(epath.Path(workdir) / name, text.encode())
+
+
+def _read(workdir: epath.PathLike, name: str) -> dict[str, Any]:
+  path = epath.Path(workdir) / name
+  return json.loads(files.read_text(path)) if files.exists(path) else {}
