@@ -39,13 +39,13 @@ test-oldest: .venv-oldest/.installed  ## With the oldest versions allowed.
 test-newest: .venv-newest/.installed  ## With the newest versions allowed.
 	.venv-newest/bin/python -m pytest $(PYTEST) --ignore=tests/interop $(FAST)
 
-lint: $(VENV)/.installed-test  ## Style and formatting.
+lint: $(VENV)/.installed-test  ## Style, formatting and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/pyrefly check
 
 docs: $(VENV)/.installed-docs  ## Build the docs into site/, links checked.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
-
 
 clean:  ## Remove the environment and everything that was built or run.
 	rm -rf $(VENV) .venv-oldest .venv-newest runs site .cache
@@ -68,6 +68,7 @@ $(VENV)/.installed-interop: $(VENV)/.installed-test
 $(VENV)/.installed-docs: pyproject.toml setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	touch $@ $(VENV)/.installed
+
 .venv-oldest/.installed: PYTHON := $(call python,3.11)
 .venv-oldest/.installed: RESOLUTION := lowest-direct
 .venv-newest/.installed: PYTHON := $(call python,3.13)

@@ -136,10 +136,24 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
   )
   flags.add_config(parser)
   add = parser.add_argument
-  add("--workdir", metavar="DIR", required=True, help="gets the runs")
-  add("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW")
-  add("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="S")
-  add("--json", metavar="FILE", help="gets the record")
+  add("--workdir", metavar="DIR", required=True, help="directory of the runs")
+  add(
+    "--rows",
+    nargs="+",
+    choices=ROWS,
+    default=list(ROWS),
+    metavar="ROW",
+    help=f"rows to run, of {', '.join(ROWS)}; default: all",
+  )
+  add(
+    "--seeds",
+    nargs="+",
+    type=int,
+    default=[0, 1, 2],
+    metavar="S",
+    help="seeds of the pretraining; default: 0 1 2",
+  )
+  add("--json", metavar="FILE", help="file to write the record to")
   options, options.fields = parser.parse_known_args(argv)
   return options
 
@@ -152,14 +166,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
   root, fields = pathlib.Path(options.workdir), options.fields
   require("--seeds", len(options.seeds) > 1, "name several")
-  found = {
+  results = {
     row: [
       run_row(row, options.config, fields, seed, root / f"{row}-seed{seed}")
       for seed in options.seeds
     ]
     for row in options.rows
   }
-  rows = summarise(found)
+  rows = summarise(results)
   print(format_rows(rows))
   record = {
     "rows": rows,

@@ -1,8 +1,9 @@
-"""Makes a site of pages that are also read in the repository.
+"""Makes a site of docstrings, and of pages that the repository shows too.
 
 Links in them are relative paths of the repository. On the site, a link to
 another page leads to that page, a link to a module leads to its place on the
-API page, and of a link to any other file only the text stays.
+API page, and of a link to any other file only the text stays. Examples in
+docstrings, which doctest runs, become blocks of code.
 """
 
 import pathlib
@@ -10,6 +11,7 @@ import posixpath
 import re
 from typing import Any
 
+import griffe
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -29,6 +31,22 @@ _SOURCES = {page: source for source, page in _OUTSIDE.items()}
 _CODE_OR_LINK = re.compile(
   r"^```.*?^```|(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)", re.M | re.S
 )
+# A block of examples in a docstring, up to an empty line.
+_EXAMPLES = re.compile(r"^( *)>>> .*\n?(?:\1\S.*\n?|\1 +\S.*\n?)*", re.M)
+
+
+class Examples(griffe.Extension):
+  """Marks the examples in docstrings as code."""
+
+  def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+    """Changes the docstring of a module, class, function or attribute."""
+    if obj.docstring:
+      obj.docstring.value = _EXAMPLES.sub(_fenced, obj.docstring.value)
+
+
+def _fenced(match: re.Match[str]) -> str:
+  indent = match[1]
+  return f"{indent}```pycon\n{match[0].rstrip()}\n{indent}```\n"
 
 
 def on_files(files: Files, config: Any) -> Files:

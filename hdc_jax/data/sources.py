@@ -16,7 +16,7 @@ Example:
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from etils import epath
@@ -27,7 +27,7 @@ from hdc_jax.data.store.cache import DEFAULT_CACHE
 from hdc_jax.data.store.index import PREPARED_NAMES, Index
 from hdc_jax.data.store.prepared import PreparedDataset
 from hdc_jax.data.store.records import Segments
-from hdc_jax.data.video.frames import Frames, Window
+from hdc_jax.data.video.frames import Frames, Indices, Window
 from hdc_jax.errors import DataError
 from hdc_jax.runtime import buckets, files
 
@@ -52,7 +52,7 @@ class Video(Protocol):
   height: int
   width: int
 
-  def read(self, indices: Sequence[int], window: Window) -> Frames:
+  def read(self, indices: Indices, window: Window) -> Frames:
     """Decodes frames.
 
     Args:

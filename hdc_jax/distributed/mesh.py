@@ -133,7 +133,9 @@ def _cpu_compiler_takes(name: str, value: str | int) -> bool:
   return True
 
 
-def jit(function: Callable, mesh: Mesh, *, donate: bool = False) -> Callable:
+def jit(
+  function: Callable, mesh: Mesh, *, donate: bool = False
+) -> jax.stages.Wrapped:
   """Compiles a function of a state and a batch for the devices of a mesh.
 
   The function is written for the global batch. The batch is sharded over the

@@ -75,7 +75,7 @@ def make_describe(
   network = backbone.make()
 
   def describe(variables: Any, clips: jax.Array) -> jax.Array:
-    endpoints = network.apply(variables, clips)
+    endpoints: Any = network.apply(variables, clips)
     return pool(endpoints[features.endpoint], features.pool)
 
   return describe

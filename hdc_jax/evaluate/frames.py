@@ -1,18 +1,16 @@
 """RGB frames of videos, for figures."""
 
-from collections.abc import Sequence
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from hdc_jax.augment import colour
 from hdc_jax.data import sources
-from hdc_jax.data.video.frames import Window
+from hdc_jax.data.video.frames import Indices, Window
 
 
 def read_rgb(
-  video: sources.Video, indices: Sequence[int], window: Window
+  video: sources.Video, indices: Indices, window: Window
 ) -> np.ndarray:
   """Decodes frames of a video to RGB.
 

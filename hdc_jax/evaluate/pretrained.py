@@ -127,4 +127,4 @@ def _init(backbone: BackboneOptions, seed: int) -> dict[str, Any]:
   # No weight's shape depends on that of the clip.
   clip = jnp.zeros((1, 16, 64, 64, 3))
   variables = backbone.make().init(jax.random.key(seed), clip)
-  return {"batch_stats": {}} | variables
+  return {"batch_stats": {}} | dict(variables)

@@ -106,10 +106,12 @@ class _Classes(grain.transforms.Map):
   source: sources.Source
   label: str
 
-  def map(self, number: int) -> tuple[str, list[int]]:
+  # Grain does not annotate what is overridden here.
+  # pyrefly: ignore[bad-override]
+  def map(self, element: Any) -> tuple[str, list[int]]:
     """The id, and the classes of the video's parts."""
-    video = self.source[int(number)]
-    segments = segments_of(int(number), video, self.label)
+    video = self.source[int(element)]
+    segments = segments_of(int(element), video, self.label)
     return video.id, sorted({segment.label for segment in segments})
 
 
@@ -189,7 +191,7 @@ class Plan:
     # A test without labels fails now, and not after the training.
     first = int(self.source.index.split(trial.test_split)[0])
     segments_of(first, self.source[first], trial.label)
-    dataset = grain.MapDataset.source(trial.train).map(
+    dataset = loader.record_numbers(trial.train).map(
       _Classes(self.source, trial.label)
     )
     # A record of ten seconds has some 200 kB.

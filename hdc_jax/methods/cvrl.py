@@ -137,7 +137,8 @@ def make_views(augment: CVRLAugment, size: int) -> tuple[views.View, ...]:
       blur.GaussianBlur(augment.blur[clip]),
       colour.Solarize(augment.solarize[clip]),
     )
-    crop = geometry.RandomResizedCrop(size, augment.area, augment.aspect)
+    (least, most), (narrow, wide) = augment.area, augment.aspect
+    crop = geometry.RandomResizedCrop(size, (least, most), (narrow, wide))
     return views.View(f"view{clip + 1}", clip, crop, transforms)
 
   return view(0), view(1)

@@ -71,7 +71,7 @@ def make_scores(
   """From variables and clips [B, T, S, S, 3] to 'scores', float32 [B, C]."""
 
   def scores(variables: Any, clips: jax.Array) -> dict[str, jax.Array]:
-    logits = network.apply(variables, clips[:, None])
+    logits: Any = network.apply(variables, clips[:, None])
     return {"scores": jax.nn.softmax(logits)}
 
   return scores

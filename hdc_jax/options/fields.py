@@ -171,11 +171,11 @@ class Options:
     Raises:
       ConfigError: If a value is wrong.
     """
-    fields = {field.name: field for field in dataclasses.fields(cls)}
+    defaults = {field.name: field.default for field in dataclasses.fields(cls)}
     made = cls.fitted(values)
     for name, value in made.items():
-      if isinstance(fields[name].default, Options):
-        made[name] = type(fields[name].default).from_values(value)
+      if isinstance(default := defaults[name], Options):
+        made[name] = type(default).from_values(value)
     return cls(**made)
 
 

@@ -138,7 +138,7 @@ class Schema:
 
   def selectors(self) -> set[Path]:
     """Paths of the fields on which it depends which others there are."""
-    selectors = {(section, "name") for section in self.variants()}
+    selectors: set[Path] = {(section, "name") for section in self.variants()}
     for cls in self._every_class():
       rules = map(rule_of, dataclasses.fields(cls))
       selectors |= {

@@ -157,7 +157,8 @@ class Step:
       facts: dict[str, Any] = {"out_of_memory": said}
     else:
       facts = {"hbm_bytes": _memory(compiled)}
-      files.write(_hlo_path(path), gzip.compress(compiled.as_text().encode()))
+      text = compiled.as_text() or ""
+      files.write(_hlo_path(path), gzip.compress(text.encode()))
     facts["compile_seconds"] = round(time.perf_counter() - start, 1)
     files.write_json(path, facts)
 

@@ -8,7 +8,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from hdc_jax.data.store.records import Segments
 from hdc_jax.data.synthetic import videos as synthetic
 from hdc_jax.data.video import codec
 from hdc_jax.data.video.codec import Encoded
-from hdc_jax.data.video.frames import Frames, Window
+from hdc_jax.data.video.frames import Frames, Indices, Window
 
 # The generated video is as long as those of Kinetics-400, and as wide as most.
 _FRAMES = 250
@@ -71,43 +71,38 @@ def clips_per_second(
 
 @dataclasses.dataclass(eq=False)
 class _Generated:
-  """A generated video, and a source that holds it alone; see `data.sources`."""
+  """A generated video, see `data.sources.Video`."""
 
   encoded: Encoded
-  index: Index
+  num_frames: int
+  fps: float
+  height: int
+  width: int
   labels: Mapping[str, Segments] = dataclasses.field(default_factory=dict)
   id: str = "generated"
 
-  def __len__(self) -> int:
-    return 1
-
-  def __getitem__(self, i: int) -> "_Generated":
-    return self
-
-  @property
-  def num_frames(self) -> int:
-    return self.encoded.num_frames
-
-  @property
-  def fps(self) -> float:
-    return self.encoded.fps
-
-  @property
-  def height(self) -> int:
-    return self.encoded.height
-
-  @property
-  def width(self) -> int:
-    return self.encoded.width
-
-  def read(self, indices: Sequence[int], window: Window) -> Frames:
+  def read(self, indices: Indices, window: Window) -> Frames:
     return codec.decode(self.encoded, indices, window)
 
   def label(self, name: str, frame: int) -> int:
     raise KeyError(name)
 
 
-def _generate(side: int) -> _Generated:
+@dataclasses.dataclass(eq=False)
+class _Alone:
+  """A source that holds one video alone, see `data.sources.Source`."""
+
+  index: Index
+  video: _Generated
+
+  def __len__(self) -> int:
+    return 1
+
+  def __getitem__(self, i: int) -> _Generated:
+    return self.video
+
+
+def _generate(side: int) -> _Alone:
   """Generates a video and encodes it as `prepare` does, to a short side."""
   video = synthetic.draw(0, 0, _FRAMES, side, 2 * round(side * _ASPECT / 2))
   with tempfile.TemporaryDirectory() as directory:
@@ -115,7 +110,8 @@ def _generate(side: int) -> _Generated:
     synthetic.write(video, path)
     encoded = codec.encode(path, short_side=side)
   index = Index("", "", "h264", side, 1, _FRAMES, {}, {}, (), ())
-  return _Generated(encoded, index)
+  size = encoded.num_frames, encoded.fps, encoded.height, encoded.width
+  return _Alone(index, _Generated(encoded, *size))
 
 
 def processor() -> str:

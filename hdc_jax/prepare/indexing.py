@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from etils import epath
 
 from hdc_jax.data.datasets.base import Listing
+from hdc_jax.data.store import index as index_lib
 from hdc_jax.data.store import records
-from hdc_jax.data.store.records import Index
+from hdc_jax.data.store.index import Index
 from hdc_jax.prepare import shards
 from hdc_jax.prepare.shards import Plan, Sidecar
 from hdc_jax.runtime import files
@@ -22,7 +23,7 @@ _LEFT = re.compile(
 
 def request_digest(plans: Sequence[Plan], listing: Listing) -> str:
   """Digest of all that a dataset was asked to be; see `Index.request`."""
-  return records.digest(
+  return index_lib.digest(
     [
       [[shard.name, shard.key] for shard in plans],
       listing.official,
@@ -61,7 +62,7 @@ def combine(
   skipped = [s for sidecar in sidecars for s in sidecar.skipped]
   labels = {name: list(names) for name, names in listing.label_names.items()}
   return Index(
-    fingerprint=records.digest(
+    fingerprint=index_lib.digest(
       [
         records.VERSION,
         [sidecar.shard.sha256 for sidecar in sidecars],
@@ -86,7 +87,7 @@ def combine(
 def remove_others(directory: epath.Path, index: Index) -> None:
   """Removes shards of earlier requests, which the index does not name."""
   names = {shard.name for shard in index.shards}
-  for name in files.names(directory):
+  for name in files.list_names(directory):
     if _LEFT.fullmatch(name) and name not in names:
       files.remove(directory / name)
       files.remove(shards.sidecar_of(directory / name))

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from etils import epath
 
 from hdc_jax.data.datasets import DATASETS, Request
-from hdc_jax.data.store import records
-from hdc_jax.data.store.records import Index
+from hdc_jax.data.store import index as index_lib
+from hdc_jax.data.store.index import Index
 from hdc_jax.data.video import codec as codec_lib
 from hdc_jax.data.video import h264
 from hdc_jax.errors import DataError
@@ -67,8 +67,8 @@ def prepare(
     print(f"already prepared: {directory}")
     return
   # From here to the end the directory is not a dataset.
-  records.mark_unfinished(directory)
-  files.remove(directory / records.INDEX)
+  index_lib.mark_unfinished(directory)
+  files.remove(directory / index_lib.INDEX)
   job = runners.Job(
     directory=os.fspath(directory),
     plans=plans,

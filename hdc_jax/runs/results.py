@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import ml_collections
 from etils import epath
 
 from hdc_jax.runtime import files
@@ -21,11 +20,12 @@ def versions() -> dict[str, str]:
   return {name: importlib.metadata.version(name) for name in _VERSIONED}
 
 
-def write_config(
-  workdir: epath.PathLike, config: ml_collections.ConfigDict
-) -> None:
-  """Writes the resolved config as config.json. Only process 0 does."""
-  _write(workdir, CONFIG, config.to_dict())
+def write_config(workdir: epath.PathLike, config: Mapping[str, Any]) -> None:
+  """Writes all fields of a config, by section, as config.json.
+
+  Only process 0 does.
+  """
+  _write(workdir, CONFIG, config)
 
 
 def read_config(workdir: epath.PathLike) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Progress:
         dynamic_ncols=True,
       )
 
-  def update(self, n: int = 1, **stats: str | float) -> None:
+  def update(self, n: int = 1, /, **stats: str | float) -> None:
     """Advances the count; shows it if the last time is long enough ago.
 
     Args:

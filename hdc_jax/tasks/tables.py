@@ -291,17 +291,24 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     "table": table,
     "config_fingerprint": run_config.fingerprint,
   }
+
+  def write() -> dict[str, Any]:
+    """Writes what there is of the table."""
+    rows = [row.values(done) for row in planned]
+    result = results.write_result(workdir, own | {"rows": rows})
+    report.write(workdir, runs=[workdir])
+    return result
+
   for row in planned:
     for job in row.jobs:
       if job.directory not in done:
         _log.info("row %s: %s", row.row.name, job.directory)
-        results[job.directory] = job.run()
-    rows = [row.values(results) for row in planned]
-    result = results.write_result(workdir, own | {"rows": rows})
-    page = report.write(workdir, runs=[workdir])
+        done[job.directory] = job.run()
+    write()
+  result = write()
   print(f"Table {table}: {papers.TABLES[table].title}")
-  print(format_rows(rows))
-  print(f"report: {page}")
+  print(format_rows(result["rows"]))
+  print(f"report: {files.absolute(workdir) / report.REPORT}")
   return result
 
 

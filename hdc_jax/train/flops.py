@@ -19,4 +19,6 @@ def count_flops(function: Callable, *arguments: Any) -> float:
   lowered = (
     jax.jit(function).trace(*arguments).lower(lowering_platforms=("tpu",))
   )
-  return lowered.cost_analysis()["flops"]
+  analysis = lowered.cost_analysis()
+  assert analysis is not None, "XLA analyses every program before compiling it"
+  return analysis["flops"]

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Mapping
 from types import FrameType
+from typing import Any
 
 import jax
 from jax.experimental import multihost_utils
@@ -29,7 +30,9 @@ class StopSignal:
   received: str | None = None
 
   def __enter__(self) -> "StopSignal":
-    self._previous = {signal.SIGINT: signal.signal(signal.SIGINT, self._note)}
+    self._previous: dict[int, Any] = {
+      signal.SIGINT: signal.signal(signal.SIGINT, self._note)
+    }
     # With several processes JAX listens to SIGTERM, and tells all of them.
     self._alone = jax.process_count() == 1
     if self._alone:

@@ -1,5 +1,6 @@
 """The state of a run and the one function that advances it."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -42,19 +43,20 @@ class TrainState:
 
   def with_backbone(self, variables: Mapping[str, Any]) -> "TrainState":
     """The state with other variables for the backbone, heads as they are."""
-    return self.replace(
+    return dataclasses.replace(
+      self,
       **{
         collection: getattr(self, collection) | {"backbone": tree}
         for collection, tree in variables.items()
         if tree
-      }
+      },
     )
 
 
 # From a state, a batch with 'views' and a key to the next state and metrics.
 Update = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
-# From a state and a batch of clips to the next state and metrics.
-TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+# From a state and a batch of clips to the next state and metrics; compiled.
+TrainStep = jax.stages.Wrapped
 
 
 def init_state(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hdc_jax.data.store.records import Index
+from hdc_jax.data.store.index import Index
 from hdc_jax.data.video import h264
 from hdc_jax.prepare import shards
 from hdc_jax.prepare.runners import local

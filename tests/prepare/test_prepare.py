@@ -8,7 +8,7 @@ import pytest
 
 from hdc_jax.data import sources
 from hdc_jax.data.datasets import synthetic
-from hdc_jax.data.store.records import Index
+from hdc_jax.data.store.index import Index
 from hdc_jax.data.video.codec import Window
 from hdc_jax.data.video.originals import Original
 from hdc_jax.errors import ConfigError, DataError

@@ -45,11 +45,17 @@ def test_what_is_ready(prepared, tmp_path):
 
 
 def test_the_command_checks_and_stops(prepared, tmp_path, capsys):
-  flags = [f"--config.data.path={prepared}", f"--workdir={tmp_path / 'run'}"]
+  flags = [
+    f"--config.data.path={prepared}",
+    f"--workdir={tmp_path / 'run'}",
+    "--config.model.size=36",
+  ]
   file = f"--config={pathlib.Path(__file__).parents[2]}/configs/tiny.py"
   assert main.main([file, *flags, "--preflight"]) == 0
   assert "all is ready" in capsys.readouterr().out
   assert not (tmp_path / "run" / results.CONFIG).exists()
+  assert main.main([file, *flags[:2], "--preflight"]) == ConfigError.exit_code
+  assert "to the short side of the frames, 40" in capsys.readouterr().err
   flags[0] += "/missing"
   assert main.main([file, *flags, "--preflight"]) == DataError.exit_code
   assert "error: config.data.path: " in capsys.readouterr().err
@@ -181,7 +187,8 @@ def test_a_dataset_in_a_bucket_is_not_copied(remote, tmp_path):
 
 def test_the_datasets_of_a_table(ucf101, prepared, tmp_path):
   paths = {"pretrain.data.path": prepared, "ucf101": ucf101, "hmdb51": ""}
-  made = planning.make(1, "tiny", **paths)
+  sizes = {f"{task}.model.size": 36 for task in ("pretrain", "finetune")}
+  made = planning.make(1, "tiny", **paths, **sizes)
   found = preflight.check(made, str(tmp_path))
   assert f"{ucf101}: 24 videos" in found
   assert f"{prepared}: 30 videos" in found

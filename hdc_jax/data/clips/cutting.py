@@ -6,6 +6,7 @@ by another.
 
 import dataclasses
 import logging
+from typing import Any
 
 import grain
 import numpy as np
@@ -75,7 +76,9 @@ class CutClips(grain.transforms.RandomMap):
     extent = 8 * self.starts.clips if self.padded else 0
     return frames * self.canvas**2 * 3 // 2 + extent
 
-  def random_map(self, number: int, rng: np.random.Generator) -> Batch:
+  # Grain does not annotate what is overridden here.
+  # pyrefly: ignore[bad-override]
+  def random_map(self, element: Any, rng: np.random.Generator) -> Batch:
     """Cuts the clips, of another video if this one cannot be decoded.
 
     Returns:
@@ -84,12 +87,13 @@ class CutClips(grain.transforms.RandomMap):
       if `padded`; 'label' int32 [clips], if there is one; 'bad' int32, how many
       videos could not be decoded before this one.
     """
+    reason = ""
     for bad in range(_REPLACEMENTS):
       try:
-        return self._cut(int(number), rng) | {"bad": np.int32(bad)}
+        return self._cut(int(element), rng) | {"bad": np.array(bad, np.int32)}
       except DataError as error:
         _log.warning("replaced a video: %s", error)
-        number, reason = rng.choice(self.numbers), error
+        element, reason = rng.choice(self.numbers), str(error)
     raise DataError(
       f"{_REPLACEMENTS} videos in a row could not be decoded, the last because "
       f"of: {reason}"
@@ -105,14 +109,15 @@ class CutClips(grain.transforms.RandomMap):
       window = sampling.random_window(
         rng, video.height, video.width, self.canvas
       )
-      clip = video.read(indices, window)._asdict()
+      clip: Batch = video.read(indices, window)._asdict()
       if self.padded:
         clip = {name: _pad(x, self.canvas) for name, x in clip.items()}
         extent = window.height, window.width
         clip["extent"] = np.array(extent, np.int32)
       if self.label:
         middle = int(indices[self.frames // 2])
-        clip["label"] = np.int32(video.label(self.label, middle))
+        label = video.label(self.label, middle)
+        clip["label"] = np.array(label, np.int32)
       return clip
 
     starts = self.starts.draw(rng, video.num_frames, self.frames, self.stride)
@@ -162,7 +167,7 @@ def batch_shapes(
   """
   shape = (batch_size, starts.clips, clips.frames)
   side, half = clips.canvas, clips.canvas // 2
-  shapes = {
+  shapes: dict[str, tuple[tuple[int, ...], np.dtype]] = {
     "y": ((*shape, side, side), np.dtype(np.uint8)),
     "uv": ((*shape, half, half, 2), np.dtype(np.uint8)),
   }

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import grain
 import numpy as np
@@ -32,16 +33,18 @@ class CutSegments(grain.transforms.Map):
   label: str
   placement: Placement
 
-  def map(self, number: int) -> cutting.Batch:
+  # Grain does not annotate what is overridden here.
+  # pyrefly: ignore[bad-override]
+  def map(self, element: Any) -> cutting.Batch:
     """The clips of a video, one for each window.
 
     Returns:
       'id' str; int32 [n] of each of `ADDRESS`; 'y' uint8 [n, T, S, S]; 'uv'
       uint8 [n, T, S/2, S/2, 2].
     """
-    video = self.source[int(number)]
+    video = self.source[int(element)]
     addresses, clips = [], []
-    for segment in segments_of(int(number), video, self.label):
+    for segment in segments_of(int(element), video, self.label):
       cut = self._cut(video, segment)
       addresses += [(*segment, i) for i in range(len(cut))]
       clips += cut
@@ -102,7 +105,7 @@ def read_clips(
       evaluation.
   """
   cut = CutSegments(source, label, placement)
-  dataset = grain.MapDataset.source(numbers).map(cut)
+  dataset = loader.record_numbers(numbers).map(cut)
   frame_bytes = placement.size**2 * 3 // 2
   video_bytes = placement.estimate * placement.frames * frame_bytes
   return iter(loader.read_ahead(dataset, video_bytes, loading))

@@ -9,8 +9,8 @@ restarts, so the state of the data is the number of steps taken.
 import logging
 import os
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import grain
 import numpy as np
@@ -53,7 +53,7 @@ def training_batches(
     `batch_size / process_count`.
   """
   dataset = (
-    grain.MapDataset.source(cut.numbers)
+    record_numbers(cut.numbers)
     .seed(seed)
     .shuffle()
     .repeat()
@@ -109,6 +109,12 @@ class Feed:
     """Seconds waited for batches since this was last asked."""
     waited, self._waited = self._waited, 0.0
     return waited
+
+
+def record_numbers(numbers: np.ndarray) -> grain.MapDataset:
+  """A dataset of record numbers, int64 [N], to map to what is read."""
+  # Grain needs only a length and items of it.
+  return grain.MapDataset.source(cast(Sequence[int], numbers))
 
 
 def read_ahead(

@@ -122,7 +122,8 @@ class Starts(Protocol):
     clips: Per video.
   """
 
-  clips: int
+  @property
+  def clips(self) -> int: ...  # noqa: D102
 
   def draw(
     self, rng: np.random.Generator, num_frames: int, frames: int, stride: int

@@ -12,7 +12,7 @@ from hdc_jax.data.store import records
 from hdc_jax.data.store.index import Index
 from hdc_jax.data.video import codec
 from hdc_jax.data.video import frames as frames_lib
-from hdc_jax.data.video.frames import Frames, Window
+from hdc_jax.data.video.frames import Frames, Indices, Window
 from hdc_jax.data.video.originals import Original
 from hdc_jax.errors import DataError, StorageError
 from hdc_jax.runtime import files
@@ -39,7 +39,7 @@ class OriginalVideo:
     self._original = Original(file.path, short_side)
     self.num_frames, self.fps, self.height, self.width = self._original.probe()
 
-  def read(self, indices: Sequence[int], window: Window) -> Frames:
+  def read(self, indices: Indices, window: Window) -> Frames:
     """Decodes frames, see `sources.Video.read`."""
     frames_lib.check_window(window, self.height, self.width)
     unique, order = codec.unique_frames(indices, self.num_frames)

@@ -1,7 +1,6 @@
 """Reading of prepared datasets: videos by record number."""
 
 import os
-from collections.abc import Sequence
 
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 from etils import epath
@@ -11,7 +10,7 @@ from hdc_jax.data.store import records
 from hdc_jax.data.store.index import Index
 from hdc_jax.data.store.records import Record
 from hdc_jax.data.video import codec
-from hdc_jax.data.video.frames import Frames, Window
+from hdc_jax.data.video.frames import Frames, Indices, Window
 from hdc_jax.errors import DataError
 
 
@@ -30,7 +29,7 @@ class RecordVideo:
     self.fps = record.encoded.fps
     self.height, self.width = record.encoded.height, record.encoded.width
 
-  def read(self, indices: Sequence[int], window: Window) -> Frames:
+  def read(self, indices: Indices, window: Window) -> Frames:
     """Decodes frames, see `sources.Video.read`."""
     try:
       return codec.decode(self._encoded, indices, window)

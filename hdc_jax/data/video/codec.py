@@ -8,13 +8,13 @@ frames stay in YUV 4:2:0, as the codec gives them; the device converts them.
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from hdc_jax.data.video import frames as frames_lib
 from hdc_jax.data.video import h264
-from hdc_jax.data.video.frames import Frames, Window
+from hdc_jax.data.video.frames import Frames, Indices, Window
 from hdc_jax.data.video.normalize import split_planes
 from hdc_jax.data.video.originals import Original
 from hdc_jax.errors import ConfigError, DataError
@@ -112,7 +112,7 @@ def check_settings(codec: str, short_side: int) -> None:
     raise ConfigError(f"short_side={short_side} must be even and at least 16")
 
 
-def decode(encoded: Encoded, indices: Sequence[int], window: Window) -> Frames:
+def decode(encoded: Encoded, indices: Indices, window: Window) -> Frames:
   """Decodes chosen frames and copies a window out of each.
 
   No frame is decoded twice, however often and in whatever order it is asked
@@ -142,7 +142,7 @@ def decode(encoded: Encoded, indices: Sequence[int], window: Window) -> Frames:
 
 
 def unique_frames(
-  indices: Sequence[int], num_frames: int
+  indices: Indices, num_frames: int
 ) -> tuple[np.ndarray, np.ndarray]:
   """Reduces indices of frames to those that have to be decoded, sorted.
 

@@ -7,6 +7,9 @@ import numpy as np
 
 from hdc_jax.data.video.normalize import split_planes
 
+# Numbers of frames: a sequence, or an int array [T].
+Indices = Sequence[int] | np.ndarray
+
 
 class Window(NamedTuple):
   """A rectangle of a frame, in luma pixels; all four numbers are even.

@@ -14,7 +14,7 @@ and note the aspect ratio in the file; the field trains on the squeezed picture.
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -29,7 +29,7 @@ DEFAULT_FPS = 25.0  # Frames per second of streams that do not say theirs.
 
 # PyAV before version 19 refuses metadata that are not UTF-8 unless told so;
 # later ones always read them, and have no such argument.
-_OPEN_ARGUMENTS = (
+_OPEN_ARGUMENTS: dict[str, Any] = (
   {}
   if int(av.__version__.split(".")[0]) >= 19
   else {"metadata_errors": "replace"}
