@@ -9,10 +9,9 @@ from typing import Any
 
 import ml_collections
 
-import hdc_jax
 from hdc_jax.errors import ConfigError, choose
 
-_PACKAGE = pathlib.Path(hdc_jax.__file__).parent
+_PACKAGE = pathlib.Path(__file__).parents[1]
 # Where the configs of this package are: in an installed wheel, in a checkout.
 _FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
 
