@@ -22,7 +22,12 @@ from hdc_jax.data.clips import cutting
 from hdc_jax.data.options import Batches, Subset
 from hdc_jax.data.store.index import Index
 from hdc_jax.distributed import mesh as mesh_lib
-from hdc_jax.evaluate import class_activation, features, pretrained
+from hdc_jax.evaluate import (
+  class_activation,
+  features,
+  pretrained,
+  statistics,
+)
 from hdc_jax.evaluate import trials as trials_lib
 from hdc_jax.evaluate.evaluation import Evaluation
 from hdc_jax.methods import augmentations, supervised
@@ -133,7 +138,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   own = stamp("finetune", run_config, name, source)
   results.write_config(workdir, run_config.values)
   trainer = _Trainer(options, evaluation, loaded)
-  plan = trials_lib.Plan(
+  plan = trials_lib.TrialPlan(
     source,
     options.folds,
     options.tested,
@@ -158,7 +163,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       measured = trainer.measure(trial, trial_config, directory)
       result = results.write_result(directory, wanted | measured)
     rows.append(trial.row | {k: result[k] for k in ("top1", "top5")})
-  means = trials_lib.summarise(rows)
+  means = statistics.mean_rows(rows)
   top = {k: (means or rows)[0][k] for k in ("top1", "top5")}
   result = results.write_result(workdir, own | top | {"rows": rows + means})
   print(format_rows(result["rows"]))

@@ -25,7 +25,7 @@ from hdc_jax.data.clips.placement import RandomPlacement
 from hdc_jax.data.options import Subset
 from hdc_jax.data.store.index import Index
 from hdc_jax.errors import ConfigError
-from hdc_jax.evaluate import features, pretrained, probe
+from hdc_jax.evaluate import features, pretrained, probe, statistics
 from hdc_jax.evaluate import trials as trials_lib
 from hdc_jax.evaluate.evaluation import Evaluation, Outputs
 from hdc_jax.evaluate.features import Features
@@ -133,7 +133,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     _log.info("%s holds this result already", workdir)
   else:
     results.write_config(workdir, run_config.values)
-    plan = trials_lib.Plan(
+    plan = trials_lib.TrialPlan(
       source,
       options.folds,
       options.tested,
@@ -146,7 +146,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     for trials in _same_splits(plan.write_trials(workdir)):
       rows += prober.measure(trials, workdir)
     chosen = [row for row in rows if row["chosen"]]
-    means = trials_lib.summarise(chosen)
+    means = statistics.mean_rows(chosen)
     top = {k: (means or chosen)[0][k] for k in ("top1", "top5")}
     result = results.write_result(workdir, own | top | {"rows": rows + means})
   print(format_rows(result["rows"]))
