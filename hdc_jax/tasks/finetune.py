@@ -1,10 +1,10 @@
-"""Task `finetune`: supervised training of a backbone, and its dense test.
+"""Task `finetune`: supervised training of a backbone, and its test.
 
-The protocol of HDC: dropout and one linear layer on the pooled last block, SGD;
-at the test the scores of non-overlapping clips, in five crops each, are
-averaged over the video. Each fold of the dataset is a training of its own,
-in a directory of its own. Without a checkpoint the backbone is trained from
-scratch.
+The protocol of HDC: dropout and one linear layer on the pooled last block are
+trained together with the backbone, by SGD. The test averages the scores of
+non-overlapping clips, in five crops each, over the video. Each fold of the
+dataset has a training of its own, in a directory of its own. Without a
+checkpoint, the backbone is trained from scratch.
 """
 
 import dataclasses
@@ -37,7 +37,13 @@ from hdc_jax.runs import results
 from hdc_jax.runs.predictions import PREDICTIONS
 from hdc_jax.runs.rows import format_rows
 from hdc_jax.tasks import costs
-from hdc_jax.tasks.base import Divided, Initial, Seed, Task, stamp
+from hdc_jax.tasks.base import (
+  InitialBackbone,
+  Seed,
+  Task,
+  TrainAndTest,
+  make_stamp,
+)
 from hdc_jax.train import flops, loop
 from hdc_jax.train.optimizer import Optim
 from hdc_jax.train.step import TrainState
@@ -47,48 +53,53 @@ _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Classifying(Options, section="finetune"):
-  """What is put on top of the backbone."""
+class Classifier(Options, section="finetune"):
+  """Options of the classifier on top of the backbone."""
 
   dropout: float = option(
     0.5,
-    "Part of the pooled features that is dropped in training.",
+    "Fraction of the pooled features that is dropped in training.",
     at_least=0,
     below=1,
   )
 
 
 @dataclasses.dataclass(frozen=True)
-class Finetune(Divided):
-  """Options of the task."""
+class Finetune(TrainAndTest):
+  """Options of task `finetune`."""
 
   seed: Seed
-  initial: Initial
+  initial: InitialBackbone
   subset: Subset
   batches: Batches
   augment: augmentations.Scales
-  finetune: Classifying
+  finetune: Classifier
   optim: Optim
   train: loop.Train
 
   def __post_init__(self) -> None:
-    """Checks how options of different sections go together."""
+    """Checks options of different sections against each other."""
     cutting.check_clips(self.clips, self.model.size)
     self.model.check_clip(self.clips.frames, self.model.size)
     self.optim.check_length(self.train.steps)
 
   @property
   def checkpoint(self) -> str:
-    """The run whose backbone to begin with; '' for random weights."""
+    """The run, or one step in it, to begin with; '' for random weights."""
     return self.initial.checkpoint
 
   def check_dataset(self, index: Index) -> None:
-    """Checks that a dataset has the videos and clips that are asked for."""
+    """Checks that a dataset has such clips, labels and splits."""
     super().check_dataset(index)
     cutting.check_clips(self.clips, self.model.size, index.short_side)
 
   def make_training(self, mesh: jax.sharding.Mesh, classes: int) -> Training:
-    """Puts the training of a classifier together, for the devices of a mesh."""
+    """Makes the training of a classifier.
+
+    Args:
+      mesh: All devices of the run.
+      classes: Number of classes.
+    """
     objective = supervised.make_objective(
       self.model.make(),
       classes,
@@ -111,17 +122,19 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
 
   Args:
     config: A config of this task, see `config.default`.
-    workdir: Gets result.json, report.html, and for each trial a directory with
-      its checkpoints, metrics.jsonl, train.json (the list of its training
-      videos), predictions.npz, saliency.png and result.json. What is done
-      already is not done again.
+    workdir: Directory of the run. It gets result.json, report.html, and for
+      each trial a directory with its checkpoints, metrics.jsonl, train.json
+      (the list of its training videos), predictions.npz, saliency.png and
+      result.json. Trials that are complete are not run again.
 
   Returns:
-    What result.json holds; under `rows` the accuracies of each trial and their
-    means, in per cent.
+    The content of result.json, with the accuracies of each trial and their
+    means, in percent, in `rows`.
 
   Raises:
-    ConfigError, DataError: If config, data or checkpoint are wrong.
+    ConfigError: If the config is wrong, or does not fit the data, the
+      checkpoint or the devices.
+    DataError: If the data or a checkpoint is missing or damaged.
     NonFiniteError: If a loss becomes NaN or infinite.
     Preempted: If a signal stopped the run; its state is saved.
   """
@@ -135,7 +148,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   if options.checkpoint:
     loaded = pretrained.load(options.checkpoint, mesh, options.model)
   name = loaded.name if loaded else ""
-  own = stamp("finetune", run_config, name, source)
+  stamp = make_stamp("finetune", run_config, name, source)
   results.write_config(workdir, run_config.values)
   trainer = _Trainer(options, evaluation, loaded)
   plan = trials_lib.TrialPlan(
@@ -151,28 +164,28 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     directory = epath.Path(workdir) / trial.name
     # Of the checkpoint the very step, as its run may go on.
     trial_config = run_config.changed(trial.changes | {"checkpoint": name})
-    wanted = own | {"config_fingerprint": trial_config.fingerprint}
+    trial_stamp = stamp | {"config_fingerprint": trial_config.fingerprint}
     result = results.read_result(directory)
-    if not wanted.items() <= result.items():
+    if not trial_stamp.items() <= result.items():
       _log.info(
-        "%s: trains on %d videos of %s",
+        "%s: training on %d videos of %s",
         trial.name,
         len(trial.train),
         trial.train_split,
       )
       measured = trainer.measure(trial, trial_config, directory)
-      result = results.write_result(directory, wanted | measured)
+      result = results.write_result(directory, trial_stamp | measured)
     rows.append(trial.row | {k: result[k] for k in ("top1", "top5")})
   means = statistics.mean_rows(rows)
   top = {k: (means or rows)[0][k] for k in ("top1", "top5")}
-  result = results.write_result(workdir, own | top | {"rows": rows + means})
+  result = results.write_result(workdir, stamp | top | {"rows": rows + means})
   print(format_rows(result["rows"]))
   print(f"report: {report.write(workdir, runs=[workdir])}")
   return result
 
 
 class _Trainer:
-  """Fine-tunes and tests; what is compiled serves all trials of a label."""
+  """Fine-tunes and tests, with programs compiled once for each label."""
 
   def __init__(
     self,
@@ -180,18 +193,18 @@ class _Trainer:
     evaluation: Evaluation,
     loaded: pretrained.Pretrained | None,
   ) -> None:
-    """Keeps what all trials share.
+    """Sets what all trials share.
 
     Args:
       options: Options of the task.
-      evaluation: The videos, and the clips that are tested.
+      evaluation: The videos, and which clips of them are tested.
       loaded: The backbone to begin with; None for random weights.
     """
     self._options, self._evaluation, self._loaded = options, evaluation, loaded
     self._networks = functools.cache(self._make_networks)
 
   def _make_networks(self, classes: int) -> tuple[Training, features.Encoder]:
-    """What trains, and what gives the test clips scores [B, C]."""
+    """Makes the training, and the encoder of test clips to scores [B, C]."""
     mesh = self._evaluation.mesh
     training = self._options.make_training(mesh, classes)
     compute = supervised.make_scores(training.objective.network)
@@ -201,15 +214,15 @@ class _Trainer:
   def measure(
     self, trial: trials_lib.Trial, config: RunConfig, directory: epath.Path
   ) -> dict[str, float]:
-    """Trains and tests a classifier.
+    """Trains and tests a classifier, and writes its predictions.
 
     Args:
-      trial: What to train and test on.
+      trial: The label and the videos to train and test on.
       config: The config of the trial.
       directory: The directory of the trial.
 
     Returns:
-      Accuracies in per cent, and the speed of the training.
+      Accuracies in percent, and the speed of the training, see `Meter.speed`.
     """
     options, source = self._options, self._evaluation.source
     training, scorer = self._networks(len(trial.classes))
@@ -254,24 +267,25 @@ class _Trainer:
     return predictions.accuracies() | speed
 
   def _initial(self, training: Training) -> Callable[[], TrainState]:
-    """What makes the first state: random weights, or those of a run."""
+    """The function that makes the first state, with a run's backbone if any."""
 
     def initial() -> TrainState:
       state = training.init_state()
       if not self._loaded:
         return state
-      # A copy, as the first step donates the memory of what it is given.
+      # A copy, because the first step donates the memory of its state.
       return state.with_backbone(jax.tree.map(jnp.copy, self._loaded.variables))
 
     return initial
 
 
 def cost(options: Finetune, counts: Mapping[str, int]) -> costs.Cost:
-  """What a run takes: training and test on each fold.
+  """Estimates the cost of a run: training and test on each fold.
 
   Args:
     options: Options of the task.
-    counts: Number of videos of each split, and of 'classes'.
+    counts: Number of videos of each split, and 'classes', the number of
+      classes.
   """
   folds = options.folds.folds or (1, 2, 3)
   shown = options.clips, options.shown, options.model.size
@@ -299,8 +313,8 @@ TASK = Task(
   "fine-tuning",
   Finetune,
   run,
-  # HDC. Choice, as its length is not given: the 150 epochs (of UCF101) of video
-  # clip order prediction, whose protocol the paper follows.
+  # Values of HDC. Choice: the paper gives no length; 150 epochs of UCF101 are
+  # that of video clip order prediction, whose protocol the paper follows.
   recipe={
     "data.batch_size": 32,
     "optim.lr": 0.01,

@@ -8,7 +8,7 @@ import pytest
 
 from hdc_jax.distributed import mesh
 from hdc_jax.models import BACKBONES
-from hdc_jax.tasks import tables
+from hdc_jax.tasks import jobs as jobs_lib
 from tests.tasks import planning
 
 
@@ -16,7 +16,7 @@ from tests.tasks import planning
 def jobs(tmp_path, monkeypatch):
   """What runs the jobs of tables in `tmp_path`; no dataset is read."""
   made = planning.Jobs(tmp_path)
-  monkeypatch.setattr(tables.Job, "run", lambda job: made.run(job))
+  monkeypatch.setattr(jobs_lib.Job, "run", lambda job: made.run(job))
   monkeypatch.setattr(tables.sources, "read_index", lambda path: None)
   return made
 
