@@ -9,14 +9,14 @@ DEMO := runs/demo
 # for all of them.
 PYTEST := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-# The tests that `make test-oldest` and `make test-newest` run.
+# The tests of `make test-fast`, `make test-oldest` and `make test-newest`.
 FAST ?= -m "not slow"
 # The Python of a version that pyenv has, or else the one on the PATH.
 PYENV_ROOT ?= $(HOME)/.pyenv
 python = $(or $(lastword $(sort $(wildcard \
   $(PYENV_ROOT)/versions/$(1).*/bin/python))),python$(1))
 
-.PHONY: demo test test-interop test-oldest test-newest lint docs clean
+.PHONY: demo test test-fast test-interop test-oldest test-newest lint docs clean
 
 demo: $(VENV)/.installed  ## Train and evaluate on generated videos.
 	$(BIN)/python -m hdc_jax.prepare --dataset=synthetic --short_side=64 \
@@ -29,6 +29,9 @@ demo: $(VENV)/.installed  ## Train and evaluate on generated videos.
 
 test: $(VENV)/.installed-test  ## The whole test suite.
 	$(BIN)/python -m pytest $(PYTEST) --ignore=tests/interop
+
+test-fast: $(VENV)/.installed-test  ## The tests to run while you work.
+	$(BIN)/python -m pytest $(PYTEST) --ignore=tests/interop $(FAST)
 
 test-interop: $(VENV)/.installed-interop  ## Compare with PyTorch.
 	$(BIN)/python -m pytest $(PYTEST) tests/interop

@@ -176,7 +176,6 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
   parser.add_argument(
     "--json", metavar="FILE", help="file to write the record to"
   )
-  parser.add_argument("--json", metavar="FILE", help="gets the record")
   options, options.fields = parser.parse_known_args(argv)
   return options
 

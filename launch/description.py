@@ -201,6 +201,9 @@ def parse(
   """
   own, args = commands.split(argv)
   flags = parser.parse_args(own)
+  env = [(n, v) for n, _, v in (e.partition("=") for e in flags.env)]
+  if flags.project:
+    env.insert(0, ("GOOGLE_CLOUD_PROJECT", flags.project))
   flags.run = Run(
     name=flags.name,
     slice=Slice.parse(flags.slice),
@@ -208,7 +211,7 @@ def parse(
     capacity=flags.capacity,
     code=flags.code,
     args=tuple(args),
-    env=tuple((n, v) for n, _, v in (e.partition("=") for e in flags.env)),
+    env=tuple(env),
     retries=flags.retries,
   )
   return flags

@@ -198,14 +198,18 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     "%(default)s",
   )
   add("--reservation", default="", metavar="NAME", help="for reserved capacity")
-  add("--apply", action="store_true", help="hand it to kubectl")
+  add(
+    "--apply",
+    action="store_true",
+    help="hand it to kubectl, but with --dry_run",
+  )
   return description.parse(parser, argv)
 
 
 def _run(flags: argparse.Namespace) -> int:
   """Prints or applies the manifest; returns the exit code."""
   text = render(manifest(flags.run, flags.image, flags.reservation))
-  if not flags.apply:
+  if flags.dry_run or not flags.apply:
     print(text, end="")
     return 0
   require("kubectl")

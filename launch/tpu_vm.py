@@ -14,6 +14,7 @@ import logging
 import shlex
 from collections.abc import Sequence
 
+from hdc_jax import errors
 from hdc_jax.errors import INTERRUPTED, ConfigError
 from hdc_jax.runtime import commands
 from launch import description, outcomes, signals
@@ -237,11 +238,17 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
   parser = description.make_parser(
     "python -m launch.tpu_vm", __doc__, _EXAMPLES
   )
-  add = parser.add_argument
-  add("--project", required=True, help="Google Cloud project")
-  add("--poll_seconds", type=float, default=30.0, help="between two questions")
-  add("--dry_run", action="store_true", help="print the commands, and stop")
-  return description.parse(parser, argv)
+  parser.add_argument(
+    "--poll_seconds",
+    type=float,
+    default=30.0,
+    metavar="S",
+    help="seconds between two questions for the slice's state; by default "
+    "%(default)s",
+  )
+  flags = description.parse(parser, argv)
+  errors.require("--project", flags.project, "name a Google Cloud project")
+  return flags
 
 
 def _run(flags: argparse.Namespace) -> int:

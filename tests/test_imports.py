@@ -31,7 +31,7 @@ BELOW = {
   "tasks": "augment data distributed evaluate methods models options report "
   "runs runtime train",
   "config": "methods options tasks",
-  "convert": "config distributed evaluate models runs tasks train",
+  "convert": "config distributed evaluate models runs runtime tasks train",
   "plan": "config data distributed runs runtime tasks train",
   "api": "config evaluate tasks",
   "main": "config distributed runtime tasks",

@@ -69,7 +69,8 @@ def test_wheel_in_a_new_environment(wheel, tmp_path):
   venv = tmp_path / "venv"
   subprocess.run([sys.executable, "-m", "venv", venv], check=True)
   python = venv / "bin" / "python"
-  install = ["-m", "pip", "install", "--quiet", "--no-deps", wheel]
+  # -I: this checkout, which would count as installed, is not on the path.
+  install = ["-I", "-m", "pip", "install", "--quiet", "--no-deps", wheel]
   subprocess.run([python, *install], check=True)
   # A path file lends the dependencies, but not this checkout: path files in a
   # directory that a path file names are not followed.
@@ -77,9 +78,8 @@ def test_wheel_in_a_new_environment(wheel, tmp_path):
   (site / "lent.pth").write_text(sysconfig.get_path("purelib"))
   empty = tmp_path / "empty"
   empty.mkdir()
-  # -E: without the PYTHONPATH of the test run, which may name this checkout.
   done = subprocess.run(
-    [python, "-E", "-c", _INSPECT],
+    [python, "-I", "-c", _INSPECT],
     capture_output=True,
     text=True,
     cwd=empty,

@@ -50,7 +50,7 @@ def dense_flow(
     A still clip has no flow.
 
     >>> frames = jnp.broadcast_to(jnp.eye(16)[..., None], (3, 16, 16, 3))
-    >>> flow = dense_flow(frames)
+    >>> flow = jax.jit(dense_flow)(frames)
     >>> flow.shape, float(jnp.abs(flow).max())
     ((2, 16, 16, 2), 0.0)
   """

@@ -81,7 +81,8 @@ def make_views(
     ... }
     >>> crop = geometry.ScaleJitterCrop(size=4)
     >>> views = [View("query", clip=0, crop=crop), View("key", 0, crop)]
-    >>> batch = make_views(views, jax.random.key(0), clips)
+    >>> make = jax.jit(lambda key, clips: make_views(views, key, clips))
+    >>> batch = make(jax.random.key(0), clips)
     >>> batch.shape
     (1, 2, 2, 4, 4, 3)
     >>> print(f"{batch.min():.2f} {batch.max():.2f}")

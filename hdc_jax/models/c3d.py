@@ -50,8 +50,8 @@ class C3D(nn.Module):
 
   Example:
     >>> clips = jnp.zeros((1, 8, 16, 16, 3))  # [B, T, H, W, 3]
-    >>> endpoints, variables = C3D(width=4).init_with_output(
-    ...   jax.random.key(0), clips
+    >>> endpoints, variables = jax.eval_shape(  # shapes alone
+    ...   C3D(width=4).init_with_output, jax.random.key(0), clips
     ... )
     >>> endpoints["block1"].shape, endpoints["block5"].shape
     ((1, 8, 16, 16, 4), (1, 1, 1, 1, 32))

@@ -204,8 +204,10 @@ class R3D(nn.Module):
 
     >>> clips = jnp.zeros((1, 8, 32, 32, 3))  # [B, T, H, W, 3]
     >>> network = R3D(stage_sizes=(2, 2, 2, 2), width=4)
-    >>> variables = network.init(jax.random.key(0), clips)
-    >>> for name, features in network.apply(variables, clips).items():
+    >>> endpoints, variables = jax.eval_shape(  # shapes alone
+    ...   network.init_with_output, jax.random.key(0), clips
+    ... )
+    >>> for name, features in endpoints.items():
     ...   print(name, features.shape)
     block1 (1, 8, 16, 16, 4)
     block2 (1, 4, 8, 8, 4)

@@ -24,7 +24,7 @@ def test_record(tmp_path, capsys, pytestconfig, monkeypatch, prepared):
     "--videos=2",
     "--repeats=1",
     f"--json={path}",
-    *small.FLAGS,
+    *small.FLAGS[:4],  # a classifier has no method
   ]
   assert bench_eval.main(flags) == 0
   record = json.loads(path.read_text())

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdc_jax.errors import ConfigError
@@ -60,6 +60,7 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize("field", ALLOWED)
+@settings(deadline=None)
 @given(data=st.data())
 def test_a_field_takes_what_its_rule_allows(field, data):
   value = data.draw(VALUES)
@@ -70,6 +71,7 @@ def test_a_field_takes_what_its_rule_allows(field, data):
       Part(**{field: value})
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-1, 3), max_size=4).map(tuple))
 def test_each_element_of_a_tuple_is_checked(sizes):
   if len(sizes) in (0, 3) and all(size >= 1 for size in sizes):
@@ -116,6 +118,7 @@ def test_only_active_fields_are_fitted():
   assert Part.fitted({"kind": "b"})["own"] == 7
 
 
+@settings(deadline=None)
 @given(
   count=st.integers(6, 8),
   kind=st.sampled_from("ab"),

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Annotated
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdc_jax.errors import ConfigError
@@ -120,6 +120,7 @@ CONFIGS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(CONFIGS)
 def test_what_is_fitted_has_just_its_fields(values):
   """It can be built, and fitted again nothing changes."""
@@ -219,6 +220,7 @@ def test_whole_configs_can_be_sections():
   several.check_field(("second", "model", "shortcut"), fitted)
 
 
+@settings(deadline=None)
 @given(CONFIGS)
 def test_nested_values_have_the_same_leaves(values):
   flat = {".".join(path): value for path, value in leaves(values)}

@@ -434,7 +434,7 @@ def test_without_libtpu(cache, monkeypatch, capsys):
       ["--json=gs://b/plan.json"],
       "gs://b/plan.json: needs `pip install gcsfs`",
     ),
-    (["--cache=/proc/none"], "'/proc/none'"),
+    (["--cache=/proc/none"], "--cache: /proc/none: No such file"),
   ],
 )
 @needs_libtpu

@@ -1,4 +1,4 @@
-"""Tables of the paper whose runs are quick, or do nothing."""
+"""Runs of tasks that are quick, or do nothing."""
 
 import functools
 
@@ -8,9 +8,24 @@ import pytest
 
 from hdc_jax.distributed import mesh
 from hdc_jax.models import BACKBONES
+from hdc_jax.tasks import finetune, tables
 from hdc_jax.tasks import jobs as jobs_lib
-from hdc_jax.tasks import tables
 from tests.tasks import planning
+
+
+@pytest.fixture(scope="module")
+def classifiers():
+  """Training and scorer by number of classes, compiled once for a module."""
+  make, made = finetune._Trainer._make_networks, {}
+
+  def make_once(trainer, classes):
+    if classes not in made:
+      made[classes] = make(trainer, classes)
+    return made[classes]
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(finetune._Trainer, "_make_networks", make_once)
+    yield made
 
 
 @pytest.fixture

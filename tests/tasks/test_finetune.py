@@ -29,23 +29,7 @@ def config(**changes):
 
 
 @pytest.fixture(scope="module")
-def networks(one_device):
-  """Training and scorer, compiled once for all runs of this module."""
-  make = finetune._Trainer._make_networks
-  cached = {}
-
-  def make_once(trainer, classes):
-    if classes not in cached:
-      cached[classes] = make(trainer, classes)
-    return cached[classes]
-
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(finetune._Trainer, "_make_networks", make_once)
-    yield cached
-
-
-@pytest.fixture(scope="module")
-def run(networks, ucf101, pretrained_run, tmp_path_factory):
+def run(one_device, classifiers, ucf101, pretrained_run, tmp_path_factory):
   """Directory, config and result of a run over three divisions."""
   workdir = tmp_path_factory.mktemp("finetune")
   made = config(data__path=ucf101, checkpoint=pretrained_run)
@@ -105,7 +89,7 @@ def test_predictions_are_of_every_test_video(run, fold):
 
 
 def test_training_begins_with_the_pretrained_backbone(
-  run, networks, pretrained_run, one_device, tmp_path, monkeypatch
+  run, classifiers, pretrained_run, one_device, tmp_path, monkeypatch
 ):
   """Or, without a checkpoint, with new weights; on the training videos."""
   seen = []
@@ -132,10 +116,10 @@ def test_training_begins_with_the_pretrained_backbone(
     assert not np.array_equal(a, c)
 
 
-def test_the_test_is_dense(run, networks):
+def test_the_test_is_dense(run, classifiers):
   """A video's scores, by each clip in each crop on its own."""
   workdir, made, _ = run
-  training, _ = networks[3]
+  training, _ = classifiers[3]
   directory = workdir / "class-split2"
   state = restored(directory, training)
   variables = {"params": state.params, "batch_stats": state.batch_stats}
@@ -265,7 +249,7 @@ def test_bad_configs(
 
 
 def test_a_test_without_labels_is_named(
-  pretrained_run, networks, tmp_path, monkeypatch
+  pretrained_run, classifiers, tmp_path, monkeypatch
 ):
   """Before any training."""
   monkeypatch.setattr(loop, "fit", fail)

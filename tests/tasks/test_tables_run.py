@@ -108,7 +108,7 @@ def ucf101(tmp_path_factory):
   return root / "data"
 
 
-def test_the_whole_of_table_1(ucf101, tmp_path, quick, capsys):
+def test_the_whole_of_table_1(ucf101, tmp_path, quick, classifiers, capsys):
   flags = [
     *planning.flags(1),
     f"--config.pretrain.data.path={ucf101}",
