@@ -9,10 +9,8 @@ query (kNN).
 """
 
 import dataclasses
-import functools
 import logging
-from collections.abc import Mapping, Sequence
-from math import comb
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -22,7 +20,13 @@ from etils import epath
 
 from hdc_jax import report
 from hdc_jax.data.labels.splits import chosen_labels, split_names
-from hdc_jax.evaluate import features, neighbour_sheet, pretrained, search
+from hdc_jax.evaluate import (
+  features,
+  neighbour_sheet,
+  pretrained,
+  retrieval,
+  search,
+)
 from hdc_jax.evaluate.evaluation import Evaluation, Outputs
 from hdc_jax.evaluate.features import Features
 from hdc_jax.options import Options, option
@@ -71,54 +75,6 @@ class Retrieve(TrainAndTest):
   def checkpoint(self) -> str:
     """The run, or one step in it, whose backbone is evaluated."""
     return self.frozen.checkpoint
-
-
-def hit_rates(hits: np.ndarray, ks: Sequence[int]) -> dict[str, float]:
-  """Percentages of queries with a hit among the first k, for each k.
-
-  Args:
-    hits: Whether each of K neighbours has the class of its query, bool [Q, K].
-    ks: Numbers of neighbours; above K, all K are counted.
-
-  Returns:
-    Percentages by name: 'top1', 'top5', ….
-  """
-  return {f"top{k}": 100.0 * hits[:, :k].any(axis=1).mean() for k in ks}
-
-
-@functools.cache
-def _chance(others: int, size: int, k: int) -> float:
-  """The probability that a random subset has a hit.
-
-  Args:
-    others: Number of segments that are no hits.
-    size: Number of all segments.
-    k: Size of the subset.
-  """
-  return 1.0 - comb(others, k) / comb(size, k)
-
-
-def chance_rates(
-  queries: Outputs, gallery: Outputs, ks: Sequence[int]
-) -> dict[str, float]:
-  """The expected `hit_rates` of neighbours that are drawn at random.
-
-  Args:
-    queries: The segments to search for.
-    gallery: The segments to search; those of a query's video are excluded.
-    ks: Numbers of neighbours.
-
-  Returns:
-    Percentages by name: 'top1', 'top5', ….
-  """
-  sums = dict.fromkeys(ks, 0.0)
-  labels, videos = gallery.labels, gallery.videos
-  for segment in queries.segments:
-    rest = labels[videos != segment.video]
-    others = int(np.sum(rest != segment.label))
-    for k in ks:
-      sums[k] += _chance(others, len(rest), min(k, len(rest)))
-  return {f"top{k}": 100.0 * sums[k] / len(queries.segments) for k in ks}
 
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
@@ -229,7 +185,7 @@ class _Searcher:
         {"name": f"{title}/{network}", "label": title, "network": network}
         | self._rates(label, neighbours, queries, gallery)
       )
-    chance = chance_rates(queries, gallery, self._options.topk)
+    chance = retrieval.chance_rates(queries, gallery, self._options.topk)
     rows.append(
       {"name": f"{title}/chance", "label": title, "network": "chance"} | chance
     )
@@ -279,7 +235,7 @@ class _Searcher:
     voted = Predictions(
       np.array(queries.ids), queries.labels, votes, names, label
     )
-    return hit_rates(hits, self._options.topk) | {"knn": voted.top(1)}
+    return retrieval.hit_rates(hits, self._options.topk) | {"knn": voted.top(1)}
 
 
 def cost(options: Retrieve, counts: Mapping[str, int]) -> costs.Cost:
