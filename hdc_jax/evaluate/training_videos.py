@@ -51,7 +51,7 @@ class _Classes(grain.transforms.Map):
 
 def read(
   source: sources.Source,
-  numbers: np.ndarray,
+  records: np.ndarray,
   *,
   label: str,
   split: str,
@@ -61,7 +61,7 @@ def read(
 
   Args:
     source: The videos.
-    numbers: Record numbers of the training videos, int64 [N].
+    records: Record numbers of the training videos, int64 [N].
     label: Name of the label whose classes are read.
     split: Name of the split that the videos are of, for messages.
     loading: Threads that read.
@@ -72,10 +72,10 @@ def read(
   Raises:
     DataError: If a class has no video, or no name.
   """
-  dataset = loader.record_numbers(numbers).map(_Classes(source, label))
+  dataset = loader.record_numbers(records).map(_Classes(source, label))
   loading = dataclasses.replace(loading, workers=0)
   labelled = []
-  with Progress(len(numbers), "videos", f"labels of {split}") as progress:
+  with Progress(len(records), "videos", f"labels of {split}") as progress:
     for video in loader.read_ahead(dataset, _RECORD_BYTES, loading):
       labelled.append(video)
       progress.update()

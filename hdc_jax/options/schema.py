@@ -255,7 +255,12 @@ def _kind(hint: Any) -> type[Options] | Variant:
 
 
 def section_of(values: Mapping[str, Any], section: str) -> Mapping[str, Any]:
-  """The values of a section, or of the top level for ''."""
+  """The values of a section.
+
+  Args:
+    values: Values by section.
+    section: Name of the section; '' for the top level.
+  """
   return values.get(section, {}) if section else values
 
 

@@ -25,10 +25,10 @@ def format_rows(rows: Sequence[Mapping[str, Any]]) -> str:
   others = [c for c in texts if c != "name"]
   if len({tuple(row.get(c) for c in others) for row in rows}) == len(rows):
     texts = others
-  numbers = [c for c in columns if c not in texts and c != "name"]
-  heads = [c.replace("_", " ") for c in (*texts, *numbers)]
+  numeric = [c for c in columns if c not in texts and c != "name"]
+  heads = [c.replace("_", " ") for c in (*texts, *numeric)]
   cells = [
-    [_cell(row, column) for column in (*texts, *numbers)] for row in rows
+    [_cell(row, column) for column in (*texts, *numeric)] for row in rows
   ]
   widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
 

@@ -61,7 +61,15 @@ class InitialBackbone(Options):
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationOptions:
-  """Options of every task that evaluates a network on videos."""
+  """Options of every task that evaluates a network on videos.
+
+  Attributes:
+    dataset: Where the videos are.
+    clips: Which frames make a clip.
+    loading: Threads and processes that decode.
+    shown: Which clips are evaluated, and in which crops.
+    model: The backbone.
+  """
 
   dataset: Dataset
   clips: Clips
@@ -101,7 +109,12 @@ class EvaluationOptions:
 
 @dataclasses.dataclass(frozen=True)
 class TrainAndTest(EvaluationOptions):
-  """Options of tasks that train on, or search, one split and test another."""
+  """Options of tasks that train on, or search, one split and test another.
+
+  Attributes:
+    folds: Splits to train on or to search, and labels.
+    tested: Split to test on.
+  """
 
   folds: Folds
   tested: Tested

@@ -99,10 +99,10 @@ def _estimate(job: jobs.Job, known: dict[tuple[str, str], Cost]) -> Cost:
 
 def _cost_line(name: str, state: str, cost: Cost) -> str:
   """A line for a run with its cost."""
-  numbers = f"{cost.steps:,}", f"{cost.clips:,}", f"{cost.flops / 1e18:.3g}"
-  return _line(name, state, *numbers)
+  values = f"{cost.steps:,}", f"{cost.clips:,}", f"{cost.flops / 1e18:.3g}"
+  return _line(name, state, *values)
 
 
-def _line(name: str, state: str, *numbers: str) -> str:
+def _line(name: str, state: str, *values: str) -> str:
   """A line with its columns aligned."""
-  return f"  {name:<30}{state:<10}" + "".join(f"{n:>12}" for n in numbers)
+  return f"  {name:<30}{state:<10}" + "".join(f"{n:>12}" for n in values)

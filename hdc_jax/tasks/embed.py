@@ -57,7 +57,14 @@ class FeatureFiles(Options, section="embed"):
 
 @dataclasses.dataclass(frozen=True)
 class Embed(EvaluationOptions):
-  """Options of task `embed`."""
+  """Options of task `embed`.
+
+  Attributes:
+    frozen: Checkpoint of the backbone.
+    embedded: Split to encode.
+    features: The features that are written.
+    embed: Size and content of the files.
+  """
 
   frozen: FrozenBackbone
   embedded: EmbeddedVideos

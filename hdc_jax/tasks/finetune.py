@@ -66,7 +66,18 @@ class Classifier(Options, section="finetune"):
 
 @dataclasses.dataclass(frozen=True)
 class Finetune(TrainAndTest):
-  """Options of task `finetune`."""
+  """Options of task `finetune`.
+
+  Attributes:
+    seed: Seed of everything random.
+    initial: Checkpoint of the backbone with which the training begins.
+    subset: Size and number of random subsets of the training videos.
+    batches: Size of the batches, and how many videos may fail to decode.
+    augment: The augmentations.
+    finetune: The classifier.
+    optim: The optimizer.
+    train: Length of the run, and intervals of logging and saving.
+  """
 
   seed: Seed
   initial: InitialBackbone
@@ -229,7 +240,7 @@ class _Trainer:
     cut = cutting.make_cut(
       source,
       options.clips,
-      numbers=trial.train,
+      records=trial.train,
       starts=training.objective.starts,
       label=trial.label,
     )

@@ -90,7 +90,16 @@ class Probes(Options, section="linear"):
 
 @dataclasses.dataclass(frozen=True)
 class Linear(TrainAndTest):
-  """Options of task `linear`."""
+  """Options of task `linear`.
+
+  Attributes:
+    seed: Seed of everything random.
+    frozen: Checkpoint of the backbone to evaluate.
+    subset: Size and number of random subsets of the training videos.
+    augment: The augmentations.
+    features: The features on which probes are trained.
+    linear: The training of the probes.
+  """
 
   seed: Seed
   frozen: FrozenBackbone

@@ -33,7 +33,19 @@ AUGMENTS = {name: method.augment for name, method in METHODS.items()}
 
 @dataclasses.dataclass(frozen=True)
 class Learning:
-  """Options of the training: those of task `pretrain` without the dataset."""
+  """Options of the training: those of task `pretrain` without the dataset.
+
+  Attributes:
+    seed: Seed of everything random.
+    clips: Which frames make a clip, and the size of the canvas.
+    batches: Size of the batches, and how many videos may fail to decode.
+    loading: Threads and processes that decode.
+    model: The backbone.
+    method: The method.
+    augment: The augmentations of the method.
+    optim: The optimizer.
+    train: Length of the run, and intervals of logging and saving.
+  """
 
   seed: Seed
   clips: Clips
@@ -71,7 +83,12 @@ class Learning:
 
 @dataclasses.dataclass(frozen=True)
 class Pretrain(Learning):
-  """Options of task `pretrain`."""
+  """Options of task `pretrain`.
+
+  Attributes:
+    dataset: Where the videos are.
+    learned: Split to learn from.
+  """
 
   dataset: Dataset
   learned: Learned
@@ -102,7 +119,12 @@ class OptionalDataset(Options, section="data"):
 
 @dataclasses.dataclass(frozen=True)
 class WithoutData(Learning):
-  """Options of a pretraining whose dataset may not exist yet."""
+  """Options of a pretraining whose dataset may not exist yet.
+
+  Attributes:
+    dataset: Where the videos are, if the dataset exists already.
+    learned: Split to learn from.
+  """
 
   dataset: OptionalDataset
   learned: Learned
@@ -156,7 +178,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   cut = cutting.make_cut(
     source,
     options.clips,
-    numbers=source.index.split(options.learned.split),
+    records=source.index.split(options.learned.split),
     starts=training.objective.starts,
   )
   _, speed = loop.fit(

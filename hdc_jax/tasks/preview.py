@@ -32,7 +32,18 @@ _FRAMES = 6
 
 @dataclasses.dataclass(frozen=True)
 class Preview:
-  """Options of task `preview`."""
+  """Options of task `preview`.
+
+  Attributes:
+    seed: Seed of everything random.
+    dataset: Where the videos are.
+    learned: Split whose videos are drawn.
+    clips: Which frames make a clip, and the size of the canvas.
+    loading: Threads and processes that decode.
+    model: The backbone, which decides the size of the views.
+    method: The method.
+    augment: The augmentations of the method.
+  """
 
   seed: Seed
   dataset: Dataset
@@ -87,14 +98,14 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   cut = cutting.make_cut(
     source,
     clips,
-    numbers=source.index.split(options.learned.split),
+    records=source.index.split(options.learned.split),
     starts=method.starts,
   )
   batch = next(
     loader.training_batches(
       cut,
       options.loading,
-      batch_size=min(_VIDEOS, len(cut.numbers)),
+      batch_size=min(_VIDEOS, len(cut.records)),
       seed=seed,
     )
   )

@@ -65,7 +65,13 @@ class Search(Options, section="retrieve"):
 
 @dataclasses.dataclass(frozen=True)
 class Retrieve(TrainAndTest):
-  """Options of task `retrieve`."""
+  """Options of task `retrieve`.
+
+  Attributes:
+    frozen: Checkpoint of the backbone to evaluate.
+    features: The features that are compared.
+    search: The search for neighbours.
+  """
 
   frozen: FrozenBackbone
   features: Features

@@ -46,7 +46,11 @@ class TableChoice(Options):
 
 @dataclasses.dataclass(frozen=True)
 class Tables:
-  """Options of task `tables`."""
+  """Options of task `tables`.
+
+  Attributes:
+    chosen: The table, and the paths of its datasets.
+  """
 
   chosen: TableChoice
 

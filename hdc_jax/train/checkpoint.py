@@ -232,5 +232,9 @@ def find(reference: epath.PathLike) -> tuple[epath.Path, int]:
   with Checkpoints(workdir) as checkpoints:
     steps = checkpoints.steps
   if not steps or (wanted is not None and wanted not in steps):
-    raise DataError(f"config.checkpoint: {path} not found; steps: {steps}")
+    existing = ", ".join(map(str, steps)) or "none"
+    raise DataError(
+      f"config.checkpoint: {path} has no such checkpoint; the steps of the run "
+      f"are: {existing}"
+    )
   return workdir, steps[-1] if wanted is None else wanted

@@ -155,7 +155,7 @@ def _log_setup(
     f"{int(sum(sizes)):,}",
     training.objective.description,
   )
-  videos, steps = len(cut.numbers), run.train.steps
+  videos, steps = len(cut.records), run.train.steps
   _log.info(
     "%s videos of %s: %d steps of %d are %.1f epochs",
     f"{videos:,}",

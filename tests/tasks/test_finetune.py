@@ -96,7 +96,7 @@ def test_training_begins_with_the_pretrained_backbone(
 
   def fit(run, training, cut, *, initial):
     assert (run.seed, run.train.steps) == (3, 2)
-    np.testing.assert_array_equal(cut.numbers, cut.source.index.split("train1"))
+    np.testing.assert_array_equal(cut.records, cut.source.index.split("train1"))
     assert cut.label == "class"
     seen.append(jax.device_get(initial()))
     raise InterruptedError

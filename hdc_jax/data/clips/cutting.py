@@ -52,7 +52,7 @@ class CutClips(grain.transforms.RandomMap):
 
   Attributes:
     source: The videos.
-    numbers: Record numbers of all videos in use, int64 [N], from which
+    records: Record numbers of all videos in use, int64 [N], from which
       replacements are drawn.
     starts: How the clips of a video are placed in time.
     frames: Frames per clip.
@@ -66,7 +66,7 @@ class CutClips(grain.transforms.RandomMap):
   """
 
   source: sources.Source
-  numbers: np.ndarray
+  records: np.ndarray
   starts: sampling.Starts
   frames: int
   stride: int
@@ -105,7 +105,7 @@ class CutClips(grain.transforms.RandomMap):
         return self._cut(int(element), rng) | {"bad": np.array(bad, np.int32)}
       except DataError as error:
         _log.warning("a video is replaced by another one: %s", error)
-        element, reason = rng.choice(self.numbers), str(error)
+        element, reason = rng.choice(self.records), str(error)
     raise DataError(
       f"{_ATTEMPTS} videos in a row could not be decoded; the last error is: "
       f"{reason}"
@@ -149,7 +149,7 @@ def make_cut(
   source: sources.Source,
   clips: Clips,
   *,
-  numbers: np.ndarray,
+  records: np.ndarray,
   starts: sampling.Starts,
   label: str = "",
 ) -> CutClips:
@@ -158,7 +158,7 @@ def make_cut(
   Args:
     source: The videos.
     clips: How clips are cut.
-    numbers: Record numbers of the videos to learn from, int64 [N].
+    records: Record numbers of the videos to learn from, int64 [N].
     starts: How the clips of a video are placed in time.
     label: Name of the label whose class goes with each clip; '' for none.
 
@@ -167,7 +167,7 @@ def make_cut(
   """
   return CutClips(
     source,
-    numbers,
+    records,
     starts,
     clips.frames,
     clips.stride,

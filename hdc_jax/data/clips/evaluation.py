@@ -92,7 +92,7 @@ def _crop(frames: Frames, window: Window) -> Frames:
 
 def read_clips(
   source: sources.Source,
-  numbers: np.ndarray,
+  records: np.ndarray,
   loading: Loading,
   *,
   label: str,
@@ -102,7 +102,7 @@ def read_clips(
 
   Args:
     source: The videos.
-    numbers: Record numbers of the videos to read, int64 [N].
+    records: Record numbers of the videos to read, int64 [N].
     loading: Threads and processes that decode.
     label: Name of the label by which videos are divided into segments; '' for
       none.
@@ -115,7 +115,7 @@ def read_clips(
     DataError: If a video cannot be decoded, as an evaluation omits none.
   """
   cut = CutSegments(source, label, placement)
-  dataset = loader.record_numbers(numbers).map(cut)
+  dataset = loader.record_numbers(records).map(cut)
   frame_bytes = placement.size**2 * 3 // 2
   video_bytes = placement.estimate * placement.frames * frame_bytes
   return iter(loader.read_ahead(dataset, video_bytes, loading))

@@ -54,7 +54,7 @@ def training_batches(
     `batch_size / process_count`.
   """
   dataset = (
-    record_numbers(cut.numbers)
+    record_numbers(cut.records)
     .seed(seed)
     .shuffle()
     .repeat()
@@ -112,14 +112,14 @@ class Feed:
     return waited
 
 
-def record_numbers(numbers: np.ndarray) -> grain.MapDataset:
+def record_numbers(records: np.ndarray) -> grain.MapDataset:
   """A dataset of record numbers, to be mapped to clips or labels.
 
   Args:
-    numbers: Record numbers, int64 [N].
+    records: Record numbers, int64 [N].
   """
   # Grain needs only an object with a length and items.
-  return grain.MapDataset.source(cast(Sequence[int], numbers))
+  return grain.MapDataset.source(cast(Sequence[int], records))
 
 
 def read_ahead(

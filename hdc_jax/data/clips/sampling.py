@@ -13,7 +13,12 @@ from hdc_jax.data.video import codec
 
 
 def clip_span(frames: int, stride: int) -> int:
-  """Source frames from the first to the last frame of a clip, inclusive."""
+  """Source frames from the first to the last frame of a clip, inclusive.
+
+  Args:
+    frames: Frames per clip.
+    stride: Source frames from one frame of a clip to the next.
+  """
   return (frames - 1) * stride + 1
 
 

@@ -28,13 +28,13 @@ def split_names(
   train, splits = folds.split, index.splits
   if train in splits and test in splits:
     return {"": (train, test)}
-  numbers = folds.folds or tuple(
+  fold_numbers = folds.folds or tuple(
     itertools.takewhile(lambda n: f"{train}{n}" in splits, itertools.count(1))
   )
-  for suffix in numbers or ("",):
+  for suffix in fold_numbers or ("",):
     for split in (train, test):
       index.split(f"{split}{suffix}")
-  return {str(n): (f"{train}{n}", f"{test}{n}") for n in numbers}
+  return {str(n): (f"{train}{n}", f"{test}{n}") for n in fold_numbers}
 
 
 def chosen_labels(folds: Folds, index: Index) -> tuple[str, ...]:
