@@ -61,7 +61,7 @@ class StopSignal:
 class Watchdog:
   """Ends the process if a step takes too long.
 
-  When a host is lost or a disk fails, the other processes would wait for ever.
+  When a host is lost or a disk fails, the other processes would never end.
   They cannot save their state then, but a launcher can resume the run from the
   last checkpoint. A context manager, which watches while it is entered.
   """

@@ -1,4 +1,4 @@
-"""Where the clips of an evaluation lie, in time and in the frame."""
+"""The placement of the clips of an evaluation, in time and in the frame."""
 
 import dataclasses
 import itertools
@@ -53,7 +53,7 @@ Cuts = list[tuple[int, tuple[Window, ...]]]
 
 
 class Placement(Protocol):
-  """Which clips of a segment an evaluation sees, and which windows of them.
+  """The clips of a segment that an evaluation encodes, and their windows.
 
   Attributes:
     frames: Frames per clip.

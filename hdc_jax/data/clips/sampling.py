@@ -1,4 +1,4 @@
-"""Where clips lie in a video: their frames, and their window in the frames.
+"""The placement of clips in a video: their frames, and their window in these.
 
 Random functions take a NumPy generator, so that the caller decides what a draw
 depends on.
