@@ -271,7 +271,7 @@ TASK = Task(
   "retrieval",
   Retrieve,
   run,
-  # Values of video clip order prediction, which has the first fold alone.
+  # Values of video clip order prediction, which uses the first fold alone.
   recipe={"data.folds": (1,), "features.pool": "cells"},
   batches=("test.batch_size",),
   cost=cost,
