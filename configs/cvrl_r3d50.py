@@ -5,8 +5,8 @@
     --config.data.path=/data/k400 --workdir=runs/cvrl
 
 Arguments, after a colon:
-  task=linear  (or finetune, retrieve, embed, preview) instead, with that
-               protocol's recipe: evaluations need config.checkpoint as well.
+  task=linear  (or finetune, retrieve, embed, preview) runs that task instead,
+               with its recipe; evaluations also need config.checkpoint.
 """
 
 import ml_collections
@@ -15,13 +15,13 @@ from hdc_jax import config as config_lib
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
-  """The config; `arg` holds arguments as in `task=linear`."""
+  """Makes the config, given arguments such as 'task=linear'."""
   args = config_lib.parse_arg(arg, task="pretrain")
   config = config_lib.default(
     **args, method="cvrl", changes={"model.name": "r3d50"}
   )
   if config.task == "linear":
-    # Longer clips, and at the test all of the short side.
+    # Clips are longer, and tests use the whole short side of the frames.
     config.data.frames = 32
     config.test.split = "val"
     config.test.size = 256

@@ -5,11 +5,11 @@
     --config.data.path=/data/k400 --workdir=runs/dsm
 
 `--config.method.objective=triplet`, `--config.method.negative=flow` and
-`--config.method.momentum=0.999` are the paper's variants.
+`--config.method.momentum=0.999` select the variants of the paper.
 
 Arguments, after a colon:
-  task=finetune  (or linear, retrieve, embed, preview) instead, with that
-                 protocol's recipe: evaluations need config.checkpoint as well.
+  task=finetune  (or linear, retrieve, embed, preview) runs that task instead,
+                 with its recipe; evaluations also need config.checkpoint.
 """
 
 import ml_collections
@@ -18,6 +18,6 @@ from hdc_jax import config as config_lib
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
-  """The config; `arg` holds arguments as in `task=finetune`."""
+  """Makes the config, given arguments such as 'task=finetune'."""
   args = config_lib.parse_arg(arg, task="pretrain")
   return config_lib.default(**args, method="dsm", changes={"model.name": "c3d"})

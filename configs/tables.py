@@ -1,23 +1,24 @@
-"""The tables of the HDC paper: everything they need, from one command each.
+"""The tables of the HDC paper: one command runs all that a table needs.
 
   python -m hdc_jax.main --config=configs/tables.py:table=1 \
     --config.pretrain.data.path=/data/k400 --config.ucf101=/data/ucf101 \
     --workdir=runs/tables --dry_run
 
-prints what would be run and about what it costs; without --dry_run it is run.
-Rerun the command to go on after an interruption. docs/tables.md says more.
+prints the runs of a table and their estimated costs; without --dry_run they are
+run. After an interruption, rerun the command to resume. docs/tables.md has
+more.
 
 Arguments, after a colon:
   table=1     losses          fine-tuning on split 1 of UCF101
-  table=2     augmentations   the same
+  table=2     augmentations   fine-tuning on split 1 of UCF101
   table=3     backbones       fine-tuning on UCF101 and HMDB51, three splits
   table=4     retrieval       on UCF101
-  table=5     retrieval       on HMDB51; 3 and 5 need config.hmdb51 as well
-  base=r3d18  the config that the runs' configs come from
+  table=5     retrieval       on HMDB51; tables 3 and 5 also need config.hmdb51
+  base=r3d18  the config from which the configs of the runs are made
 
-Any field of the runs can be set: --config.finetune.train.steps=100. Only what
-the evaluations have in common with a pretraining is set by the table: their
-checkpoint, data.path, and the backbone, which is that of config.pretrain.
+Any field of the runs can be set: --config.finetune.train.steps=100. Only the
+checkpoint, data.path and backbone of evaluations are set by the table: the
+backbone is that of config.pretrain.
 """
 
 import ml_collections
@@ -30,7 +31,7 @@ _TASKS = ("pretrain", "finetune", "retrieve")
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
-  """The config; `arg` holds arguments as in `table=3,base=tiny`."""
+  """Makes the config, given arguments such as 'table=3,base=tiny'."""
   args = config_lib.parse_arg(arg, table=1, base="r3d18")
   bases = [name for name in files.packaged_names() if name != "tables"]
   base = choose("config argument base", args["base"], bases)

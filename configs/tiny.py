@@ -1,10 +1,11 @@
-"""Generated videos with a small 3D-ResNet18: minutes on a laptop CPU.
+"""A small 3D-ResNet18 on generated videos: minutes on a laptop CPU.
 
   make demo
 
 Arguments, after a colon:
-  method=cvrl    (or dsm) instead of HDC.
-  task=finetune  (or linear, retrieve, embed, preview) instead.
+  method=cvrl    (or dsm) uses that method instead of HDC.
+  task=finetune  (or linear, retrieve, embed, preview) runs that task instead of
+                 pretraining.
 """
 
 import ml_collections
@@ -12,9 +13,10 @@ import ml_collections
 from hdc_jax import config as config_lib
 from hdc_jax.errors import choose
 
-# How so small a network learns in few steps, from so few videos: all methods
-# with HDC's norm and rate, CVRL from views that are less distorted, and DSM
-# with another motion as the negative, as a later clip has the same one here.
+# Recipes by method, for a small network that learns in few steps from few
+# videos. All methods have HDC's norm and learning rate. CVRL has less distorted
+# views. DSM's negative is another motion, as all clips of a generated video
+# have the same motion.
 _RECIPES = {
   "hdc": {"data.canvas": 56},
   "cvrl": {
@@ -37,16 +39,16 @@ _RECIPES = {
     "optim.decay": 1e-4,
   },
 }
-# Steps of training. In pretraining they are the demo's length; its videos are
-# learnt much sooner.
+# Steps of training, by task.
 _STEPS = {"pretrain": 500, "finetune": 200}
-# Of every task and method that has these fields.
+# Values for every task and method that has the field.
 _SMALL = {
   "data.batch_size": 32,
   "data.frames": 8,
   "data.stride": 2,
   "model.width": 16,
-  # The stem is most of the work at this width; 3 frames instead of 7 halve it.
+  # At this width, the stem has most of the FLOPs; 3 frames instead of 7 halve
+  # them.
   "model.stem": (3, 7, 7),
   "model.size": 48,
   # CPUs have no bfloat16 units.
@@ -59,7 +61,7 @@ _SMALL = {
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
-  """The config; `arg` holds arguments as in `task=retrieve`."""
+  """Makes the config, given arguments such as 'task=retrieve'."""
   args = config_lib.parse_arg(arg, task="pretrain", method="hdc")
   recipe = choose("config.method.name", args["method"], _RECIPES)
   steps = {"train.steps": _STEPS.get(args["task"], 1)}

@@ -1,1 +1,1 @@
-"""Puts a run on a TPU slice: three ways from one description of it."""
+"""Launchers that run `hdc_jax.main` on a TPU slice, with three services."""

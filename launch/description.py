@@ -17,23 +17,24 @@ _NAME = r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?"
 _ZONE = r"[a-z]+-[a-z]+\d+-[a-z]"
 _CODE = r"https://[\w./~-]+@[0-9a-f]{40}|gs://[\w./-]+\.tar\.gz"
 _VARIABLE = r"[A-Za-z_]\w*"
-# Manifests, commands and logs show the environment to everyone.
+# Names of variables that may be secret: manifests, commands and logs show the
+# environment to everyone who can read them.
 _SECRET = r"(?i).*(TOKEN|SECRET|PASSWORD|CREDENTIAL|API_?KEY)"
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-  """What to run, and where.
+  """The description of a run for a launcher.
 
   Attributes:
-    name: What the slice, job or task is called.
-    slice: What it runs on.
-    zone: Where that is.
-    capacity: How it is paid for, one of `CAPACITIES`.
-    code: A commit of a git repository, or an archive in a bucket.
+    name: Name of the slice, job or task.
+    slice: The TPU slice to run on.
+    zone: Zone of Google Cloud that has the slice.
+    capacity: Kind of capacity, one of `CAPACITIES`.
+    code: URL of a commit of a git repository, or of an archive in a bucket.
     args: Arguments of `python -m hdc_jax.main`.
     env: Names and values of environment variables.
-    retries: How often it is tried again.
+    retries: Number of times to try again.
   """
 
   name: str
@@ -49,7 +50,7 @@ class Run:
     _check("--name", self.name, _NAME, "lower-case, at most 40, as in k400-hdc")
     _check("--zone", self.zone, _ZONE, "a zone, as in us-west4-a")
     if not re.fullmatch(_CODE, self.code):
-      # Not shown: there may be a password in it.
+      # The message does not show the value, which may contain a password.
       raise ConfigError(
         "--code: write https://….git@COMMIT with the commit in full, or "
         "gs://….tar.gz; no user names or passwords"
@@ -71,35 +72,37 @@ class Run:
 
   @property
   def words(self) -> tuple[str, ...]:
-    """The whole command."""
+    """The words of the command that every host runs."""
     env = (f"{name}={value}" for name, value in self.env)
     return ("env", *env, "python", "-m", "hdc_jax.main", *self.args)
 
   @property
   def encoded_words(self) -> str:
-    """The whole command for `host.sh`."""
+    """The words of the command in base64, as `host.sh` reads them."""
     words = b"".join(os.fsencode(word) + b"\0" for word in self.words)
     return base64.b64encode(words).decode()
 
 
 def _check(flag: str, value: str, pattern: str, hint: str) -> None:
+  """Raises ConfigError with a hint if a flag's value breaks a pattern."""
   if not re.fullmatch(pattern, value):
     raise ConfigError(f"{flag}={value}: {hint}")
 
 
 def _check_args(args: Sequence[str], where: Slice) -> None:
-  """Checks the arguments of a run as the run itself will check them.
+  """Checks the arguments of a run with the checks of the run itself.
 
   Args:
     args: Arguments of `python -m hdc_jax.main`.
-    where: The slice that it runs on.
+    where: The slice to run on.
 
   Raises:
-    ConfigError: If the run would refuse them, or could not be resumed.
+    ConfigError: If an argument is wrong, or if the run could not be resumed on
+      another slice.
   """
   if any("\0" in arg for arg in args):
     raise ConfigError("no argument can have a NUL character in it")
-  # JAX takes seconds to import, which --help and wrong flags need not wait for.
+  # Importing JAX takes seconds, for which --help and wrong flags need not wait.
   from hdc_jax import main, tasks
   from hdc_jax.config import flags
 
@@ -119,7 +122,13 @@ def _check_args(args: Sequence[str], where: Slice) -> None:
 def make_parser(
   prog: str, description: str | None, examples: str
 ) -> argparse.ArgumentParser:
-  """The parser of a launcher, with the flags that describe a run."""
+  """Makes the parser of a launcher, with the flags that describe a run.
+
+  Args:
+    prog: The command, such as 'python -m launch.gke'.
+    description: Text of --help before the flags.
+    examples: Text of --help after the flags.
+  """
   parser = commands.make_parser(
     prog,
     description,
@@ -181,11 +190,11 @@ def parse(
   """Parses the command line of a launcher.
 
   Args:
-    parser: From `make_parser`.
-    argv: Flags, `--`, and the arguments of the run.
+    parser: A parser of `make_parser`.
+    argv: Flags of the launcher, `--`, and the arguments of the run.
 
   Returns:
-    All flags; `run` is the run that they describe.
+    The flags, with the description of the run as `run`.
 
   Raises:
     ConfigError: If a flag is wrong.

@@ -1,4 +1,4 @@
-"""The gcloud commands that a slice takes, as lists of words."""
+"""The gcloud commands for a slice, as tuples of words."""
 
 import dataclasses
 import os
@@ -12,23 +12,24 @@ HOST = pathlib.Path(__file__).with_name("host.sh")
 
 _TPUS = ("gcloud", "compute", "tpus")
 _CAPACITY = {"on-demand": (), "spot": ("--spot",), "reserved": ("--reserved",)}
-# A host that is gone does not say so: ssh has to ask, and not for ever.
+# A lost host does not close its connection, so ssh has to probe it, and to give
+# up after a while.
 _SSH = (
   "--ssh-flag=-oConnectTimeout=30",
   "--ssh-flag=-oServerAliveInterval=30",
 )
-# Printed by every host at its end: gcloud itself passes on only one of the
-# codes, and not the one that tells most.
+# Printed by every host at its end, with its exit code: gcloud returns the code
+# of only one host, which need not be the one that gives the reason.
 ENDED = "launch: this host ended with"
 
 
 @dataclasses.dataclass(frozen=True)
 class Commands:
-  """What is done to the slice of a run.
+  """The commands for the slice of a run.
 
   Attributes:
-    run: The run; its slice, as a queued resource and as a node, has its name.
-    project: Who pays.
+    run: The run. The queued resource of its slice, and the node, have its name.
+    project: ID of the Google Cloud project.
   """
 
   run: Run
@@ -49,15 +50,15 @@ class Commands:
     return self._node("ssh", self.run.name, *_SSH, f"--command={command}")
 
   def describe(self) -> tuple[str, ...]:
-    """Prints the state of the slice."""
+    """The command that prints the state of the slice."""
     return self._queue("describe", "--format=value(state.state)")
 
   def explain(self) -> tuple[str, ...]:
-    """Prints why it is in that state."""
+    """The command that prints the reason for the state of the slice."""
     return self._queue("describe", "--format=yaml(state)")
 
   def create(self) -> tuple[str, ...]:
-    """Queues for the slice."""
+    """The command that queues for the slice."""
     return self._queue(
       "create",
       f"--node-id={self.run.name}",
@@ -67,24 +68,24 @@ class Commands:
     )
 
   def delete(self) -> tuple[str, ...]:
-    """Gives the slice back, or leaves the queue."""
+    """The command that deletes the slice, or leaves the queue."""
     return self._queue("delete", "--force")
 
   def copy(self) -> tuple[str, ...]:
-    """Copies the host script to every host."""
+    """The command that copies `host.sh` to every host."""
     return self._node("scp", os.path.relpath(HOST), f"{self.run.name}:host.sh")
 
   def setup(self) -> tuple[str, ...]:
-    """Installs the code on every host."""
+    """The command that installs the code on every host."""
     code = shlex.quote(self.run.code)
     return self._ssh(f"HDC_CODE={code} bash host.sh setup")
 
   def start(self) -> tuple[str, ...]:
-    """Runs the command on every host, until it ends on all.
+    """The command that starts the run on every host, and waits for its end.
 
-    When a connection breaks, gcloud starts the command again on that host
-    alone, where the first one may still be at work. The second ends as
-    preempted instead, and the run goes on from a new slice.
+    When a connection breaks, gcloud starts the run a second time on that host
+    alone, where the first one may still be active. The second one exits as
+    preempted instead, so that the run is resumed on a new slice.
     """
     words = shlex.quote(self.run.encoded_words)
     return self._ssh(

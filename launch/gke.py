@@ -1,7 +1,8 @@
 """Runs on the hosts of a TPU slice of a GKE cluster, as a JobSet.
 
-Prints the manifest. --apply hands it to kubectl, whose current context says
-which cluster. The cluster needs the JobSet controller, and nodes of the slice.
+Prints the manifest. --apply passes it to kubectl, which uses the cluster of its
+current context. The cluster needs the JobSet controller, and a node pool of the
+slice's shape.
 """
 
 import argparse
@@ -35,24 +36,24 @@ nodes, it starts again on all hosts, --retries times.
 """
 
 _CONTAINER = "run"
-# What marks the nodes of a capacity, besides the name of a reservation.
+# Capacity → labels of its nodes; reserved ones have the reservation's name.
 _CAPACITY = {"spot": {"cloud.google.com/gke-spot": "true"}}
 
 
 def manifest(run: Run, image: str, reservation: str) -> list[dict[str, Any]]:
-  """The Kubernetes objects of a run.
+  """Makes the Kubernetes objects of a run.
 
   Args:
     run: The run.
-    image: Where its hosts start from: Python, pip and git; gcloud as well if
-      the code is in a bucket.
-    reservation: Name of the reservation, if that is the capacity.
+    image: Name of the container image, which has Python, pip and git, and
+      gcloud if the code is in a bucket.
+    reservation: Name of the reservation; '' for other capacities.
 
   Returns:
-    The host script, and the JobSet.
+    The ConfigMap with the host script, and the JobSet.
 
   Raises:
-    ConfigError: If capacity and reservation do not fit.
+    ConfigError: If capacity and reservation contradict each other.
   """
   if bool(reservation) != (run.capacity == "reserved"):
     raise ConfigError(
@@ -70,7 +71,7 @@ def manifest(run: Run, image: str, reservation: str) -> list[dict[str, Any]]:
     "kind": "JobSet",
     "metadata": {
       "name": run.name,
-      # All hosts in one slice, where there are several of that shape.
+      # All hosts belong to one slice, if the cluster has several of its shape.
       "annotations": {
         "alpha.jobset.sigs.k8s.io/exclusive-topology": (
           "cloud.google.com/gke-nodepool"
@@ -102,7 +103,7 @@ def manifest(run: Run, image: str, reservation: str) -> list[dict[str, Any]]:
 
 
 def _job(run: Run, image: str, reservation: str) -> dict[str, Any]:
-  """A pod for each host, all or none."""
+  """The spec of the job, which has a pod for each host."""
   final = {
     "containerName": _CONTAINER,
     "operator": "In",
@@ -121,6 +122,7 @@ def _job(run: Run, image: str, reservation: str) -> dict[str, Any]:
 
 
 def _pod(run: Run, image: str, reservation: str) -> dict[str, Any]:
+  """The spec of the pod of a host."""
   selector = {
     **run.slice.gke_selectors,
     **_CAPACITY.get(run.capacity, {}),
@@ -131,7 +133,7 @@ def _pod(run: Run, image: str, reservation: str) -> dict[str, Any]:
   env = {"HDC_CODE": run.code, "HDC_WORDS": run.encoded_words}
   return {
     "restartPolicy": "Never",
-    # Time to save the state.
+    # A preempted run has this time to save its state.
     "terminationGracePeriodSeconds": 300,
     "nodeSelector": selector,
     "containers": [
@@ -149,14 +151,14 @@ def _pod(run: Run, image: str, reservation: str) -> dict[str, Any]:
     ],
     "volumes": [
       {"name": "launch", "configMap": {"name": run.name}},
-      # For a copy of the dataset; without it, 64 MiB.
+      # Space for a copy of the dataset; the default is 64 MiB.
       {"name": "shm", "emptyDir": {"medium": "Memory"}},
     ],
   }
 
 
 class _Dumper(yaml.SafeDumper):
-  """Writes a text of several lines as such."""
+  """Writes strings of several lines as YAML blocks."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
@@ -168,20 +170,20 @@ _Dumper.add_representer(str, _text)
 
 
 def render(documents: Sequence[dict[str, Any]]) -> str:
-  """Documents as YAML."""
+  """Formats documents as YAML."""
   return yaml.dump_all(
     documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000
   )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """Prints or applies what the command line describes.
+  """Prints or applies the manifest of the run on the command line.
 
   Args:
     argv: Arguments, by default those of the process.
 
   Returns:
-    The exit code, that of kubectl if it is used.
+    The exit code; with --apply, that of kubectl.
   """
   return commands.run(_parse, _run, argv)
 

@@ -1,8 +1,8 @@
-"""What the exit codes of a run mean to a launcher.
+"""The exit codes of a run, and what launchers do after them.
 
-The codes are those of `hdc_jax.errors`. A host that loses the others ends with
-a code that says nothing about the reason, such as that of an abort. So the code
-of a host that knows the reason decides.
+The codes are those of `hdc_jax.errors`. A host that loses its connection to the
+others ends with a code that does not give the reason, such as that of an abort.
+So the code of a host that gives a reason decides.
 """
 
 from collections.abc import Collection
@@ -16,19 +16,19 @@ from hdc_jax.errors import (
   StorageError,
 )
 
-# Trying again would end in the same way.
+# Codes after which another try would end in the same way.
 FINAL = tuple(e.exit_code for e in (ConfigError, DataError, NonFiniteError))
-# The run goes on from its last checkpoint.
+# Codes after which the run can be resumed from its last checkpoint.
 AGAIN = tuple(e.exit_code for e in (Preempted, Hung, StorageError))
-# The exit code of ssh if it cannot reach a host.
+# The exit code of ssh when it cannot reach a host.
 UNREACHABLE = 255
 
 
 def telling(codes: Collection[int], otherwise: int) -> int:
-  """The exit code that stands for those of all hosts.
+  """Chooses the exit code that gives the reason for the end of a run.
 
   Args:
-    codes: Exit codes of the hosts, as far as they are known.
+    codes: The known exit codes of hosts.
     otherwise: The result if none of them gives a reason.
 
   Returns:

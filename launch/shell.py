@@ -1,4 +1,4 @@
-"""Shells for launchers: one runs commands, another one only prints them."""
+"""Shells for launchers: one runs commands, the other one only prints them."""
 
 import re
 import shlex
@@ -11,11 +11,12 @@ from typing import Protocol
 
 from hdc_jax.errors import ConfigError
 
-_LONGEST_PAUSE = 300.0  # seconds
+# Longest pause between two tries, in seconds.
+_LONGEST_PAUSE = 300.0
 
 
 class Shell(Protocol):
-  """What a launcher does on its machine."""
+  """The interface through which a launcher runs commands and waits."""
 
   def ask(self, argv: Sequence[str]) -> tuple[int, str]:
     """Runs a short command.
@@ -24,20 +25,20 @@ class Shell(Protocol):
       argv: Words of the command.
 
     Returns:
-      The exit code, and what the command wrote to stdout, or if it failed, to
-      stderr.
+      The exit code; and the text that the command wrote to stdout or, if it
+      failed, to stderr.
     """
     ...
 
   def follow(self, argv: Sequence[str], find: str) -> tuple[int, list[str]]:
-    """Runs a long command, and prints what it writes to stdout.
+    """Runs a long command, and prints its stdout.
 
     Args:
       argv: Words of the command.
-      find: Regular expression.
+      find: Regular expression to search for in stdout, with at most one group.
 
     Returns:
-      The exit code, and all that the expression finds in the lines of stdout.
+      The exit code, and the matches in all lines of stdout.
     """
     ...
 
@@ -46,7 +47,7 @@ class Shell(Protocol):
 
 
 class Processes:
-  """A shell whose commands are processes."""
+  """A shell that runs each command as a process."""
 
   def ask(self, argv: Sequence[str]) -> tuple[int, str]:
     """See `Shell`."""
@@ -87,13 +88,13 @@ class Processes:
 
 
 class Rehearsal:
-  """A shell that prints each command instead, as if all of them succeeded."""
+  """A shell that prints each command instead of running it."""
 
   def __init__(self, answers: Sequence[tuple[int, str]]) -> None:
-    """Prepares the answers.
+    """Sets the results of `ask`; `follow` always succeeds.
 
     Args:
-      answers: Results of `ask`, one for each call.
+      answers: Results of `ask`, one for each call in order.
     """
     self._answers = list(answers)
 
@@ -112,7 +113,7 @@ class Rehearsal:
 
 
 def pauses(first: float) -> Iterator[float]:
-  """Seconds to wait between tries: each pause is twice the last, up to 300.
+  """Yields pauses between tries, in seconds: each is twice the last, up to 300.
 
   Args:
     first: The first pause, in seconds.
@@ -123,7 +124,7 @@ def pauses(first: float) -> Iterator[float]:
 
 
 def show(argv: Sequence[str]) -> str:
-  """A command for pasting into a terminal, with each flag on its own line."""
+  """Formats a command for a terminal, with each flag on a line of its own."""
   words = (shlex.quote(word) for word in argv)
   flag = ("--", "'--")
   return "".join(

@@ -1,4 +1,4 @@
-"""Ctrl-C, and the other signals that stop a launcher."""
+"""Handling of Ctrl-C and the other signals that stop a launcher."""
 
 import signal
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def interrupt() -> None:
-  """Has each of the signals raise a KeyboardInterrupt."""
+  """Makes each of the signals raise KeyboardInterrupt."""
   for kind in _STOPS:
     signal.signal(kind, signal.default_int_handler)
 
 
 @contextmanager
 def ignored() -> Iterator[None]:
-  """Ignores the signals, here and in the commands that are run meanwhile."""
+  """Ignores the signals, in this process and in commands that it starts."""
   before = [signal.signal(kind, signal.SIG_IGN) for kind in _STOPS]
   try:
     yield

@@ -1,7 +1,8 @@
 """Prints the SkyPilot task of a run.
 
-SkyPilot finds the slice, runs the task on all hosts, and as a managed job
-recovers it. It copies `launch/host.sh` from the directory that it is called in.
+SkyPilot finds a slice and runs the task on all hosts. As a managed job, the
+task is also recovered. SkyPilot copies `launch/host.sh` from the current
+directory.
 """
 
 import argparse
@@ -32,10 +33,13 @@ _CAPACITY = {"on-demand": False, "spot": True}
 
 
 def task(run: Run) -> dict[str, Any]:
-  """The task of a run.
+  """Makes the SkyPilot task of a run.
+
+  Args:
+    run: The run.
 
   Raises:
-    ConfigError: If the capacity is not for a task to choose.
+    ConfigError: If a task of SkyPilot cannot choose such a capacity.
   """
   if run.capacity not in _CAPACITY:
     raise ConfigError(
@@ -62,7 +66,7 @@ def task(run: Run) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """Prints what the command line describes.
+  """Prints the task of the run on the command line.
 
   Args:
     argv: Arguments, by default those of the process.

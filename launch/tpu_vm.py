@@ -1,10 +1,11 @@
 """Runs on the hosts of a TPU slice, as a queued resource of Cloud TPU.
 
-Queues for the slice, installs the code on every host, runs the command there
-and prints what it prints. When the slice is lost, it queues for another one,
-and the run goes on from its --workdir. At the end, or on Ctrl-C, the slice is
-deleted, however long that takes; Ctrl-C while it waits to try again gives up.
-Keep it running: in tmux, on a machine that stays up.
+Queues for the slice, installs the code on every host, starts the run there and
+prints its output. When the slice is lost, the launcher queues for another one,
+and the run resumes from its --workdir. At the end, or after Ctrl-C, the slice
+is deleted, however long that takes; Ctrl-C during a pause before another try to
+delete it gives up. Keep the launcher running: in tmux, on a machine that stays
+up.
 """
 
 import argparse
@@ -36,7 +37,7 @@ The exit code is that of the run, see hdc_jax/errors.py; 130 after Ctrl-C. After
 _WAITING = ("CREATING", "ACCEPTED", "WAITING_FOR_RESOURCES", "PROVISIONING")
 _READY = "ACTIVE"
 _FAILED = "FAILED"
-# Of our own: no such resource, and no answer.
+# Our own states: there is no such resource, or the query failed.
 _GONE = "NOT_FOUND"
 _UNKNOWN = "UNKNOWN"
 
@@ -44,7 +45,7 @@ _log = logging.getLogger("launch")
 
 
 class Step(enum.Enum):
-  """What is to be done next."""
+  """The steps of a launch."""
 
   CREATE = enum.auto()
   WAIT = enum.auto()
@@ -56,28 +57,28 @@ class Step(enum.Enum):
 
 
 class Launcher:
-  """Takes a run from nothing to its end, over as many slices as it needs."""
+  """Launches a run, on as many slices one after another as it needs."""
 
   def __init__(
     self, commands: Commands, shell: Shell, poll_seconds: float
   ) -> None:
-    """Creates it.
+    """Sets what the launcher needs.
 
     Args:
-      commands: What is done to the slice.
-      shell: Where the commands are run.
-      poll_seconds: How long to wait before asking again for a state.
+      commands: The commands for the slice.
+      shell: The shell that runs these commands.
+      poll_seconds: Pause between two queries of the state, in seconds.
     """
     self._commands = commands
     self._retries = commands.run.retries
     self._shell = shell
     self._poll_seconds = poll_seconds
     self._code = 0
-    # After deletion.
+    # The step after deletion.
     self._next = Step.DONE
-    # Whether code and command have ever been started.
+    # Whether the run has ever been started.
     self._has_run = False
-    # Between slices that fail before they run, one after another.
+    # Pauses between slices that fail one after another before the run starts.
     self._pauses = pauses(poll_seconds)
     self._steps = {
       Step.CREATE: self._create,
@@ -89,15 +90,16 @@ class Launcher:
     }
 
   def launch(self) -> int:
-    """Does it all.
+    """Launches the run, and waits for its end.
 
     Returns:
       The exit code.
 
     Raises:
-      ConfigError: If there may be a resource of that name; it is left alone.
+      ConfigError: If a resource of that name may exist already; it is not
+        deleted.
     """
-    # Only what was certainly not there before may be deleted.
+    # Only a resource that certainly did not exist before may be deleted.
     if (state := self._state()) != _GONE:
       raise ConfigError(
         f"--name: there may be one already, {state}; choose another, or delete "
@@ -110,7 +112,7 @@ class Launcher:
       except KeyboardInterrupt:
         step = self._end(INTERRUPTED, "interrupted")
       except Exception:
-        # A slice left alone is dearer than anything that can be wrong here.
+        # Whatever the error is, a slice that is not deleted costs more.
         if step is Step.DELETE:
           raise
         _log.exception("the launcher failed")
@@ -156,8 +158,8 @@ class Launcher:
       return self._end(code, "the run failed, see above")
     if code in outcomes.AGAIN:
       return self._retry("the run was stopped, hung, or lost its bucket")
-    # gcloud passes on the first code: it can be that of a host that lost
-    # another, which itself says nothing.
+    # gcloud returns the first code, which can be that of a host that only lost
+    # its connection to another one.
     if len(said) < self._commands.run.slice.hosts or self._lost(code):
       return self._retry("lost the slice, or one of its hosts")
     return self._end(code, "the run failed, see above")
@@ -199,7 +201,7 @@ class Launcher:
     return code == outcomes.UNREACHABLE or self._state() != _READY
 
   def _retry(self, why: str, then: Step = Step.CREATE) -> Step:
-    """On to another slice, if there may be one."""
+    """Goes on with another slice, if any tries are left."""
     if not self._retries:
       return self._end(outcomes.AGAIN[0], f"{why}, once too often")
     _log.info("%s; on to another one, %d more", why, self._retries)
@@ -208,7 +210,7 @@ class Launcher:
     return Step.DELETE
 
   def _stumble(self, why: str) -> Step:
-    """After what went well before it is bad luck, otherwise an error."""
+    """Tries again if the run has ever been started; else it is an error."""
     if self._has_run:
       return self._retry(why, then=Step.PAUSE)
     return self._end(1, why)
@@ -221,7 +223,7 @@ class Launcher:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """Runs what the command line describes.
+  """Launches the run on the command line.
 
   Args:
     argv: Arguments, by default those of the process.
@@ -250,10 +252,10 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _run(flags: argparse.Namespace) -> int:
-  """Launches the run, or shows how; returns the exit code."""
+  """Launches the run, or prints the commands; returns the exit code."""
   gcloud = Commands(flags.run, flags.project)
   if flags.dry_run:
-    # Nothing is there at first, the slice is at once, all can be deleted.
+    # Answers: no resource exists, it is created, ready at once, and deleted.
     shell = Rehearsal([(1, _GONE), (0, ""), (0, _READY), (0, "")])
     return Launcher(gcloud, shell, flags.poll_seconds).launch()
   require("gcloud")

@@ -161,7 +161,7 @@ def prepared(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def ucf101(tmp_path_factory):
-  """UCF101 in miniature, prepared: three divisions of 18 and 6 videos."""
+  """UCF101 in miniature, prepared: three folds of 18 and 6 videos."""
   root = tmp_path_factory.mktemp("ucf101")
   return layouts.prepare("ucf101", layouts.ucf101(root), root / "prepared")
 

@@ -24,7 +24,7 @@ HMDB51_NAMES = (
   "Torwart;_Ball_&_[HD]_1,5%_{}_f_cm_np1_ri_med_1.avi",
   "Two Words '2' {}_u_cm_np2_ba_bad_2.avi",
 )
-# What they are used for in the three divisions: 0 not at all, 1 train, 2 test.
+# What they are used for in the three folds: 0 not at all, 1 train, 2 test.
 HMDB51_USES = ((1, 2, 1), (1, 1, 2), (2, 1, 1), (1, 1, 1), (0, 1, 1), (0, 0, 0))
 
 

@@ -14,8 +14,7 @@ TORCH = {"interop/encoders.py", "convert/torch_files.py"}
 MODULES = [
   ".".join(("hdc_jax", *path.relative_to(PACKAGE).with_suffix("").parts))
   for path in sorted(PACKAGE.rglob("*.py"))
-  if ">>> " in path.read_text()
-  and str(path.relative_to(PACKAGE)) not in TORCH
+  if ">>> " in path.read_text() and str(path.relative_to(PACKAGE)) not in TORCH
 ]
 
 

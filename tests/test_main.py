@@ -156,7 +156,7 @@ FILES = {
     ", line 2: KeyError",
   ),
   "nothing to call": ("config = 1", "AttributeError"),
-  "no config": ("get_config = dict", "gives no ConfigDict"),
+  "no config": ("get_config = dict", "returns no ConfigDict"),
   "no task": (
     "from ml_collections import ConfigDict\n"
     "get_config = lambda arg: ConfigDict()",

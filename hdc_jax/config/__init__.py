@@ -1,6 +1,6 @@
-"""Configs: their files, their recipes, and the command line.
+"""Configs: their files, their recipes, and their command line.
 
-A config file needs only what is here: `default` and `parse_arg`.
+Config files need only `default` and `parse_arg`.
 """
 
 from hdc_jax.config.files import parse_arg

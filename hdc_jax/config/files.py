@@ -1,4 +1,4 @@
-"""Config files: where they are found, and how they are read."""
+"""Finds and reads config files."""
 
 import ast
 import difflib
@@ -12,7 +12,7 @@ import ml_collections
 from hdc_jax.errors import ConfigError, choose
 
 _PACKAGE = pathlib.Path(__file__).parents[1]
-# Where the configs of this package are: in an installed wheel, in a checkout.
+# Folders of this package's configs: in an installed wheel, and in a checkout.
 _FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
 
 
@@ -39,19 +39,19 @@ def read(reference: str) -> ml_collections.ConfigDict:
   except Exception as error:
     raise ConfigError(f"--config: {_where(path, error)}") from error
   if not isinstance(config, ml_collections.ConfigDict):
-    raise ConfigError(f"--config: get_config of {path} gives no ConfigDict")
+    raise ConfigError(f"--config: get_config of {path} returns no ConfigDict")
   return config
 
 
 def find(name: str) -> pathlib.Path:
-  """The file that `--config` names.
+  """Finds the file that `--config` names.
 
   Args:
     name: A file, or the name of one of this package's configs, with or without
       'configs/' and '.py'.
 
   Raises:
-    ConfigError: If there is none.
+    ConfigError: If there is no such file.
   """
   path = pathlib.Path(name)
   if path.is_file():
@@ -80,7 +80,7 @@ def packaged_names() -> list[str]:
 
 
 def _where(path: pathlib.Path, error: Exception) -> str:
-  """An error in a config file in one line, with its place in the file."""
+  """The message for an error in a config file: one line with its place."""
   line = getattr(error, "lineno", None)
   for frame in traceback.extract_tb(error.__traceback__):
     if frame.filename == str(path):
@@ -94,8 +94,11 @@ def parse_arg(arg: str, **defaults: Any) -> dict[str, Any]:
 
   Args:
     arg: Comma-separated `name=value`; a bare `name` means `name=True`.
-    **defaults: The arguments that a config takes, each with its default, whose
-      type the value must have.
+    **defaults: Default of every argument that the config takes. A value must
+      have the type of the default.
+
+  Returns:
+    The values of all arguments, by name.
 
   Raises:
     ConfigError: If an argument is unknown or mistyped.

@@ -1,4 +1,4 @@
-"""The command line of the programs that take a config."""
+"""The command line of the programs that read a config."""
 
 import argparse
 import re
@@ -16,9 +16,13 @@ from hdc_jax.tasks import TASKS, task_of
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-  """Adds `--config` to what a command takes and explains.
+  """Adds `--config` to a parser.
 
-  Its fields are left over by `parse_known_args`, for `read_config`.
+  Arguments that set fields of the config are unknown to the parser:
+  `parse_known_args` returns them, for `read_config`.
+
+  Args:
+    parser: The parser.
   """
   parser.add_argument(
     "--config",
@@ -31,21 +35,24 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def read_config(file: str, fields: Sequence[str]) -> ml_collections.ConfigDict:
-  """The config of a command line, with the fields that its choices give it.
+  """Reads the config of a command line.
 
   Args:
-    file: What `--config` names.
+    file: Value of `--config`.
     fields: Arguments like `--config.optim.lr=0.05`.
 
+  Returns:
+    The config, with all fields of the variants that it chooses.
+
   Raises:
-    ConfigError: If there are others, or the file or a field is missing,
-      unknown or mistyped.
+    ConfigError: If the file is missing or wrong, if a field is unknown or its
+      value has another type, or if there are other arguments.
   """
   require("--config", file, "name a file in configs/")
   config = files.read(file)
   schema = task_of(config).schema
   given = _split(fields)
-  # What decides about the fields comes first.
+  # Fields that decide which other fields there are come first.
   selectors = schema.selectors()
   deciding = [(p, arg) for p, arg in given if p in selectors]
   for path, _ in deciding:
@@ -59,7 +66,7 @@ def read_config(file: str, fields: Sequence[str]) -> ml_collections.ConfigDict:
 
 
 def _split(fields: Sequence[str]) -> list[tuple[Path, str]]:
-  """The path of each argument like `--config.optim.lr=0.05`, and itself."""
+  """Pairs each argument like `--config.optim.lr=0.05` with its field's path."""
   given, rest = [], list(fields)
   while rest:
     argument = rest.pop(0)
@@ -75,10 +82,18 @@ def _split(fields: Sequence[str]) -> list[tuple[Path, str]]:
 def _set(
   config: ml_collections.ConfigDict, given: Sequence[tuple[Path, str]]
 ) -> ml_collections.ConfigDict:
-  """Sets fields of a config, which must be there, by typed arguments.
+  """Sets fields that a config has.
+
+  Args:
+    config: The config, which is changed.
+    given: Path of each field, and its argument of the command line.
+
+  Returns:
+    The config.
 
   Raises:
-    ConfigError: If a value is mistyped, or decides about a recipe.
+    ConfigError: If a value has another type than the field, or would need
+      another recipe.
   """
   before = config.copy_and_resolve_references()
   values = flags.FlagValues()
@@ -100,7 +115,13 @@ def _set(
 def _check_recipe(
   path: Path, before: ml_collections.ConfigDict, now: ml_collections.ConfigDict
 ) -> None:
-  """Raises ConfigError if a field changes whose values have recipes."""
+  """Raises ConfigError if the field `path` has changed, and so its recipe.
+
+  Args:
+    path: Path of the task, or of the name of a method.
+    before: The config before its fields were set.
+    now: The config after that.
+  """
   old, new = before, now
   for name in path:
     old, new = old[name], new[name]

@@ -1,4 +1,4 @@
-"""Configs by task and method, with the recipes of the papers."""
+"""The default config of each task and method, with the papers' recipes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,8 +10,8 @@ from hdc_jax.methods import METHODS
 from hdc_jax.options.schema import nest
 from hdc_jax.tasks import TASKS
 
-# The tasks that learn by a method. Others take from its recipe only what makes
-# the network and its clips.
+# The tasks that have a method. Other tasks take only the sections of the
+# network and its clips from the recipe of a method.
 _BY_METHOD = ("pretrain", "preview")
 _NETWORK = ("data.", "model.")
 
@@ -22,16 +22,18 @@ def default(
   recipe: Mapping[str, Any] | None = None,
   changes: Mapping[str, Any] | None = None,
 ) -> ml_collections.ConfigDict:
-  """The config of a task, with the recipe of the papers.
+  """Makes the config of a task, with the recipe of the papers.
 
-  It has the fields that have an effect on such a run, and no others.
+  The config has the fields that have an effect on such a run, and no others.
 
   Args:
     task: Name of a task, see `tasks.TASKS`.
-    method: Name of a method, whose networks to make, see `methods.METHODS`.
-    recipe: Changes of the method's recipe for pretraining, by dotted field.
-    changes: Values by dotted field, for all tasks and methods that have the
-      field; they win over recipes.
+    method: Name of the method that trains the network, or has trained it, see
+      `methods.METHODS`.
+    recipe: Values of fields that change the method's recipe for pretraining, by
+      dotted field.
+    changes: Values of fields, by dotted field, which override recipes. Tasks
+      and methods that do not have a field ignore it.
 
   Raises:
     ConfigError: If there is no such task, method or field.
@@ -41,8 +43,8 @@ def default(
     'c3d'
   """
   record = choose("config.task", task, TASKS)
-  own = choose("config.method.name", method, METHODS).recipe
-  by_method = {"method.name": method} | dict(own) | dict(recipe or {})
+  paper = choose("config.method.name", method, METHODS).recipe
+  by_method = {"method.name": method} | dict(paper) | dict(recipe or {})
   if task not in _BY_METHOD:
     by_method = {
       field: value
@@ -57,7 +59,7 @@ def default(
 
 
 def _check_known(field: str) -> None:
-  """Raises ConfigError if no task and method has a field."""
+  """Raises ConfigError if no task or method has the field."""
   known = {
     ".".join(path) for task in TASKS.values() for path in task.schema.known()
   }

@@ -1,6 +1,6 @@
-"""The table of all fields of configs, from the options that components declare.
+"""The page docs/options.md: a table of all fields of configs.
 
-docs/options.md is this table.
+It is generated from the options that components declare.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ anything is computed. This page is what `python -m hdc_jax.config` prints.
 
 
 def markdown() -> str:
-  """The page: a table for each section."""
+  """The page in Markdown, with a table for each section."""
   sections: dict[str, list[str]] = {}
   for row in _rows():
     sections.setdefault(row.section, []).append(
@@ -31,9 +31,10 @@ def markdown() -> str:
 
 
 def _tables(sections: dict[str, list[str]]) -> Iterator[str]:
+  """Yields the lines of the tables, given the rows of each section."""
   for section in sorted(sections):
     yield f"## {section or 'Top level'}\n"
-    yield "| field | default | meaning | of |"
+    yield "| field | default | meaning | used by |"
     yield "|---|---|---|---|"
     yield from sections[section]
     yield ""
@@ -41,14 +42,14 @@ def _tables(sections: dict[str, list[str]]) -> Iterator[str]:
 
 @dataclasses.dataclass(frozen=True)
 class _Row:
-  """A field of a class of options.
+  """A row of a table: a field of a class of options.
 
   Attributes:
-    section: The section that has it.
-    name: Its full name: 'data.frames'.
-    default: Its default.
-    help: What it means, and the values that it may have.
-    where: Which tasks or variants have it.
+    section: Name of the section that has the field.
+    name: Full name of the field: 'data.frames'.
+    default: Default of the field, as text.
+    help: Meaning of the field, and the values that it may have.
+    where: Names of the tasks or variants that have the field.
   """
 
   section: str
@@ -59,7 +60,7 @@ class _Row:
 
 
 def _rows() -> Iterator[_Row]:
-  """All fields, each once, with the tasks or variants that have it."""
+  """Yields a row for each field, with the tasks or variants that have it."""
   owners: dict[type[Options], list[str]] = {}
   variants: dict[str, Variant] = {}
   for task in TASKS.values():
@@ -69,12 +70,14 @@ def _rows() -> Iterator[_Row]:
       for name, cls in classes.items():
         owners.setdefault(cls, []).append(name)
   names = ", ".join(TASKS)
-  yield _Row("", "task", "pretrain", f"What to do: {names}.", "all")
+  yield _Row("", "task", "pretrain", f"Name of the task: {names}.", "all")
   for section, kind in variants.items():
     names = ", ".join(kind.classes)
     default = next(iter(kind.classes))
     field = f"{section}.name"
-    yield _Row(section, field, default, f"Which one: {names}.", "all")
+    yield _Row(
+      section, field, default, f"Name of the {section}: {names}.", "all"
+    )
   merged: dict[tuple[str, str, str], list[str]] = {}
   sections: dict[tuple[str, str, str], str] = {}
   for cls, users in owners.items():
@@ -88,7 +91,7 @@ def _rows() -> Iterator[_Row]:
 def _fields(
   cls: type[Options],
 ) -> Iterator[tuple[str, tuple[str, str, str]]]:
-  """Section, and name, default and meaning of every field of a class."""
+  """Yields the section, and name, default and meaning, of a class's fields."""
   for field in dataclasses.fields(cls):
     if isinstance(field.default, Options):
       yield from _fields(type(field.default))
@@ -102,7 +105,7 @@ def _fields(
 
 
 def _allowed(rule: Rule) -> str:
-  """The values that a rule allows, in words."""
+  """The values that a rule allows, in words; '' if it allows all."""
   ranges = [
     f"{words} {bound}"
     for words, bound in (

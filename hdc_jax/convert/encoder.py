@@ -66,6 +66,10 @@ def save(
 def check_layout(layout: Layout, backbone: BackboneOptions) -> None:
   """Checks that a backbone is built as the networks of a layout are.
 
+  Args:
+    layout: The layout.
+    backbone: Options of the backbone.
+
   Raises:
     ConfigError: Naming the field that differs.
   """

@@ -1,7 +1,7 @@
-"""Names and shapes of weights in published repositories, and back.
+"""Layouts: the names and shapes of weights in published repositories.
 
-Pure functions over names: variables of our backbones on one side, the arrays of
-a PyTorch state dict on the other. Nothing here needs torch.
+Functions convert between the variables of our backbones and the arrays of a
+PyTorch state dict. They do not need torch.
 """
 
 import dataclasses
@@ -14,22 +14,24 @@ from flax import traverse_util
 
 from hdc_jax.errors import DataError
 
-# What a classifier's layers are called; an encoder has none.
+# Names of the layers of a classifier, which an encoder does not have.
 CLASSIFIER = re.compile(r"(fc|linear)\d*\.")
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-  """How a repository names and stores an encoder.
+  """How a repository names and stores the weights of an encoder.
 
   Attributes:
-    name: Of the layout.
-    backbones: That it has names for, as in `config.model.name`. The first
-      layout with a backbone is the one that is exported by default.
-    modules: Patterns of our modules, and what they are called there.
-    biases: Whether the convolutions there have biases.
-    requires: Fields of `config.model` that the weights do not show.
-    exports: Whether the code there can load what we write.
+    name: Name of the layout.
+    backbones: Names of the backbones that it can store, as in
+      `config.model.name`. The first layout of a backbone is the default for
+      exports.
+    modules: Pattern of our module names → name in the repository.
+    biases: Whether the convolutions of the repository have biases.
+    requires: Values of fields of `config.model` that cannot be read off the
+      weights.
+    exports: Whether the code of the repository can load exported weights.
   """
 
   name: str
@@ -87,10 +89,12 @@ LAYOUTS = (
     _TORCHVISION,
     requires={"stem_pool": False},
   ),
-  # Its shortcuts are not factored: only to say where a file differs.
+  # The shortcuts of torchvision are not factored, so this layout serves only to
+  # name the weights of a file that do not fit.
   Layout("torchvision", ("r2plus1d10",), _TORCHVISION_FACTORED, exports=False),
 )
 
+# Our parameters and running means → names in a state dict.
 _LEAVES = {
   "kernel": "weight",
   "scale": "weight",
@@ -98,26 +102,32 @@ _LEAVES = {
   "mean": "running_mean",
   "var": "running_var",
 }
-# By number of axes: kernels are [T, H, W, I, O] here, [O, I, T, H, W] there.
+# Number of axes → their order. Kernels are [T, H, W, I, O] in Flax and
+# [O, I, T, H, W] in PyTorch.
 _TO_TORCH = {1: (0,), 5: (4, 3, 0, 1, 2)}
 _FROM_TORCH = {1: (0,), 5: (2, 3, 4, 1, 0)}
-_SHOWN = 3  # layers named in an error, of each kind
+# Number of layers of each kind that an error names.
+_SHOWN = 3
 
 
 def of(backbone: str) -> list[Layout]:
-  """The layouts that have names for a backbone, the default first."""
+  """The layouts of a backbone, the default first.
+
+  Args:
+    backbone: Name of the backbone.
+  """
   return [layout for layout in LAYOUTS if backbone in layout.backbones]
 
 
 def export_names(template: Mapping[str, Any], layout: Layout) -> dict[str, str]:
-  """What each leaf of a backbone's variables is called in a layout.
+  """The name of each of a backbone's variables in a layout.
 
   Args:
     template: Variables: 'params' and, with batch norm, 'batch_stats'.
-    layout: That has names for this backbone.
+    layout: A layout of the backbone.
 
   Returns:
-    As in 'params/stem_conv/kernel' → 'conv1.weight'.
+    Path of the variable → name: 'params/stem_conv/kernel' → 'conv1.weight'.
   """
   names = {}
   for path in traverse_util.flatten_dict(template, sep="/"):
@@ -130,11 +140,12 @@ def export_names(template: Mapping[str, Any], layout: Layout) -> dict[str, str]:
 def to_torch(
   variables: Mapping[str, Any], layout: Layout
 ) -> dict[str, np.ndarray]:
-  """The state dict of a backbone.
+  """Converts a backbone's variables to a state dict.
 
   Args:
-    variables: Of the backbone: 'params' and, with batch norm, 'batch_stats'.
-    layout: That has names for this backbone.
+    variables: Variables of the backbone: 'params' and, with batch norm,
+      'batch_stats'.
+    layout: A layout of the backbone.
 
   Returns:
     float32 arrays by name.
@@ -153,7 +164,13 @@ def to_torch(
 def detect(
   names: Collection[str], template: Mapping[str, Any], backbone: str
 ) -> Layout:
-  """The backbone's layout that has most of the names."""
+  """Finds the layout that matches the names of a state dict best.
+
+  Args:
+    names: Names of the arrays.
+    template: Variables of the backbone, or their shapes.
+    backbone: Name of the backbone.
+  """
 
   def known(layout: Layout) -> int:
     return len(set(names) & set(export_names(template, layout).values()))
@@ -167,17 +184,18 @@ def from_torch(
   layout: Layout,
   norm: str,
 ) -> dict[str, Any]:
-  """A backbone's variables from a state dict.
+  """Converts a state dict to a backbone's variables.
 
-  Biases of convolutions are folded into the norms that follow, which leaves the
-  function the same: taken from the running mean of batch norm, and dropped
-  before instance norm, which takes every channel's mean away.
+  Biases of convolutions are folded into the norms that follow, so that the
+  network computes the same function: they are subtracted from the running means
+  of batch norm, and dropped before instance norm, which subtracts the mean of
+  every channel.
 
   Args:
-    arrays: By name, without a classifier.
+    arrays: Arrays of the state dict by name, without a classifier.
     template: Shapes of the variables.
-    layout: Of the names.
-    norm: As in `config.model.norm`.
+    layout: The layout that has these names.
+    norm: Name of the norm, as in `config.model.norm`.
 
   Returns:
     Variables as in `template`, float32.
@@ -194,12 +212,12 @@ def from_torch(
     if path.endswith("/kernel") and _bias(name) in arrays
   }
   wanted = {name: _torch_shape(shapes[path]) for path, name in names.items()}
-  found = {
+  actual = {
     name: array.shape
     for name, array in arrays.items()
     if not name.endswith(".num_batches_tracked")
   }
-  _check_fit(layout, wanted, found, set(biases.values()))
+  _check_fit(layout, wanted, actual, set(biases.values()))
 
   flat = {}
   for path, name in names.items():
@@ -211,7 +229,7 @@ def from_torch(
       continue
     if norm == "group":
       raise DataError(
-        f"{name} is not zero, and group norm follows: it cannot be folded"
+        f"{name} is not zero, and the group norm that follows cannot absorb it"
       )
     mean = f"batch_stats/{_norm_after(path)}/mean"
     if mean in flat:
@@ -220,24 +238,25 @@ def from_torch(
 
 
 def _rename(module: str, modules: Mapping[str, str]) -> str:
-  """The name of the first pattern that is like the module's."""
+  """The name of a module in a layout, by the first pattern that matches."""
   matches = ((re.fullmatch(p, module), name) for p, name in modules.items())
   return next(match.expand(name) for match, name in matches if match)
 
 
 def _torch_shape(leaf: Any) -> tuple[int, ...]:
+  """The shape in PyTorch of an array with our order of axes."""
   return tuple(leaf.shape[axis] for axis in _TO_TORCH[leaf.ndim])
 
 
 def _bias(weight: str) -> str:
-  """The name of the bias that goes with a weight."""
+  """The name of the bias of the layer with a weight of this name."""
   return weight.removesuffix("weight") + "bias"
 
 
 def _norm_after(kernel: str) -> str:
-  """The module that normalizes what the convolution with this kernel gives.
+  """The norm that follows the convolution with this kernel.
 
-  As in 'params/block2_0/conv1/kernel' → 'block2_0/norm1'.
+  For instance, it is 'block2_0/norm1' for 'params/block2_0/conv1/kernel'.
   """
   module = kernel.removeprefix("params/").removesuffix("/kernel")
   module = re.sub(r"conv(\w*)(/temporal)?$", r"norm\1", module)
@@ -247,21 +266,31 @@ def _norm_after(kernel: str) -> str:
 def _check_fit(
   layout: Layout,
   wanted: Mapping[str, tuple[int, ...]],
-  found: Mapping[str, tuple[int, ...]],
+  actual: Mapping[str, tuple[int, ...]],
   optional: Collection[str],
 ) -> None:
-  """Raises DataError if names or shapes differ, with the first that do."""
-  # Convolutions first, they tell most.
+  """Checks that a state dict has the names and shapes of a backbone.
+
+  Args:
+    layout: The layout, for the message.
+    wanted: Shapes in PyTorch that the backbone needs, by name.
+    actual: Shapes in the state dict, by name.
+    optional: Names that the state dict may have besides.
+
+  Raises:
+    DataError: If a name or shape differs; names the first of each kind.
+  """
+  # Convolutions come first, as they differ most between networks.
   wanted = dict(sorted(wanted.items(), key=lambda item: -len(item[1])))
-  found = dict(sorted(found.items(), key=lambda item: -len(item[1])))
+  actual = dict(sorted(actual.items(), key=lambda item: -len(item[1])))
   differences = {
-    "missing": [n for n in wanted if n not in found],
-    "unexpected": [n for n in found if n not in wanted and n not in optional],
+    "missing": [n for n in wanted if n not in actual],
+    "unexpected": [n for n in actual if n not in wanted and n not in optional],
     "of another shape": [
       f"{n} ({'×'.join(map(str, wanted[n]))} here, "
-      f"{'×'.join(map(str, found[n]))} in the file)"
+      f"{'×'.join(map(str, actual[n]))} in the file)"
       for n in wanted
-      if n in found and wanted[n] != found[n]
+      if n in actual and wanted[n] != actual[n]
     ],
   }
   described = [

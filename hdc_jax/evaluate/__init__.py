@@ -1,1 +1,1 @@
-"""Measurements on fixed features: search, linear probes and statistics."""
+"""Evaluations: features, search, linear probes, trials and statistics."""

@@ -1,4 +1,4 @@
-"""What a classifier looks at: class-activation strips of test videos."""
+"""Class-activation maps of a classifier, drawn over frames of test videos."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -25,13 +25,15 @@ _FRAMES = 8
 
 @dataclasses.dataclass(frozen=True)
 class LinearClassifier:
-  """A backbone with a linear classifier of its pooled last endpoint.
+  """A backbone with a linear layer on the average of its last endpoint.
 
   Attributes:
-    backbone: From variables and clips to endpoints.
-    variables: The backbone's variables, fully replicated.
-    kernel: float32 [D, C], of the layer on averages of the D channels.
-    bias: float32 [C].
+    backbone: A function of variables and clips [B, T, S, S, 3] to endpoints by
+      name.
+    variables: The backbone's variables, replicated over devices.
+    kernel: Kernel of the linear layer, from D channels to C classes, float32
+      [D, C].
+    bias: Bias of the linear layer, float32 [C].
     names: Names of the C classes.
   """
 
@@ -48,15 +50,15 @@ def draw_strips(
   evaluation: Evaluation,
   segments: Sequence[Segment],
 ) -> None:
-  """Draws evenly spread videos with what speaks for the class they get.
+  """Draws the class-activation maps of the predicted classes of some segments.
 
-  Only process 0 does, on a device of its own.
+  Only process 0 draws, on one device.
 
   Args:
     path: The file to write the picture to.
-    classifier: What classifies the clips.
-    evaluation: The videos, and which clips of them are seen.
-    segments: The segments that were tested.
+    classifier: The classifier.
+    evaluation: The videos, and which clips of them are evaluated.
+    segments: The segments that were tested; a few evenly spread ones are drawn.
   """
   if jax.process_index():
     return
@@ -73,32 +75,33 @@ def draw_strips(
 
   spread = np.linspace(0, len(segments) - 1, min(_VIDEOS, len(segments)))
   chosen = [segments[i] for i in spread.astype(int)]
-  places = [_middle(evaluation, segment) for segment in chosen]
-  cut = [
-    evaluation.source[segment.video].read(*place)
-    for segment, place in zip(chosen, places, strict=True)
+  middles = [_middle_clip(evaluation, segment) for segment in chosen]
+  planar = [
+    evaluation.source[segment.video].read(*middle)
+    for segment, middle in zip(chosen, middles, strict=True)
   ]
-  clips = tuple(np.stack(planes) for planes in zip(*cut, strict=True))
+  clips = tuple(np.stack(planes) for planes in zip(*planar, strict=True))
   variables = jax.device_get(classifier.variables)
   endpoints, scores = jax.device_get(classify(variables, clips))
   examples = []
-  for segment, place, endpoint, guess in zip(
-    chosen, places, endpoints, scores.argmax(axis=1), strict=True
+  for segment, middle, endpoint, predicted in zip(
+    chosen, middles, endpoints, scores.argmax(axis=1), strict=True
   ):
-    shown = frames.read_rgb(evaluation.source[segment.video], *place)
-    heat = saliency.activation_map(endpoint, kernel[:, guess], *shown.shape[:3])
-    few = np.linspace(0, len(shown) - 1, min(_FRAMES, len(shown))).astype(int)
-    right = bool(guess == segment.label)
-    truth = "" if right else f", truly {names[segment.label]}"
-    caption = f"{names[guess]}{truth}"
-    examples.append(saliency.Example(shown[few], heat[few], caption, right))
+    rgb = frames.read_rgb(evaluation.source[segment.video], *middle)
+    weights = kernel[:, predicted]
+    heat = saliency.activation_map(endpoint, weights, *rgb.shape[:3])
+    few = np.linspace(0, len(rgb) - 1, min(_FRAMES, len(rgb))).astype(int)
+    correct = bool(predicted == segment.label)
+    truth = "" if correct else f", truly {names[segment.label]}"
+    caption = f"{names[predicted]}{truth}"
+    examples.append(saliency.Example(rgb[few], heat[few], caption, correct))
   saliency.draw(examples, path)
 
 
-def _middle(
+def _middle_clip(
   evaluation: Evaluation, segment: Segment
 ) -> tuple[np.ndarray, Window]:
-  """Frames and window in the middle of a segment."""
+  """Frame numbers and window of the clip in the middle of a segment."""
   placement, video = evaluation.placement, evaluation.source[segment.video]
   span = sampling.clip_span(placement.frames, placement.stride)
   start = max(segment.first, (segment.first + segment.stop - span) // 2)

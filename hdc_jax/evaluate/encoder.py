@@ -18,18 +18,19 @@ from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.evaluate import features, pretrained
 from hdc_jax.evaluate.features import Features
 
-# Larger frames than those that prepared datasets have show nothing more.
+# Short side, in pixels, to which larger frames are reduced: the largest that
+# prepared datasets usually have.
 _SHORT_SIDE = 256
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Encoder:
-  """A trained backbone, and which clips it was trained on.
+  """A trained backbone, with the length and size of its training clips.
 
   Attributes:
     loaded: The backbone and its weights.
     clips: Which frames make a clip.
-    size: Height and width of a clip's crop, in pixels.
+    size: Height and width of the crop of a clip, in pixels.
   """
 
   loaded: pretrained.Pretrained
@@ -78,7 +79,7 @@ class Encoder:
 
   @functools.cache  # noqa: B019 - as long as the encoder, which has the weights
   def _compile(self, wanted: Features) -> Any:
-    """From weights and the planes of a clip to features [D]."""
+    """Compiles the function of weights and planes of a clip to features [D]."""
     describe = features.make_describe(self.loaded.backbone, wanted)
     view = features.centre_view(self.size)
 
@@ -91,7 +92,7 @@ class Encoder:
 
 
 def load(run: str | os.PathLike[str]) -> Encoder:
-  """Loads the backbone of a run, to encode videos with.
+  """Loads the backbone of a run, with which to encode videos.
 
   Args:
     run: Directory of a run (its newest checkpoint is meant), or one step in it:

@@ -1,8 +1,8 @@
-"""What a network says of every clip of a dataset, each counted exactly once.
+"""The outputs of a network for every clip of a dataset, each exactly once.
 
-Every process reads its part of the videos; batches are global, and what the
-network says of them is known to every process. A process that runs out of
-videos goes on with padding until all have.
+Every process reads a different share of the videos. Batches are global, and
+every process gets the outputs for all of them. A process that has no videos
+left goes on with padding until all processes are done.
 """
 
 import collections
@@ -32,13 +32,13 @@ from hdc_jax.runtime.progress import Progress
 
 @dataclasses.dataclass(frozen=True)
 class Outputs:
-  """What a network says of P segments of videos.
+  """The outputs of a network for P segments of videos.
 
   Attributes:
     segments: The segments, in the order of the videos.
     ids: The id of each segment's video.
-    values: float32 [P, …] by name, means over the clips of each segment; or
-      [P, clips, …].
+    values: Outputs by name, float32: means over the clips of each segment,
+      [P, …]; or those of every clip, [P, clips, …].
   """
 
   segments: list[Segment]
@@ -58,14 +58,14 @@ class Outputs:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-  """Where and on what clips to evaluate.
+  """The devices and the clips of an evaluation.
 
   Attributes:
     mesh: All devices of the run.
     source: The videos.
-    placement: Which clips of a video are seen.
+    placement: Which clips of a segment are evaluated.
     loading: Threads and processes that decode.
-    batch_size: Clips per step, over all devices and hosts.
+    batch_size: Crops of clips per step, over all devices and hosts.
   """
 
   mesh: Mesh
@@ -83,18 +83,19 @@ class Evaluation:
     shown: ShownClips,
     size: int,
   ) -> Self:
-    """Opens a dataset, to be seen by all devices.
+    """Opens a dataset, to be evaluated on all devices.
 
     Args:
       dataset: Where the videos are.
       clips: Which frames make a clip.
       loading: Threads and processes that decode.
-      shown: Which clips are seen.
+      shown: Which clips are evaluated, and in which crops.
       size: Height and width of the network's views, in pixels.
 
     Raises:
-      ConfigError, DataError: If there is no such dataset, or if it does not
-        have such clips.
+      ConfigError: If the crops do not fit the frames, or the batches do not
+        split over the devices.
+      DataError: If there is no such dataset, or if it is damaged.
     """
     mesh = mesh_lib.make_mesh()
     mesh_lib.check_batch_size(
@@ -121,11 +122,14 @@ class Evaluation:
       encoder: A function from `features.make_encoder`, for the same mesh.
       weights: The weights that it takes.
       videos: Record numbers of the videos, int64 [N].
-      label: The label by which videos are divided into segments; '' for none.
-      placement: Which clips are seen, by default those of the evaluation.
-      average: Whether values are means over the clips of a segment; else they
-        stay apart.
-      title: What the progress line says.
+      label: Name of the label by which videos are divided into segments; ''
+        for none.
+      placement: Which clips are encoded, by default those of the evaluation.
+      average: Whether to average the outputs over the clips of a segment.
+      title: Title of the progress line.
+
+    Returns:
+      The outputs for the segments of all processes' videos.
 
     Raises:
       DataError: If a video cannot be decoded, or an output is not finite.
@@ -164,9 +168,10 @@ class Evaluation:
   def _lockstep(
     self, clips: Iterator[cutting.Batch], placement: Placement
   ) -> Iterator[cutting.Batch]:
-    """Local batches of one size: those of this process, then padding.
+    """Yields local batches of one size: those of this process, then padding.
 
-    Padding follows for ever if there are other processes: they may have more.
+    The padding has no end if there are other processes, which may have more
+    clips.
     """
     size = self.batch_size // jax.process_count()
     yield from evaluation.rebatch(clips, size)
@@ -175,7 +180,7 @@ class Evaluation:
 
 
 class _Collected:
-  """Outputs by segment: sums, or all of them."""
+  """Collects the outputs of each segment: their sum, or those of every clip."""
 
   def __init__(self, average: bool) -> None:
     self._average = average
@@ -183,7 +188,7 @@ class _Collected:
     self._values: dict[str, dict[Segment, Any]] = {}
 
   def add(self, outputs: dict[str, np.ndarray]) -> bool:
-    """Takes in a batch; returns whether there was anything in it."""
+    """Adds the outputs of a global batch; returns False if all is padding."""
     (real,) = np.nonzero(outputs.pop("mask"))
     columns = [outputs.pop(name).tolist() for name in evaluation.ADDRESS]
     addresses = list(zip(*columns, strict=True))
@@ -195,12 +200,12 @@ class _Collected:
   def _add(
     self, segment: Segment, clip: int, outputs: Mapping[str, np.ndarray]
   ) -> None:
-    """Takes in one clip of a segment."""
+    """Adds the outputs of one clip of a segment."""
     self._counts[segment] += 1
     for name, value in outputs.items():
       segments = self._values.setdefault(name, {})
       if not self._average:
-        # By the number of the clip: batches come in any order of processes.
+        # By the number of the clip, as clips come in any order.
         segments.setdefault(segment, {})[clip] = value
       elif segment in segments:
         segments[segment] += value
@@ -210,10 +215,13 @@ class _Collected:
   def result(
     self, order: Mapping[int, int]
   ) -> tuple[list[Segment], dict[str, np.ndarray]]:
-    """The segments in order, and what was collected of them.
+    """The segments in the order of their videos, and their outputs.
 
     Args:
       order: The position of each video, by its record number.
+
+    Returns:
+      P segments; and by name float32 [P, …], or [P, clips, …] without averages.
     """
     segments = sorted(self._counts, key=lambda s: (order[s.video], s.first))
 
@@ -230,21 +238,25 @@ class _Collected:
 
 
 def _share(ids: dict[int, str]) -> dict[int, str]:
-  """The ids of all processes, by record number."""
+  """The ids of all processes' videos, by record number."""
   return {
     int(number): name
-    for of_process in processes.exchange(ids)
-    for number, name in of_process.items()
+    for ids_of_process in processes.exchange(ids)
+    for number, name in ids_of_process.items()
   }
 
 
 def _check_finite(values: Mapping[str, np.ndarray], ids: list[str]) -> None:
-  """Raises DataError if a value is NaN or infinite."""
+  """Checks outputs, [P, …] by name, for P segments of the videos with `ids`.
+
+  Raises:
+    DataError: If an output is NaN or infinite.
+  """
   for name, rows in values.items():
     finite = np.isfinite(rows.reshape(len(rows), -1)).all(axis=1)
     if not finite.all():
       raise DataError(
         f"{name}: {np.sum(~finite)} of {len(rows)} outputs of the network are "
-        f"not finite, the first of {ids[int(np.argmin(finite))]}: its weights "
-        "are broken, use an older checkpoint"
+        f"not finite, first for {ids[int(np.argmin(finite))]}: the weights are "
+        "not finite or too large, use an older checkpoint"
       )

@@ -1,4 +1,7 @@
-"""What a network is asked of every clip: features, and how it is compiled."""
+"""Features: the pooled endpoint of a backbone, and functions that compute it.
+
+`make_encoder` compiles any function of clips for batches of an evaluation.
+"""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -14,13 +17,14 @@ from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.models import BackboneOptions, heads
 from hdc_jax.options import Options, option
 
-# From weights and clips [B, T, S, S, 3] in [-1, 1] to arrays [B, …] by name.
+# A function of weights and clips [B, T, S, S, 3] in [-1, 1] to arrays [B, …] by
+# name.
 Compute = Callable[[Any, jax.Array], dict[str, jax.Array]]
-# From weights and a global batch of clips to arrays [B, …] by name, and where
-# the clips are from: the fields of `ADDRESS`, and 'mask'.
+# A function of weights and a global batch of `evaluation.rebatch` to arrays
+# [B, …] by name. With them it returns the fields of `ADDRESS` and 'mask'.
 Encoder = Callable[[Any, Mapping[str, jax.Array]], dict[str, jax.Array]]
 
-# From an endpoint [B, T, H, W, C], float32, to vectors [B, D].
+# Name → function of an endpoint [B, T, H, W, C], float32, to vectors [B, D].
 POOLS: dict[str, Callable[[jax.Array], jax.Array]] = {
   "average": lambda x: heads.average_pool(x, "space_time")[:, 0],
   "max": lambda x: jnp.max(x, axis=(1, 2, 3)),
@@ -30,7 +34,7 @@ POOLS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Features(Options, section="features"):
-  """What an evaluation takes from a frozen backbone."""
+  """Options of the features that an evaluation computes."""
 
   endpoint: str = option(
     "block5",
@@ -46,10 +50,10 @@ class Features(Options, section="features"):
 
 
 def pool(endpoint: jax.Array, how: str) -> jax.Array:
-  """Pools what a block computes to one vector per clip.
+  """Pools an endpoint to one vector for each clip.
 
   Args:
-    endpoint: [B, T, H, W, C].
+    endpoint: Output of a block, [B, T, H, W, C] of any float dtype.
     how: A key of `POOLS`: 'average' or 'max' over all positions; or 'cells',
       maxima of 1×2×2 positions, flattened (a side of 1 stays).
 
@@ -62,7 +66,7 @@ def pool(endpoint: jax.Array, how: str) -> jax.Array:
 def make_describe(
   backbone: BackboneOptions, features: Features
 ) -> Callable[[Any, jax.Array], jax.Array]:
-  """Makes the function that describes clips by a frozen backbone.
+  """Makes the function that computes the features of clips.
 
   Args:
     backbone: Options of the backbone.
@@ -84,13 +88,13 @@ def make_describe(
 def make_encoder(
   compute: Compute, view: views.View, mesh: Mesh, seed: int = 0
 ) -> Encoder:
-  """Compiles what is computed of a global batch of clips.
+  """Compiles a function of clips for the global batches of an evaluation.
 
   Args:
-    compute: What to compute of views in [-1, 1]; traceable.
-    view: How each clip is shown. What is random in it depends on the seed, the
-      video and the number of the clip, not on the batch.
-    mesh: The devices to spread each batch over.
+    compute: A traceable function of weights and views in [-1, 1].
+    view: The augmentation of each clip. What is random in it depends on the
+      seed, the video and the number of the clip, not on the batch.
+    mesh: The devices over which each batch is sharded.
     seed: Seed of the view.
 
   Returns:
@@ -119,5 +123,9 @@ def make_encoder(
 
 
 def centre_view(size: int) -> views.View:
-  """The view of a clip as it was cut, of `size` pixels."""
+  """The view that shows the centre of a clip without augmentation.
+
+  Args:
+    size: Height and width of the view, in pixels.
+  """
   return views.View("centre", 0, geometry.CentreCrop(size))

@@ -1,4 +1,4 @@
-"""Sheets of queries and the nearest neighbours that were found for them."""
+"""Pictures of queries beside their nearest neighbours."""
 
 import jax
 import numpy as np
@@ -27,11 +27,12 @@ def draw_sheet(
 
   Args:
     path: The file to write the picture to.
-    evaluation: The videos, and which clips of them are seen.
-    label: The label whose classes are shown.
-    queries: Q segments that were searched for.
+    evaluation: The videos, and which clips of them are evaluated.
+    label: Name of the label whose classes are shown.
+    queries: The Q segments with which the gallery was searched.
     gallery: The segments that were searched.
-    neighbours: Positions in the gallery, int [Q, K], the nearest first.
+    neighbours: Position in the gallery of the K nearest neighbours of each
+      query, int [Q, K], the nearest first.
   """
   if jax.process_index():
     return

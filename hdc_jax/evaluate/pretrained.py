@@ -1,4 +1,4 @@
-"""The backbone of a run, without its heads and optimizer."""
+"""The backbone of a run, loaded without its heads and optimizer."""
 
 import dataclasses
 import functools
@@ -18,14 +18,15 @@ from hdc_jax.train import checkpoint
 
 @dataclasses.dataclass(frozen=True)
 class Pretrained:
-  """A backbone and where it is from.
+  """The backbone of a checkpoint.
 
   Attributes:
     run: Directory of the run.
-    step: The step that the weights were saved at.
+    step: Step of the checkpoint.
     config: The config of the run, by section.
     backbone: Options of the backbone.
-    variables: The backbone's variables, replicated; see `TrainState.backbone`.
+    variables: The backbone's variables, replicated over devices; see
+      `TrainState.backbone`.
   """
 
   run: epath.Path
@@ -36,19 +37,20 @@ class Pretrained:
 
   @property
   def name(self) -> str:
-    """The checkpoint's path."""
+    """Path of the checkpoint."""
     return f"{self.run}/checkpoints/{self.step}"
 
 
 def load(
   reference: str, mesh: Mesh, wanted: BackboneOptions | None = None
 ) -> Pretrained:
-  """Reads a backbone; what else a checkpoint holds is not read.
+  """Loads the backbone of a checkpoint, and reads nothing else of it.
 
   Args:
     reference: A run directory, or one step in it, as in `config.checkpoint`.
-    mesh: The devices to replicate the weights over.
-    wanted: The backbone that the weights are for, if it is known.
+    mesh: The devices over which the weights are replicated.
+    wanted: Options of the backbone that is to have the weights; None for those
+      of the run.
 
   Raises:
     ConfigError: If the architecture is another one; names the field.
@@ -68,11 +70,11 @@ def load(
 
 
 def check(reference: str, wanted: BackboneOptions) -> None:
-  """Checks that there is a checkpoint whose backbone fits, reading no weights.
+  """Checks that a checkpoint exists and its backbone fits; reads no weights.
 
   Args:
     reference: A run directory, or one step in it, as in `config.checkpoint`.
-    wanted: The backbone that the weights are for.
+    wanted: Options of the backbone that is to have the weights.
 
   Raises:
     ConfigError: If the architecture is another one; names the field.
@@ -84,7 +86,7 @@ def check(reference: str, wanted: BackboneOptions) -> None:
 
 
 def read_backbone(config: dict[str, Any]) -> BackboneOptions:
-  """The options of the backbone in a saved config."""
+  """The options of the backbone in the config of a run, given by section."""
   model = config["model"]
   return choose("model.name", model["name"], BACKBONES).from_values(model)
 
@@ -95,9 +97,9 @@ def check_architecture(
   """Checks that the weights of a run fit a backbone.
 
   Args:
-    wanted: The backbone that the weights are for.
-    backbone: The backbone of the run.
-    run: The directory of the run, for the message.
+    wanted: Options of the backbone that is to have the weights.
+    backbone: Options of the run's backbone.
+    run: Directory of the run, for the message.
 
   Raises:
     ConfigError: Naming the first field that differs.
@@ -113,18 +115,18 @@ def check_architecture(
 
 
 def initial(backbone: BackboneOptions, seed: int, mesh: Mesh) -> dict[str, Any]:
-  """The variables of a backbone before any training, replicated.
+  """Makes the initial variables of a backbone, replicated over devices.
 
   Args:
     backbone: Options of the backbone.
     seed: Seed of the initial weights.
-    mesh: The devices to replicate the weights over.
+    mesh: The devices over which the weights are replicated.
   """
   return mesh_lib.run_once(functools.partial(_init, backbone, seed), mesh)
 
 
 def _init(backbone: BackboneOptions, seed: int) -> dict[str, Any]:
-  # No weight's shape depends on that of the clip.
+  # The shapes of the weights do not depend on that of the clip.
   clip = jnp.zeros((1, 16, 64, 64, 3))
   variables = backbone.make().init(jax.random.key(seed), clip)
   return {"batch_stats": {}} | dict(variables)

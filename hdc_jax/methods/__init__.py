@@ -1,6 +1,6 @@
-"""Methods by name: what is contrasted with what, as data.
+"""The methods of self-supervised learning, by name.
 
-`base` says what a method is; docs/extend.md shows how to add one.
+A method is data, see `base`; docs/extend.md shows how to add one.
 """
 
 from hdc_jax.methods import cvrl, dsm, hdc
@@ -8,6 +8,7 @@ from hdc_jax.methods.base import Method, MethodOptions, make_objective
 
 __all__ = ["METHODS", "Method", "MethodOptions", "make_objective"]
 
+# Name → class of the method's options.
 METHODS: dict[str, type[MethodOptions]] = {
   method.name: method for method in (hdc.HDC, cvrl.CVRL, dsm.DSM)
 }

@@ -8,7 +8,7 @@ from hdc_jax.options import Options, option
 
 @dataclasses.dataclass(frozen=True)
 class Flip(Options, section="augment"):
-  """Mirroring."""
+  """Options of mirroring."""
 
   flip: float = option(
     0.5, "Probability of mirroring a clip.", at_least=0, at_most=1
@@ -17,13 +17,13 @@ class Flip(Options, section="augment"):
 
 @dataclasses.dataclass(frozen=True)
 class Jitter(Options, section="augment.jitter"):
-  """Colour jitter, one draw per clip."""
+  """Options of colour jitter, which is drawn once for each clip."""
 
   probability: float = option(
     0.8, "Probability of jittering a clip's colours.", at_least=0, at_most=1
   )
   brightness: float = option(
-    0.4, "Largest change of the brightness, 1 being its range.", at_least=0
+    0.4, "Largest change of the brightness; 1 is its whole range.", at_least=0
   )
   contrast: float = option(0.4, "Largest change of the contrast.", at_least=0)
   saturation: float = option(
@@ -31,7 +31,7 @@ class Jitter(Options, section="augment.jitter"):
   )
   hue: float = option(
     0.1,
-    "Largest turn of the hue, 1 being a full circle.",
+    "Largest change of the hue; 1 is the whole colour circle.",
     at_least=0,
     at_most=0.5,
   )
@@ -39,42 +39,46 @@ class Jitter(Options, section="augment.jitter"):
 
 @dataclasses.dataclass(frozen=True)
 class Replication(Options, section="augment.replication"):
-  """Channel replication: one random channel copied to all three."""
+  """Options of channel replication: a random channel is copied to all three."""
 
   probability: float = option(
     0.5, "Probability of replicating one channel.", at_least=0, at_most=1
   )
   per_frame: bool = option(
-    False, "Whether every frame draws its own channel, instead of every clip."
+    False, "Whether a channel is drawn for every frame, not for every clip."
   )
 
 
 @dataclasses.dataclass(frozen=True)
 class Scales(Flip):
-  """Crops of jittered scale, and mirroring: for learning classes (HDC)."""
+  """Options of crops with jittered scale, and of mirroring (HDC)."""
 
   scales: tuple[float, ...] = option(
     (1.0, 0.875, 0.75, 0.66),
-    "Sides of the crops to draw from, as parts of the canvas.",
+    "Sides of crops to draw from, as fractions of the side of the canvas.",
     required="name at least one scale, such as (1.0,)",
     above=0,
     at_most=1,
   )
 
   def crop(self, size: int) -> geometry.ScaleJitterCrop:
-    """The crop, resized to a square of `size` pixels."""
+    """Makes the crop, which is resized to a square.
+
+    Args:
+      size: Side of the square, in pixels.
+    """
     return geometry.ScaleJitterCrop(size, self.scales)
 
 
 @dataclasses.dataclass(frozen=True)
 class Family(Scales):
-  """HDC's family of augmentations: crops, mirroring and colours."""
+  """Options of HDC's augmentations: crops, mirroring and colours."""
 
   jitter: Jitter = option(Jitter(), "Colour jitter.")
   replication: Replication = option(Replication(), "Channel replication.")
 
   def colours(self) -> tuple[views.Transform, ...]:
-    """Colour jitter and channel replication, in this order."""
+    """Makes colour jitter and channel replication, in this order."""
     return (
       colour.ColourJitter(**vars(self.jitter)),
       colour.ChannelReplication(**vars(self.replication)),
@@ -84,13 +88,15 @@ class Family(Scales):
 def classification_view(
   augment: Scales, size: int, name: str = "clip", clip: int = 0
 ) -> views.View:
-  """A view to learn classes from: scale jitter and flip (HDC, Section 4).
+  """Makes the view of supervised training: scale jitter and flip.
+
+  It is that of Section 4 of the HDC paper.
 
   Args:
-    augment: How views are augmented.
+    augment: Options of the augmentation.
     size: Height and width of the view, in pixels.
     name: Name of the view.
-    clip: Number of the clip that it shows.
+    clip: Number of the clip that the view shows.
   """
   return views.View(
     name, clip, augment.crop(size), (geometry.RandomFlip(augment.flip),)

@@ -1,9 +1,9 @@
 """A method as data: views of a video, and terms of the loss between them.
 
 A new method is one file with a subclass of `MethodOptions`, and a line in the
-registry (`methods.METHODS`). Its options say which fields of a config it has;
-`make` gives its views and terms; the rest of the package knows no method by
-name. docs/extend.md has a complete example.
+registry (`methods.METHODS`). The fields of the class are the method's fields in
+a config, and `make` returns the views and terms. The rest of the package knows
+no method by name. docs/extend.md has a complete example.
 """
 
 import abc
@@ -22,18 +22,19 @@ from hdc_jax.models import heads
 from hdc_jax.objective import Batch, Metrics, Objective, Variables
 from hdc_jax.options import Options, option
 
-# (anchors, positives[, negatives]) [B, N, D] → (loss, accuracy); see `losses`.
+# A function of anchors, positives and, for some, negatives, all [B, N, D], to
+# the loss and the accuracy, see `losses`.
 Contrast = Callable[..., tuple[Float[Array, ""], Float[Array, ""]]]
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Head:
-  """A projection; heads of one name share their parameters.
+  """A projection head; heads of the same name share their parameters.
 
   Attributes:
     name: Name of the head's parameters.
-    dim: Embedding width D.
-    hidden: Widths of the hidden layers; none for a linear projection.
+    dim: Width D of the embeddings.
+    hidden: Widths of the hidden layers; empty for a linear projection.
   """
 
   name: str
@@ -43,14 +44,15 @@ class Head:
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Embedding:
-  """Where an embedding comes from; equal ones are computed once.
+  """The description of an embedding; equal ones are computed once.
 
-  Ordered, so that embeddings can be the keys of a pytree.
+  Embeddings are ordered, so that they can be the keys of a pytree.
 
   Attributes:
     view: Name of the view.
     endpoint: Name of the backbone's endpoint.
-    pool: 'space' (one vector per temporal position) or 'space_time' (one).
+    pool: 'space' (one vector for each temporal position) or 'space_time' (one
+      vector).
     head: The projection of the pooled features.
   """
 
@@ -66,11 +68,12 @@ class Term:
 
   Attributes:
     name: The name under which `loss/<name>` and `accuracy/<name>` are logged.
-    anchor: The embeddings whose positives are to be recognised.
-    positive: The keys; each video's own is its positive, the others negatives.
+    anchor: The embeddings that are compared with keys.
+    positive: The embeddings that anchors should be similar to. Those of other
+      videos are negatives.
     contrast: The loss of anchors, positives and, if there are any, negatives.
     weight: Weight of the term in the sum.
-    negative: Embeddings, one per video, to be told from the positives, if any.
+    negative: Further negatives, one for each video; None if there are none.
   """
 
   name: str
@@ -82,20 +85,20 @@ class Term:
 
   @property
   def keys(self) -> tuple[Embedding, ...]:
-    """What anchors are compared with."""
+    """The embeddings with which anchors are compared."""
     return tuple(e for e in (self.positive, self.negative) if e)
 
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-  """Views and terms.
+  """A method: its views, and the terms of its loss.
 
   Attributes:
     views: The V views of each video.
     terms: The summands of the loss.
     starts: How the clips that the views show are placed in a video.
     momentum: Decay m of the running mean of the parameters that encodes the
-      keys (MoCo's m, say 0.999); 0: one encoder for all.
+      keys (0.999 in MoCo); 0 if one encoder encodes anchors and keys.
   """
 
   views: tuple[views_lib.View, ...]
@@ -121,16 +124,20 @@ class Method:
 
   @property
   def description(self) -> str:
-    """The loss in words."""
+    """The loss as a sum of names of terms, for the log."""
     return " + ".join(f"{term.weight:g}·{term.name}" for term in self.terms)
 
   def loss(
     self, embeddings: Mapping[Embedding, Float[Array, "b n d"]]
   ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """The weighted sum of the terms, and what to log of each.
+    """Computes the weighted sum of the terms.
 
     Args:
-      embeddings: For each of `self.embeddings`, those of the whole batch.
+      embeddings: Embeddings of the whole batch, float32 [B, N, D], for each of
+        `self.embeddings`.
+
+    Returns:
+      The loss, and the metrics: the loss and the accuracy of each term.
     """
     total, metrics = jnp.float32(0.0), {}
     for term in self.terms:
@@ -145,7 +152,7 @@ class Method:
 
 @dataclasses.dataclass(frozen=True)
 class MethodOptions(Options, abc.ABC, section="method"):
-  """Options of a method: section `method` of a config.
+  """Base of the options of methods, which are section `method` of a config.
 
   Attributes:
     name: The name of the method in a config and in the registry.
@@ -161,14 +168,14 @@ class MethodOptions(Options, abc.ABC, section="method"):
   momentum: float = option(
     0.0,
     "Decay of the running mean of the parameters that encodes the keys (0.999 "
-    "in MoCo); 0: one encoder for all.",
+    "in MoCo); 0: one encoder for anchors and keys.",
     at_least=0,
     below=1,
   )
 
   @abc.abstractmethod
   def make(self, augment: Any, size: int) -> Method:
-    """The views and terms that the options describe.
+    """Makes the views and terms that the options describe.
 
     Args:
       augment: Options of the class `self.augment`.
@@ -177,10 +184,10 @@ class MethodOptions(Options, abc.ABC, section="method"):
 
 
 class Network(nn.Module):
-  """The backbone with a method's heads.
+  """The backbone with the heads of a method.
 
   Attributes:
-    backbone: From clips to endpoints.
+    backbone: Module that maps clips [B, T, H, W, 3] to endpoints by name.
     method: The method whose embeddings are computed.
   """
 
@@ -194,15 +201,18 @@ class Network(nn.Module):
     train: bool = False,
     wanted: tuple[Embedding, ...] = (),
   ) -> dict[Embedding, Float[Array, "b n d"]]:
-    """Embeds views in one pass of the backbone.
+    """Computes embeddings in one pass of the backbone.
 
-    Views are folded into the batch with the videos outermost, so that a batch
-    sharded over devices stays where it is.
+    Views are folded into the batch with the videos outermost, so that no
+    activations of a sharded batch move between devices.
 
     Args:
-      views: In [-1, 1].
-      train: Whether batch norm uses the batch's statistics.
+      views: The views of each video, [B, V, T, H, W, 3] in [-1, 1].
+      train: Whether batch norm uses the statistics of the batch.
       wanted: Embeddings to compute, by default all of the method.
+
+    Returns:
+      The embeddings, float32 [B, N, D].
     """
     wanted = wanted or self.method.embeddings
     used = {e.view for e in wanted}
@@ -218,7 +228,8 @@ class Network(nn.Module):
       head: heads.Projection(head.dim, head.hidden, name=head.name)
       for head in dict.fromkeys(e.head for e in wanted)
     }
-    # What shares a head goes through it together, for batch norm's statistics.
+    # Embeddings with the same head are projected together, for the statistics
+    # of batch norm.
     groups: dict[tuple[str, str, Head], list[Embedding]] = {}
     for e in wanted:
       groups.setdefault((e.endpoint, e.pool, e.head), []).append(e)
@@ -237,13 +248,18 @@ class Network(nn.Module):
 
 
 def make_objective(method: Method, backbone: nn.Module) -> Objective:
-  """The objective of a method: its loss of a backbone with its heads."""
+  """Makes the objective of a method.
+
+  Args:
+    method: The method.
+    backbone: Module that maps clips to endpoints.
+  """
   network = Network(backbone, method)
 
   def loss(
     params: Any, variables: Variables, batch: Batch, key: jax.Array
   ) -> tuple[jax.Array, tuple[Metrics, Any]]:
-    del key  # nothing in these networks is random
+    del key  # these networks have no dropout
 
     def embed(params: Any, wanted: tuple[Embedding, ...]) -> Any:
       return network.apply(

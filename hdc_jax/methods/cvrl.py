@@ -1,10 +1,11 @@
-"""CVRL (arXiv 2008.03800): two clips of a video are alike, all others not.
+"""CVRL (arXiv 2008.03800): contrasts two clips of a video with all others.
 
-Two views, of two clips whose distance in time is drawn so that near ones are
-more likely (`sampling.IntervalStarts`), each augmented alike in all its frames.
-The views differ in their blur and in that only the second is solarized. One
-term: NT-Xent of the last block, through a head of three hidden layers, in which
-every other view of the batch is a negative.
+There are two views, of two clips whose distance in time is drawn so that near
+clips are more likely (`sampling.IntervalStarts`). Each view has one
+augmentation for all its frames. The views differ in the probability of blur,
+and only the second one is solarized. The only term is NT-Xent of the last
+block, through a head of three hidden layers; all views of other videos are
+negatives.
 """
 
 import dataclasses
@@ -28,14 +29,14 @@ class CVRLAugment(augmentations.Flip):
 
   area: tuple[float, ...] = option(
     (0.3, 1.0),
-    "Smallest and largest part of the frame that a crop takes.",
+    "Smallest and largest area of a crop, as fractions of the frame.",
     lengths=(2,),
     above=0,
     at_most=1,
   )
   aspect: tuple[float, ...] = option(
     (0.5, 2.0),
-    "Smallest and largest width of a crop over its height.",
+    "Smallest and largest ratio of a crop's width to its height.",
     lengths=(2,),
     above=0,
   )
@@ -61,7 +62,11 @@ class CVRLAugment(augmentations.Flip):
   )
 
   def check(self) -> None:
-    """Checks that ranges go from small to large."""
+    """Checks that each range goes from small to large.
+
+    Raises:
+      ConfigError: Naming the range that does not.
+    """
     for name in ("area", "aspect"):
       low, high = getattr(self, name)
       if low > high:
@@ -77,7 +82,7 @@ class CVRL(base.MethodOptions):
   name = "cvrl"
   augment = CVRLAugment
   recipe: ClassVar = {
-    # Whole frames of a short side of 256 pixels (up to 4:3).
+    # The canvas has whole frames with a short side of 256 pixels, up to 4:3.
     "data.canvas": 342,
     "data.stride": 2,
     "data.batch_size": 1024,
@@ -87,13 +92,14 @@ class CVRL(base.MethodOptions):
     "augment.jitter.contrast": 0.8,
     "augment.jitter.saturation": 0.8,
     "augment.jitter.hue": 0.2,
-    # Choice: of our loss, a mean over both directions and all devices. The
-    # official code sums over them, so its 0.32 is another rate.
+    # Choice: the paper's rate, although the loss here is a mean over both
+    # directions and all devices. The official code sums over them.
     "optim.lr": 0.32,
     "optim.schedule": "cosine",
-    # λ/2·w² of 1e-6.
+    # The paper's weight decay of 1e-6 is λ of λ/2·w².
     "optim.l2": 5e-7,
-    # 200 epochs of the 240,000 videos of Kinetics-400, 5 of them warm-up.
+    # 200 epochs of the 240,000 videos of Kinetics-400, the first 5 with
+    # warm-up.
     "train.steps": 46_900,
     "optim.warmup": 1_170,
   }
@@ -111,7 +117,12 @@ class CVRL(base.MethodOptions):
   )
 
   def make(self, augment: CVRLAugment, size: int) -> base.Method:
-    """CVRL's two views, and its one term."""
+    """Makes CVRL's two views, and its term.
+
+    Args:
+      augment: Options of the augmentation.
+      size: Height and width of the views, in pixels.
+    """
     head = base.Head("projection", self.dim, self.hidden)
     first, second = (
       base.Embedding(view, heads.LAST, "space_time", head)
@@ -127,7 +138,12 @@ class CVRL(base.MethodOptions):
 
 
 def make_views(augment: CVRLAugment, size: int) -> tuple[views.View, ...]:
-  """The two views; their transforms in the order of the official code."""
+  """Makes the two views, with transforms in the order of the official code.
+
+  Args:
+    augment: Options of the augmentation.
+    size: Height and width of the views, in pixels.
+  """
 
   def view(clip: int) -> views.View:
     transforms = (

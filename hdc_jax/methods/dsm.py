@@ -1,10 +1,10 @@
-"""DSM (arXiv 2009.05757): the motion of a clip counts, its scene does not.
+"""DSM (arXiv 2009.05757): learns the motion of a clip rather than its scene.
 
-Three views: `q`; `p`, the same clip with its scene broken by a spline warp and
-its motion kept; and `n`, with the scene kept and the motion broken, either by
-taking another clip of the video ('shift') or by scaling the optical flow
-('flow'). One term of the last block: `q` is to be near its `p`, and far from
-its own `n` as well as from other videos.
+There are three views: the query `q`; the positive `p`, the same clip with its
+scene distorted by a spline warp and its motion kept; and the negative `n`, with
+the scene kept and other motion, either of another clip of the video ('shift')
+or by scaling the optical flow ('flow'). The only term, at the last block, makes
+`q` similar to `p`, and dissimilar to `n` and to other videos.
 
 Choice: the paper names no other augmentations; these are HDC's.
 """
@@ -20,7 +20,8 @@ from hdc_jax.methods import augmentations, base
 from hdc_jax.models import heads
 from hdc_jax.options import option
 
-# How motion is broken → the clip of view n, and what is done to it.
+# Name of the negative → number of the clip that view n shows, and transforms
+# that change its motion.
 NEGATIVES = {"shift": (1, ()), "flow": (0, (flow.FlowScaling(),))}
 
 
@@ -41,7 +42,7 @@ class DSM(base.MethodOptions):
 
   objective: str = option(
     "infonce",
-    "How the query is compared: infonce or triplet.",
+    "Loss of the comparison: infonce or triplet.",
     choices=("infonce", "triplet"),
   )
   temperature: float = option(
@@ -52,24 +53,31 @@ class DSM(base.MethodOptions):
   )
   margin: float = option(
     0.5,
-    "Distance by which negatives of a triplet must be farther than positives.",
+    "Margin of the triplet loss: how much farther than positives negatives "
+    "must be.",
     at_least=0,
     when=("objective", ("triplet",)),
   )
   negative: str = option(
     "shift",
-    "What breaks the motion of the negative: shift (another clip of the video) "
-    "or flow (scaled optical flow).",
+    "What changes the motion of the negative: shift (another clip of the "
+    "video) or flow (scaled optical flow).",
     choices=NEGATIVES,
   )
   dim: int = option(128, "Width of the embeddings.", at_least=1)
 
   def make(self, augment: augmentations.Family, size: int) -> base.Method:
-    """DSM's three views, and its one term."""
-    made = self.make_views(augment, size)
+    """Makes DSM's three views, and its term.
+
+    Args:
+      augment: Options of the augmentation.
+      size: Height and width of the views, in pixels.
+    """
+    triple = self.make_views(augment, size)
     head = base.Head("projection", self.dim)
     query, positive, negative = (
-      base.Embedding(view.name, heads.LAST, "space_time", head) for view in made
+      base.Embedding(view.name, heads.LAST, "space_time", head)
+      for view in triple
     )
     contrast = {
       "infonce": functools.partial(
@@ -78,28 +86,33 @@ class DSM(base.MethodOptions):
       "triplet": functools.partial(losses.triplet, margin=self.margin),
     }[self.objective]
     term = base.Term("dsm", query, positive, contrast, negative=negative)
-    shifted = any(view.clip for view in made)
+    shifted = any(view.clip for view in triple)
     starts = (
       sampling.ShiftedStarts() if shifted else sampling.IndependentStarts()
     )
-    return base.Method(made, (term,), starts, self.momentum)
+    return base.Method(triple, (term,), starts, self.momentum)
 
   def make_views(
     self, augment: augmentations.Family, size: int
   ) -> tuple[views.View, ...]:
-    """The views q, p and n."""
+    """Makes the views q, p and n.
 
-    def view(name: str, clip: int, *breaking: views.Transform) -> views.View:
+    Args:
+      augment: Options of the augmentation.
+      size: Height and width of the views, in pixels.
+    """
+
+    def view(name: str, clip: int, *distortions: views.Transform) -> views.View:
       transforms = (
         geometry.RandomFlip(augment.flip),
-        *breaking,
+        *distortions,
         *augment.colours(),
       )
       return views.View(name, clip, augment.crop(size), transforms)
 
-    clip, breaking = NEGATIVES[self.negative]
+    clip, distortions = NEGATIVES[self.negative]
     return (
       view("q", 0),
       view("p", 0, warp.ThinPlateSpline()),
-      view("n", clip, *breaking),
+      view("n", clip, *distortions),
     )

@@ -1,8 +1,8 @@
 """HDC: hierarchically decoupled spatial-temporal contrast (arXiv 2011.11261).
 
-Of each video, one clip and a second one from a random other time. Three views:
-`o` and `s` of the first clip, `t` of the second, augmented independently from
-one family. At each chosen backbone block,
+Each video gives one clip and a second one from another random time. There are
+three views: `o` and `s` of the first clip, `t` of the second, augmented
+independently from one family. At each chosen block of the backbone,
 
 - spatial contrast (Eq. 4): `o` against `s`, pooled over space only, at every
   temporal position;
@@ -23,7 +23,7 @@ from hdc_jax.errors import ConfigError
 from hdc_jax.methods import augmentations, base
 from hdc_jax.options import option
 
-# contrast → (the anchor's counterpart, what is pooled)
+# Name of the contrast → view of the positive, and axes that are pooled.
 CONTRASTS = {"spatial": ("s", "space"), "temporal": ("t", "space_time")}
 
 
@@ -57,11 +57,15 @@ class HDC(base.MethodOptions):
     required="give each of config.method.blocks a weight",
   )
   symmetric: bool = option(
-    False, "Whether the other views also look for their anchors."
+    False, "Whether positives are compared with the anchors of all videos too."
   )
 
   def check(self) -> None:
-    """Checks that every block has a weight."""
+    """Checks that every block has a weight.
+
+    Raises:
+      ConfigError: If one has none.
+    """
     if len(self.weights) != len(self.blocks):
       raise ConfigError(
         f"config.method.weights={self.weights} must have one weight for each "
@@ -69,9 +73,13 @@ class HDC(base.MethodOptions):
       )
 
   def make(self, augment: augmentations.Family, size: int) -> base.Method:
-    """HDC's views and terms.
+    """Makes HDC's views and terms.
 
-    A view that no term needs is not made: spatial contrast alone has no `t`.
+    A view that no term needs is left out: spatial contrast alone has no `t`.
+
+    Args:
+      augment: Options of the augmentation.
+      size: Height and width of the views, in pixels.
     """
     terms = self.make_terms()
     needed = {e.view for term in terms for e in (term.anchor, *term.keys)}
@@ -82,10 +90,10 @@ class HDC(base.MethodOptions):
     return base.Method(used, terms, starts, self.momentum)
 
   def make_terms(self) -> tuple[base.Term, ...]:
-    """A term per block and contrast.
+    """Makes a term for each block and contrast.
 
-    Each view has its own linear head per block; that of `o` serves both
-    contrasts (Section 3.3 of the paper).
+    Each view has a linear head of its own at each block. The head of `o` serves
+    both contrasts (Section 3.3 of the paper).
     """
     contrast_loss = functools.partial(
       losses.info_nce, temperature=self.temperature, symmetric=self.symmetric
@@ -112,7 +120,12 @@ class HDC(base.MethodOptions):
 def make_views(
   augment: augmentations.Family, size: int
 ) -> tuple[views.View, ...]:
-  """The views o, s and t, whose augmentations are drawn alike."""
+  """Makes the views o, s and t, whose augmentations have one distribution.
+
+  Args:
+    augment: Options of the augmentation.
+    size: Height and width of the views, in pixels.
+  """
   crop = augment.crop(size)
   transforms = (geometry.RandomFlip(augment.flip), *augment.colours())
   return (

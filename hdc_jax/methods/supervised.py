@@ -1,7 +1,7 @@
-"""Supervised learning of classes, as an objective: fine-tuning.
+"""The objective of supervised training, for fine-tuning.
 
-HDC's protocol: a backbone with dropout and one linear layer on top, of one clip
-per video with scale jitter and flip.
+HDC's protocol: a backbone with dropout and one linear layer on top classifies
+one clip of each video, with scale jitter and flip.
 """
 
 from collections.abc import Callable
@@ -17,8 +17,8 @@ from hdc_jax.methods import augmentations
 from hdc_jax.models import heads
 from hdc_jax.objective import Batch, Metrics, Objective, Variables
 
-# Separates the keys of dropout from those of the views, which are small numbers
-# folded into the same key.
+# Folded into the key of a step for dropout. The keys of the views have small
+# numbers folded in.
 _DROPOUT = 1 << 30
 
 
@@ -29,13 +29,13 @@ def make_objective(
   augment: augmentations.Scales,
   size: int,
 ) -> Objective:
-  """The cross-entropy of a classifier on top of a backbone.
+  """Makes the objective of a classifier on top of a backbone: cross-entropy.
 
   Args:
-    backbone: From clips to endpoints.
+    backbone: Module that maps clips to endpoints.
     classes: Number of classes.
-    dropout: Part of the pooled features that is dropped in training.
-    augment: How training clips are augmented.
+    dropout: Fraction of the pooled features that is dropped in training.
+    augment: Options of the augmentation of training clips.
     size: Height and width of the views, in pixels.
   """
   network = heads.Classifier(backbone, classes, dropout)
@@ -52,8 +52,8 @@ def make_objective(
     )
     labels = batch["label"][:, 0]
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    right = jnp.argmax(logits, axis=1) == labels
-    metrics = {"accuracy": jnp.mean(right)}
+    correct = jnp.argmax(logits, axis=1) == labels
+    metrics = {"accuracy": jnp.mean(correct)}
     return jnp.mean(losses), (metrics, updated.get("batch_stats", {}))
 
   return Objective(
@@ -68,7 +68,15 @@ def make_objective(
 def make_scores(
   network: nn.Module,
 ) -> Callable[[Any, jax.Array], dict[str, jax.Array]]:
-  """From variables and clips [B, T, S, S, 3] to 'scores', float32 [B, C]."""
+  """Makes the function that scores clips, for `features.make_encoder`.
+
+  Args:
+    network: A classifier, see `heads.Classifier`.
+
+  Returns:
+    A traceable function of variables and clips [B, T, S, S, 3] to 'scores', the
+    probabilities of C classes, float32 [B, C].
+  """
 
   def scores(variables: Any, clips: jax.Array) -> dict[str, jax.Array]:
     logits: Any = network.apply(variables, clips[:, None])

@@ -1,4 +1,4 @@
-"""Options of components: declared, checked, and built from a config."""
+"""How components declare options, and how these are made from a config."""
 
 from hdc_jax.options.fields import Options, option
 from hdc_jax.options.identity import RunConfig

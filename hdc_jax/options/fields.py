@@ -1,7 +1,7 @@
-"""Options: the fields of a config, declared and checked by who uses them.
+"""Options: the fields of a config, declared by the component that uses them.
 
-Every component has a frozen dataclass of its options, in which each field has a
-default, a sentence that explains it, and the values it may take:
+Every component has a frozen dataclass of its options. Each field has a default,
+a sentence that explains it, and rules for its values:
 
 >>> @dataclasses.dataclass(frozen=True)
 ... class Clips(Options, section="data"):
@@ -13,8 +13,8 @@ Traceback (most recent call last):
 hdc_jax.errors.ConfigError: config.data.frames=0 must be at least 1
 
 So a wrong value is an error wherever it comes from: a config file, the command
-line, or Python. `config.resolve` builds these objects from a config, and the
-table of fields in docs/options.md is made from them.
+line, or Python. `Schema.build` makes these objects from a config, and
+docs/options.md is a table of all of them.
 """
 
 import dataclasses
@@ -28,22 +28,24 @@ from hdc_jax.errors import ConfigError, choose, require
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-  """What a field means, and which values it may have.
+  """The meaning of a field, and the values that it may have.
+
+  Rules for numbers, and choices, hold for each element of a tuple.
 
   Attributes:
     help: A sentence that explains the field.
-    at_least: The smallest value allowed.
-    above: A value that must be exceeded.
-    at_most: The largest value allowed.
-    below: A value that must not be reached.
-    multiple_of: What the value must be a multiple of.
+    at_least: Smallest value allowed.
+    above: Bound that the value must exceed.
+    at_most: Largest value allowed.
+    below: Bound that the value must stay below.
+    multiple_of: Number that must divide the value.
     choices: All values allowed.
-    lengths: All numbers of elements that a tuple may have.
-    required: What to do where a string or tuple is empty; '' if it may be.
-    when: Another field of the same dataclass, and its values with which this
-      field has an effect; with any other value a config does not have it.
-
-  Rules for numbers, and choices, hold for each element of a tuple.
+    lengths: All lengths that a tuple may have.
+    required: Remedy, for the message, if a string or tuple is empty; '' if it
+      may be empty.
+    when: Name of another field of the same dataclass, and its values with which
+      this field has an effect. With other values, a config does not have this
+      field.
   """
 
   help: str
@@ -59,12 +61,12 @@ class Rule:
 
 
 def option(default: Any, help: str, **rule: Any) -> Any:
-  """A field of a dataclass of options.
+  """Declares a field of a dataclass of options.
 
   Args:
-    default: The value that a config has unless it is changed.
+    default: Default of the field.
     help: A sentence that explains the field.
-    **rule: The values allowed, see `Rule`.
+    **rule: Rules for the value, see `Rule`.
   """
   return dataclasses.field(
     default=default, metadata={"rule": Rule(help, **rule)}
@@ -78,8 +80,8 @@ class Options:
   A field may itself be such a dataclass: a section within the section.
 
   Attributes:
-    section: Where the fields are in a config: 'data' for `config.data.frames`;
-      '' for the top level.
+    section: Section of the config that has the fields: 'data' for
+      `config.data.frames`; '' for the top level.
   """
 
   section: ClassVar[str] = ""
@@ -90,7 +92,7 @@ class Options:
       cls.section = section
 
   def __post_init__(self) -> None:
-    """Checks every field, and then how they go together.
+    """Checks every field by its rule, and then with `check`.
 
     Raises:
       ConfigError: Naming the field and the values that it may have.
@@ -102,23 +104,24 @@ class Options:
     self.check()
 
   def check(self) -> None:
-    """Checks how fields go together; for subclasses to extend.
+    """Checks fields against each other; subclasses may override it.
 
     Raises:
-      ConfigError: Naming the fields that do not.
+      ConfigError: Naming the fields that contradict each other.
     """
 
   @classmethod
   def full_name(cls, name: str) -> str:
-    """The full name of a field: 'config.data.frames'."""
+    """The full name of a field: 'config.data.frames' for 'frames'."""
     return ".".join(filter(None, ("config", cls.section, name)))
 
   @classmethod
   def active(cls, values: Mapping[str, Any]) -> Iterator[dataclasses.Field]:
-    """The fields that have an effect.
+    """Yields the fields that have an effect.
 
     Args:
-      values: Of some or all fields; the others have their defaults.
+      values: Values of some or all fields, by name. The other fields have their
+        defaults.
     """
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for field in fields.values():
@@ -147,10 +150,11 @@ class Options:
 
   @classmethod
   def fitted(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The active fields with these values, or else their defaults.
+    """The values of the fields that have an effect, by name.
 
     Args:
-      values: Of some or all fields; what is not a field is left out.
+      values: Values of some or all fields, by name. The other fields have their
+        defaults; names that are no fields are ignored.
     """
     fitted = {}
     for field in cls.active(values):
@@ -163,20 +167,22 @@ class Options:
 
   @classmethod
   def from_values(cls, values: Mapping[str, Any]) -> Self:
-    """Options of these values, as far as they are given and have an effect.
+    """Makes options from values.
 
     Args:
-      values: Of some or all fields; what is not a field is left out.
+      values: Values of some or all fields, by name. Fields that are missing, or
+        have no effect, have their defaults; names that are no fields are
+        ignored.
 
     Raises:
       ConfigError: If a value is wrong.
     """
     defaults = {field.name: field.default for field in dataclasses.fields(cls)}
-    made = cls.fitted(values)
-    for name, value in made.items():
+    arguments = cls.fitted(values)
+    for name, value in arguments.items():
       if isinstance(default := defaults[name], Options):
-        made[name] = type(default).from_values(value)
-    return cls(**made)
+        arguments[name] = type(default).from_values(value)
+    return cls(**arguments)
 
 
 def rule_of(field: dataclasses.Field) -> Rule:
@@ -189,7 +195,7 @@ def check_value(path: str, value: Any, field: dataclasses.Field) -> None:
 
   Args:
     path: The full name of the field, for the message.
-    value: What the field is to have.
+    value: Value for the field.
     field: A field made by `option`.
 
   Raises:
@@ -208,7 +214,7 @@ def check_value(path: str, value: Any, field: dataclasses.Field) -> None:
 
 
 def _check_type(path: str, value: Any, like: Any) -> None:
-  """Raises ConfigError if a value is not of the type of another."""
+  """Raises ConfigError if a value has another type than the value `like`."""
   if isinstance(like, tuple) and isinstance(value, tuple):
     for element in value if like else ():
       _check_type(path, element, like[0])

@@ -1,4 +1,4 @@
-"""A config as a run saves it, and what may not change when it goes on."""
+"""The config of a run, and which fields must not change when it is resumed."""
 
 import dataclasses
 import functools
@@ -10,8 +10,8 @@ from typing import Any, Self
 from hdc_jax.errors import ConfigError
 from hdc_jax.options.schema import Path, Schema, Tree, leaves, nest
 
-# Fields and sections that decide a run's results. The others may change when it
-# is resumed.
+# Fields and sections on which the result of a run depends. The other fields may
+# change when the run is resumed.
 DECISIVE = (
   "seed",
   "checkpoint",
@@ -34,7 +34,7 @@ class RunConfig:
   """The config of a run.
 
   Attributes:
-    values: All fields by section, as Python has them: with tuples.
+    values: Values of all fields by section, with tuples for sequences.
     schema: The fields that such a config has.
   """
 
@@ -43,24 +43,24 @@ class RunConfig:
 
   @functools.cached_property
   def fingerprint(self) -> str:
-    """A hash of all fields."""
+    """A hash of the values of all fields."""
     text = json.dumps(flatten(self.values), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
   def changed(self, changes: Mapping[str, Any]) -> Self:
-    """The config with other values, by dotted field."""
+    """The config with other values, which are given by dotted field."""
     values = self.values
     for (*sections, name), value in leaves(nest(changes)):
       values = _replaced(values, tuple(sections), name, value)
     return dataclasses.replace(self, values=self.schema.fit(values))
 
   def check_resumes(self, saved: Mapping[str, Any], run: str) -> None:
-    """Checks that a run with this config may go on from a saved state.
+    """Checks that a run with this config may resume from a checkpoint.
 
     Args:
-      saved: The config that the state was saved with. Fields that it does not
-        know had their defaults.
-      run: The directory of the run, for the message.
+      saved: The config in the checkpoint, by section. Fields that it does not
+        have had their defaults.
+      run: Directory of the run, for the message.
 
     Raises:
       ConfigError: Naming the first decisive field that differs.
@@ -75,7 +75,7 @@ class RunConfig:
 
 
 def _replaced(values: Tree, sections: Path, name: str, value: Any) -> Tree:
-  """A copy in which one field has another value."""
+  """A copy of the values in which one field has another value."""
   if not sections:
     return values | {name: value}
   first, *rest = sections
@@ -84,7 +84,14 @@ def _replaced(values: Tree, sections: Path, name: str, value: Any) -> Tree:
 
 
 def differs(field: str, now: Any, then: Any, run: str) -> str:
-  """Words for a field that must be as it was in a run."""
+  """The message for a field that differs from that of an earlier run.
+
+  Args:
+    field: Full name of the field.
+    now: Its value in the config.
+    then: Its value in the earlier run.
+    run: Directory of the earlier run.
+  """
   return (
     f"{field} is {now!r}, but the run in {run} has {then!r}: use the same "
     "value, or another run"
@@ -92,7 +99,11 @@ def differs(field: str, now: Any, then: Any, run: str) -> str:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-  """All fields by dotted name, as JSON has them (lists for tuples).
+  """The values of all fields by dotted name, with lists instead of tuples.
+
+  Args:
+    values: Values by section.
+    prefix: Beginning of the names.
 
   >>> flatten({"model": {"width": 4, "stem": (3, 7, 7)}})
   {'model.width': 4, 'model.stem': [3, 7, 7]}
@@ -108,7 +119,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def with_tuples(saved: Any) -> Any:
-  """What went through JSON, with its tuples again."""
+  """A value that was read from JSON, with tuples instead of lists."""
   if isinstance(saved, Mapping):
     return {name: with_tuples(item) for name, item in saved.items()}
   return tuple(saved) if isinstance(saved, list) else saved

@@ -1,7 +1,7 @@
-"""From a config to the options of a task, and which fields a task has.
+"""Schemas: the fields of a task's configs, and the options made from a config.
 
-A task lists its options as fields of a frozen dataclass. Which fields a config
-has depends on what it chooses:
+A task lists its options as fields of a frozen dataclass. The fields of a config
+depend on its choice of variants:
 
 >>> from typing import Annotated
 >>> from hdc_jax.options import Options, Schema, Variant, option
@@ -39,14 +39,14 @@ Path = tuple[str, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-  """Options whose class a name in the config decides.
+  """Options with several classes, among which a config chooses by name.
 
   It annotates a field of a task's options.
 
   Attributes:
-    section: The section whose field `name` decides: 'model' for
+    section: The section whose field `name` is that name: 'model' for
       `config.model.name`.
-    classes: The classes of options by that name; the first is the default.
+    classes: The classes of options by name; the first is the default.
   """
 
   section: str
@@ -54,7 +54,7 @@ class Variant:
 
 
 class Schema:
-  """The fields of a config by what the config chooses."""
+  """The fields that the configs of a task have."""
 
   def __init__(
     self, options: type, configs: Mapping[str, "Schema"] | None = None
@@ -75,22 +75,23 @@ class Schema:
     }
 
   def defaults(self, names: Mapping[str, str] | None = None) -> Tree:
-    """All fields with their defaults, by section.
+    """The defaults of all fields, by section.
 
     Args:
-      names: The variant that each section chooses, by default its first.
+      names: Name of the variant by section; the first variant by default.
     """
     chosen = {section: {"name": n} for section, n in (names or {}).items()}
     return self.fit(chosen)
 
   def fit(self, values: Mapping[str, Any]) -> Tree:
-    """The fields that a config has, with these values as far as they are given.
+    """The values of the fields that a config has, by section.
 
     Args:
-      values: Values by section; what the config does not have is left out.
+      values: Values of some or all fields, by section. Other fields have their
+        defaults; values of fields that the config does not have are ignored.
 
     Raises:
-      ConfigError: If a section chooses a variant that there is not.
+      ConfigError: If a section names an unknown variant.
     """
     fitted: Tree = {k: values[k] for k in ("task",) if k in values}
     for section, name in self._names(values).items():
@@ -103,14 +104,17 @@ class Schema:
     return fitted
 
   def build(self, values: Mapping[str, Any]) -> Any:
-    """The options of a task, checked.
+    """Makes the options of a task, which are checked.
 
     Args:
       values: Values by section.
 
+    Returns:
+      An object of the task's dataclass.
+
     Raises:
       ConfigError: If a value is wrong; or if a field that the config does not
-        have is set to something else than its default.
+        have is set to another value than its default.
     """
     known = self.known()
     for path, value in leaves(values):
@@ -137,7 +141,7 @@ class Schema:
     return known
 
   def selectors(self) -> set[Path]:
-    """Paths of the fields on which it depends which others there are."""
+    """The paths of the fields that decide which other fields a config has."""
     selectors: set[Path] = {(section, "name") for section in self.variants()}
     for cls in self._every_class():
       rules = map(rule_of, dataclasses.fields(cls))
@@ -149,15 +153,18 @@ class Schema:
     return selectors
 
   def _every_class(self) -> Iterator[type[Options]]:
-    """All classes of options, of all variants."""
+    """Yields all classes of options, of all variants."""
     for kind in self._classes.values():
       yield from kind.classes.values() if isinstance(kind, Variant) else (kind,)
 
   def classes(self, values: Mapping[str, Any]) -> dict[str, type[Options]]:
-    """The class of each of the task's options.
+    """The class of each of the task's options, by name.
+
+    Args:
+      values: Values by section.
 
     Raises:
-      ConfigError: If a section chooses a variant that there is not.
+      ConfigError: If a section names an unknown variant.
     """
     names = self._names(values)
     return {
@@ -166,18 +173,18 @@ class Schema:
     }
 
   def kinds(self) -> dict[str, type[Options] | Variant]:
-    """What each of the task's options is: a class, or a variant of several."""
+    """The class, or the variant of several, of each of the task's options."""
     return dict(self._classes)
 
   def variants(self) -> dict[str, Variant]:
-    """What decides by a name, by the section that has the name."""
+    """The variants, by the section that has their name."""
     kinds = [cls for cls in self._classes.values() if isinstance(cls, Variant)]
     return {kind.section: kind for kind in reversed(kinds)}
 
   def check_field(
     self, path: Path, values: Mapping[str, Any], prefix: Path = ("config",)
   ) -> None:
-    """Checks that a config has a field, given what it chooses.
+    """Checks that a config has a field, with the variants that it chooses.
 
     Args:
       path: The names that lead to the field.
@@ -185,8 +192,8 @@ class Schema:
       prefix: The names that lead to the config, for the message.
 
     Raises:
-      ConfigError: If there is no such field, or it has no effect; the message
-        lists those there are.
+      ConfigError: If there is no such field, or if it has no effect; the
+        message lists the fields of the section.
     """
     if path[0] in self._configs and path[1:]:
       name, inner = path[0], values[path[0]]
@@ -206,7 +213,7 @@ class Schema:
   def _check_effect(
     self, where: str, name: str, section: Path, values: Mapping[str, Any]
   ) -> None:
-    """Raises ConfigError if a field is there, but has no effect."""
+    """Raises ConfigError if a field exists, but has no effect."""
     for cls in self.classes(values).values():
       for field in dataclasses.fields(cls):
         when = rule_of(field).when
@@ -219,7 +226,7 @@ class Schema:
           )
 
   def _decisive(self, section: Path, values: Mapping[str, Any]) -> str:
-    """The name that decides which fields a section has, or ''."""
+    """The name that decides which fields a section has; '' if none does."""
     if not section:
       return f"task {values['task']}" if "task" in values else ""
     names = self._names(values)
@@ -230,7 +237,7 @@ class Schema:
     return ""
 
   def _names(self, values: Mapping[str, Any]) -> dict[str, str]:
-    """The variant that each section chooses."""
+    """The name of the variant that each section chooses."""
     names = {}
     for section, kind in self.variants().items():
       name = section_of(values, section).get("name", next(iter(kind.classes)))
@@ -240,7 +247,7 @@ class Schema:
 
 
 def _kind(hint: Any) -> type[Options] | Variant:
-  """What a type hint says of the class of options."""
+  """The class of options, or the variant, in a type hint."""
   for extra in getattr(hint, "__metadata__", ()):
     if isinstance(extra, Variant):
       return extra
@@ -248,14 +255,24 @@ def _kind(hint: Any) -> type[Options] | Variant:
 
 
 def section_of(values: Mapping[str, Any], section: str) -> Mapping[str, Any]:
-  """The values of a section; '' is the top level."""
+  """The values of a section.
+
+  Args:
+    values: Values by section.
+    section: Name of the section; '' for the top level.
+  """
   return values.get(section, {}) if section else values
 
 
 def leaves(
   values: Mapping[str, Any], prefix: Path = ()
 ) -> Iterator[tuple[Path, Any]]:
-  """The path and the value of every field."""
+  """Yields the path and the value of every field.
+
+  Args:
+    values: Values by section.
+    prefix: Beginning of the paths.
+  """
   for name, value in values.items():
     if isinstance(value, Mapping):
       yield from leaves(value, (*prefix, name))
@@ -264,7 +281,10 @@ def leaves(
 
 
 def nest(flat: Mapping[str, Any]) -> Tree:
-  """Values by section of values by dotted name.
+  """Groups values by section.
+
+  Args:
+    flat: Values by dotted name.
 
   >>> nest({"seed": 1, "data.frames": 8, "data.stride": 2})
   {'seed': 1, 'data': {'frames': 8, 'stride': 2}}

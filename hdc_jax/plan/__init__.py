@@ -1,1 +1,1 @@
-"""What a run takes on a TPU slice: python -m hdc_jax.plan."""
+"""Plans a pretraining on a TPU slice: `python -m hdc_jax.plan`."""

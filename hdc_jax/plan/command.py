@@ -1,10 +1,11 @@
 """Plans a pretraining on a TPU slice, on a machine without TPUs.
 
-Compiles the very train step of a config for the slice, with the compiler for
-TPU (libtpu), and tells what that says: the memory of a chip, the time of a
-step, videos per second, what the chips exchange and the costliest modules. And
-how many cores a host needs to feed its chips, at the rate that one core here
-cuts clips. Nothing is run on a TPU: all times are the compiler's estimates.
+Compiles the train step of a config for the slice, with the compiler for TPU
+(libtpu), and prints its estimates: the memory of a chip, the time of a step,
+videos per second, the bytes that chips exchange, and the costliest modules. It
+also prints how many cores a host needs to feed its chips, at the rate at which
+one core of this machine cuts clips. Nothing is run on a TPU: all times are the
+compiler's estimates.
 """
 
 import argparse
@@ -37,7 +38,7 @@ _EXAMPLES = r"""examples:
   The largest batch that fits a chip of v4 (several compilations):
     python -m hdc_jax.plan --config=configs/r3d50.py --topology=v4:4x4x4 --fit
 
-A compilation takes minutes; what it says is kept in --cache, so that the same
+A compilation takes minutes. Its estimates are kept in --cache, so that the same
 step is not compiled again. Any field of the config can be set on the command
 line: --config.model.dtype=float32. The exit code is 7 if a step does not fit
 the memory of a chip; the others are listed in hdc_jax/errors.py.
@@ -45,10 +46,10 @@ the memory of a chip; the others are listed in hdc_jax/errors.py.
 
 _CACHE = os.path.join("~", ".cache", "hdc_jax", "plan")
 
-# Videos per chip where the config's batch does not split over the chips.
+# Videos per chip if the config's batch does not split over the chips.
 _PER_CHIP = 16
 
-# How long to measure the cutting of clips.
+# Duration of the measurement of the rate at which clips are cut, in seconds.
 _SECONDS = 1.5
 
 
@@ -62,14 +63,14 @@ def plan(
   """Plans the pretraining that a config describes.
 
   Args:
-    config: Of task `pretrain`.
-    topologies: Slices, such as 'v5e:16x16'.
+    config: A config of task `pretrain`.
+    topologies: Names of slices, such as 'v5e:16x16'.
     per_chip: Videos per chip.
-    cache: Directory that keeps what the compiler said.
-    fit: Whether to look for the largest batch per chip.
+    cache: Directory of the compiler's estimates.
+    fit: Whether to search for the largest batch per chip.
 
   Returns:
-    What --json writes: `rows` has a row per slice.
+    The content of --json, with a row for each slice in `rows`.
 
   Raises:
     ConfigError: If a slice or a field is wrong, or libtpu is not installed.
@@ -83,12 +84,12 @@ def plan(
   rate = feeding.clips_per_second(
     options.clips, method.starts, short_side, _SECONDS
   )
-  planned = slice_plan.Planned(
+  planner = slice_plan.SlicePlanner(
     options, short_side, method.starts.clips, rate, cache
   )
-  rows = [planned.row(name, per_chip) for name in topologies]
+  rows = [planner.compile_row(name, per_chip) for name in topologies]
   if fit:
-    rows = [row | planned.largest(row["name"], row) for row in rows]
+    rows = [row | planner.find_largest(row["name"], row) for row in rows]
   return {
     "estimates": slice_plan.LABEL,
     "rows": rows,
@@ -105,7 +106,7 @@ def plan(
 
 
 def _short_side(options: WithoutData) -> int:
-  """The short side of the dataset's frames, or else a likely one, in pixels."""
+  """The short side of the dataset's frames in pixels, or else a likely one."""
   path = options.dataset.path
   if not path:
     return feeding.likely_short_side(options.clips.canvas)
@@ -119,7 +120,7 @@ def _short_side(options: WithoutData) -> int:
 
 
 def _per_chip(batch_size: int, where: Slice) -> int:
-  """The config's videos per chip; if they do not split, says so."""
+  """The config's videos per chip; `_PER_CHIP`, with a note, if they differ."""
   count, rest = divmod(batch_size, where.chips)
   if count and not rest:
     return count
@@ -153,21 +154,29 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
   parser.add_argument(
     "--fit",
     action="store_true",
-    help="look for the largest number of videos per chip that fits, by "
+    help="search for the largest number of videos per chip that fits, by "
     "bisection: up to ten more compilations per slice",
   )
-  parser.add_argument("--json", metavar="FILE", help="gets all of it, as JSON")
+  parser.add_argument(
+    "--json", metavar="FILE", help="file that gets all results, as JSON"
+  )
   parser.add_argument(
     "--cache",
     metavar="DIR",
     default=_CACHE,
-    help="keeps what the compiler said; by default %(default)s",
+    help="directory of the compiler's estimates; by default %(default)s",
   )
   options, options.fields = parser.parse_known_args(argv)
   return options
 
 
 def _run(options: argparse.Namespace) -> None:
+  """Plans, prints and writes what the command line asks for.
+
+  Raises:
+    ConfigError: If the command line or the config is wrong.
+    TooLargeError: If a step does not fit the memory of a chip.
+  """
   config = flags.read_config(options.config, options.fields)
   require("--topology", options.topology, "name a slice: v5e:16x16")
   names = options.topology.split(",")
@@ -179,7 +188,7 @@ def _run(options: argparse.Namespace) -> None:
   if per_chip < 1:
     raise ConfigError(f"--batch_per_chip={per_chip} must be at least 1")
   cache = os.path.expanduser(options.cache)
-  # What cannot be written is to be found out before minutes of compiling.
+  # A path without access is an error before minutes of compiling.
   for path in filter(None, (cache, options.json)):
     buckets.check_access(path)
   epath.Path(cache).mkdir(parents=True, exist_ok=True)
@@ -191,7 +200,7 @@ def _run(options: argparse.Namespace) -> None:
     if not row["fits"]:
       raise TooLargeError(
         f"{row['name']}: {per_chip} videos do not fit the memory of a chip: "
-        f"lower --batch_per_chip, or look for the largest by --fit"
+        f"lower --batch_per_chip, or search for the largest with --fit"
       )
 
 

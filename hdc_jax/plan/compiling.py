@@ -1,7 +1,7 @@
-"""Compiles a train step for a TPU slice that is not there.
+"""Compiles a train step for a TPU slice, on a machine without TPUs.
 
-libtpu, from PyPI, has the compiler; the shapes of a slice's devices are all it
-needs. Nothing is run.
+The compiler is that of libtpu, from PyPI. It needs only a description of the
+slice's devices. Nothing is run.
 """
 
 import contextlib
@@ -34,8 +34,8 @@ _log = logging.getLogger(__name__)
 
 _VERSIONED = ("jax", "jaxlib", "libtpu")
 
-# libtpu expects a TPU machine around it, and would ask for its metadata; or
-# wait for another process that uses a TPU.
+# Without these, libtpu would query the metadata of a TPU machine, or wait for
+# another process that uses a TPU.
 _ENVIRONMENT = {
   "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
   "TPU_ACCELERATOR_TYPE": "v5litepod-4",
@@ -47,7 +47,7 @@ _ENVIRONMENT = {
 
 
 def use_cpu() -> None:
-  """Has JAX run on this machine's CPU; to be called before it runs at all.
+  """Makes JAX use the CPU; must be called before JAX uses any device.
 
   Raises:
     ConfigError: If libtpu is not installed.
@@ -61,15 +61,15 @@ def use_cpu() -> None:
 
 
 def versions() -> dict[str, str]:
-  """Of what the compiler's estimates depend on."""
+  """The versions of the packages on which the compiler's estimates depend."""
   return {name: importlib.metadata.version(name) for name in _VERSIONED}
 
 
 def devices(name: str) -> Sequence[Any]:
-  """The devices of a slice, to compile for: one per chip, in its order.
+  """The devices of a slice to compile for: one for each chip, in order.
 
   Args:
-    name: Such as 'v5e:16x16'.
+    name: Name of the slice, such as 'v5e:16x16'.
   """
   where = Slice.parse(name)
   options: dict[str, Any] = {}
@@ -78,11 +78,12 @@ def devices(name: str) -> Sequence[Any]:
   if where.hosts == 1:
     sides = [int(side) for side in where.topology.split("x")]
     options["chips_per_host_bounds"] = (*sides, 1)[:3]
-  found = topologies.get_topology_desc(
+  description = topologies.get_topology_desc(
     platform="tpu", topology_name=name, **options
-  ).devices
-  assert len(found) == where.chips, f"{name}: {len(found)} devices"
-  return found
+  )
+  chips = description.devices
+  assert len(chips) == where.chips, f"{name}: {len(chips)} devices"
+  return chips
 
 
 class Step:
@@ -94,7 +95,7 @@ class Step:
     """Traces and lowers the step.
 
     Args:
-      learning: What is learned; its batch size is not used.
+      learning: Options of the training; its batch size is not used.
       name: Name of the slice.
       short_side: Short side of the source's frames, in pixels.
       batch_size: Videos per step, over all chips.
@@ -117,18 +118,18 @@ class Step:
     )
 
   def facts(self, cache: epath.PathLike) -> dict[str, Any]:
-    """What the compiler says of the step.
+    """Compiles the step, unless it is in the cache, and reads the estimates.
 
     Args:
-      cache: Directory that keeps what it says, and its HLO, by a hash of the
-        program, the slice and the compiler's version.
+      cache: Directory of the estimates and the HLO, by a hash of the program,
+        the slice and the compiler's version.
 
     Returns:
       Values for JSON: 'device', 'compile_seconds' and 'cached'. If the step
-      does not fit a chip, 'out_of_memory' with the compiler's words. Else
-      'hbm_bytes' of a chip: 'argument', 'output' (what is not written into
+      does not fit a chip, 'out_of_memory' with the compiler's message. Else
+      'hbm_bytes' of a chip: 'argument', 'output' (without outputs that replace
       arguments), 'temporary', 'code' and their 'total'; 'estimated_cycles' of a
-      step; and 'operations', 'uncounted' and 'collectives', see `costs`.
+      step; and 'operations', 'uncounted' and 'collectives', see `module_costs`.
     """
     flags = os.environ.get("LIBTPU_INIT_ARGS", "")
     text = self.lowered.as_text()
@@ -145,16 +146,17 @@ class Step:
     return facts
 
   def _compile(self, path: epath.Path) -> None:
+    """Compiles the step, and writes its memory and its HLO beside `path`."""
     _log.info("compiling for %s: this takes minutes", self.name)
     start = time.perf_counter()
     try:
       with not_kept_by_jax():
         compiled = self.lowered.compile()
     except jax.errors.JaxRuntimeError as error:
-      said = out_of_memory(str(error))
-      if not said:
+      message = out_of_memory(str(error))
+      if not message:
         raise
-      facts: dict[str, Any] = {"out_of_memory": said}
+      facts: dict[str, Any] = {"out_of_memory": message}
     else:
       facts = {"hbm_bytes": _memory(compiled)}
       text = compiled.as_text() or ""
@@ -165,7 +167,11 @@ class Step:
 
 @contextlib.contextmanager
 def not_kept_by_jax() -> Iterator[None]:
-  """JAX's cache would keep a program that it cannot load without the slice."""
+  """Keeps compiled programs out of JAX's cache.
+
+  JAX could not load a cached program for a slice that this machine does not
+  have.
+  """
   name = "jax_persistent_cache_min_compile_time_secs"
   before = getattr(jax.config, name)
   jax.config.update(name, math.inf)
@@ -176,10 +182,12 @@ def not_kept_by_jax() -> Iterator[None]:
 
 
 def _hlo_path(path: epath.Path) -> epath.Path:
+  """The path of the compressed HLO beside the estimates."""
   return path.with_suffix(".hlo.gz")
 
 
 def _memory(compiled: Any) -> dict[str, int]:
+  """The memory of a chip that a program uses, in bytes by kind."""
   memory = compiled.memory_analysis()
   hbm = {
     "argument": memory.argument_size_in_bytes,
@@ -191,6 +199,7 @@ def _memory(compiled: Any) -> dict[str, int]:
 
 
 def _costs(text: str) -> dict[str, Any]:
+  """The estimated costs of a program, from the text of its HLO."""
   executed = list(hlo.parse(text).executed())
   return {
     "estimated_cycles": hlo.total_cycles(executed),
@@ -201,11 +210,17 @@ def _costs(text: str) -> dict[str, Any]:
 
 
 def out_of_memory(message: str) -> str:
-  """The line of an error that tells of too little memory of the chip, if any.
+  """The line of an error which says that the memory of a chip is too small.
 
-  There are other memories: a program that overflows those is a bug.
+  A chip has other, smaller memories: a program that overflows those is a bug.
+
+  Args:
+    message: The message of the error.
+
+  Returns:
+    The line; '' if the error has another reason.
   """
   # Newer compilers put a code first, such as "E1000: CompileTimeHbmOom: ".
   pattern = r"RESOURCE_EXHAUSTED: (?:E\d+: \w+: )?(.*\bhbm\b.*)"
-  found = re.search(pattern, message, re.I)
-  return found[1].strip() if found else ""
+  match = re.search(pattern, message, re.I)
+  return match[1].strip() if match else ""

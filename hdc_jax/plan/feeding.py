@@ -60,7 +60,7 @@ def clips_per_second(
     Clips per second of CPU time.
   """
   source = _generate(short_side)
-  cut = cutting.make_cut(source, clips, numbers=np.arange(1), starts=starts)
+  cut = cutting.make_cut(source, clips, records=np.arange(1), starts=starts)
   rng = np.random.default_rng(0)
   cut.random_map(0, rng)  # The first call creates the decoder.
   start, count = time.thread_time(), 0

@@ -1,4 +1,4 @@
-"""What follows from the compiler's estimates for one slice."""
+"""The plan for one slice, derived from the compiler's estimates."""
 
 import dataclasses
 import math
@@ -21,20 +21,20 @@ LABEL = (
   "between chips are not in the cycles"
 )
 
-_SHOWN = 10  # modules
+# Number of the costliest modules that a plan lists.
+_SHOWN = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class Planned:
-  """What is planned.
+class SlicePlanner:
+  """Plans a training on slices.
 
   Attributes:
-    learning: What is learned; its batch size is not used.
+    learning: Options of the training; its batch size is not used.
     short_side: Short side of the source's frames, in pixels.
     clips_per_video: Clips that a host cuts out of each video.
     clips_per_second_per_core: Clips that a core of a host cuts per second.
-    cache: Directory that keeps what the compiler says, see
-      `compiling.Step.facts`.
+    cache: Directory of the compiler's estimates, see `compiling.Step.facts`.
   """
 
   learning: Learning
@@ -43,15 +43,16 @@ class Planned:
   clips_per_second_per_core: float
   cache: epath.PathLike
 
-  def row(self, name: str, per_chip: int) -> dict[str, Any]:
-    """Compiles for a slice.
+  def compile_row(self, name: str, per_chip: int) -> dict[str, Any]:
+    """Compiles the step for a slice.
 
     Args:
-      name: Of the slice, such as 'v5e:16x16'.
+      name: Name of the slice, such as 'v5e:16x16'.
       per_chip: Videos per chip.
 
     Returns:
-      A row of the JSON. It ends with 'out_of_memory' if the step does not fit.
+      The slice's row for JSON. If the step does not fit, the row has
+      'out_of_memory' instead of times and costs.
     """
     where = Slice.parse(name)
     facts = self._facts(name, per_chip)
@@ -71,6 +72,7 @@ class Planned:
     return row | self._speed(batch_size, where, facts)
 
   def _facts(self, name: str, per_chip: int) -> dict[str, Any]:
+    """The compiler's estimates for a slice, see `compiling.Step.facts`."""
     batch_size = per_chip * Slice.parse(name).chips
     step = compiling.Step(self.learning, name, self.short_side, batch_size)
     return step.facts(self.cache)
@@ -78,6 +80,13 @@ class Planned:
   def _speed(
     self, batch_size: int, where: Slice, facts: Mapping[str, Any]
   ) -> dict[str, Any]:
+    """The times and costs of a step, for the row of a slice.
+
+    Args:
+      batch_size: Videos per step, over all chips.
+      where: The slice.
+      facts: The compiler's estimates.
+    """
     chip, training = where.generation, self._training()
     cost = costs.of_training(training, batch_size, steps=1)
     seconds = facts["estimated_cycles"] / chip.clock_hz
@@ -109,19 +118,19 @@ class Planned:
     }
 
   def _training(self) -> Training:
-    """The training on one device, to be traced."""
+    """The training on one device, for counting its FLOPs."""
     return self.learning.make_training(mesh.make_mesh(1))
 
-  def largest(self, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Looks for the largest number of videos per chip that fits.
+  def find_largest(self, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Searches for the largest number of videos per chip that fits.
 
     Args:
-      name: Of the slice.
-      row: Of it, with some number.
+      name: Name of the slice.
+      row: The slice's row for some number of videos per chip.
 
     Returns:
-      'largest_batch_per_chip', 0 if nothing fits, and
-      'too_large_batch_per_chip', which does not fit; between them may lie a
+      'largest_batch_per_chip', which is 0 if no number fits, and
+      'too_large_batch_per_chip', which does not fit and is larger by at most a
       sixteenth.
     """
     known = {row["batch_per_chip"]: row["fits"]}
@@ -142,7 +151,7 @@ class Planned:
 
 
 def _key_bytes(training: Training) -> int:
-  """Bytes of the keys of one video, which each chip has of all videos."""
+  """Bytes of the keys of one video; each chip has the keys of all videos."""
   network = training.objective.network
   wanted = network.method.keys
 
@@ -156,7 +165,11 @@ def _key_bytes(training: Training) -> int:
 
 
 def sent_bytes(collectives: Sequence[Mapping[str, Any]]) -> int:
-  """What a chip sends: an all-reduce is a scatter and a gather."""
+  """The bytes that a chip sends; an all-reduce is a scatter and a gather.
+
+  Args:
+    collectives: Collective operations with their 'bytes' and 'opcode'.
+  """
   return sum(
     exchange["bytes"] * (2 if exchange["opcode"] == "all-reduce" else 1)
     for exchange in collectives
@@ -166,15 +179,15 @@ def sent_bytes(collectives: Sequence[Mapping[str, Any]]) -> int:
 def bisect(
   fits: Callable[[int], bool], start: int, guess: int
 ) -> tuple[int, int]:
-  """Finds where a number becomes too large, to a sixteenth.
+  """Searches for the largest number that fits, up to a sixteenth.
 
   Args:
-    fits: Whether a number is small enough; is slow.
-    start: A number to begin with.
-    guess: About the largest that fits, if `start` does.
+    fits: Whether a number fits; a slow function.
+    start: The first number to try.
+    guess: About the largest number that fits, if `start` does.
 
   Returns:
-    One that fits, 0 if none does, and one that does not.
+    A number that fits (0 if none does), and a larger one that does not.
   """
   fitting, failing = 0, start
   if fits(start):

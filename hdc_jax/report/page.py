@@ -1,8 +1,8 @@
-"""The page of some runs: their metrics, results and pictures as static HTML.
+"""The report of some runs: their metrics, results and pictures, as HTML.
 
-The page holds everything it shows and loads nothing, so it can be mailed, or
-opened straight from a bucket. Runs that are still going, or have failed, have a
-page too: it shows what is there.
+The page contains everything it shows and loads nothing, so it can be mailed, or
+opened directly from a bucket. Runs in progress, or failed ones, have a page
+too, which shows the files that exist.
 """
 
 import base64
@@ -30,7 +30,7 @@ def write(
   *,
   runs: Sequence[epath.PathLike],
 ) -> epath.Path:
-  """Writes the page of some runs, whole or not at all. Only process 0 does.
+  """Writes the page of some runs, whole or not at all, on process 0.
 
   Args:
     workdir: Directory that gets report.html.
@@ -50,7 +50,7 @@ def write(
 
 
 def render(runs: Sequence[Run]) -> str:
-  """Renders the HTML of the page of some runs."""
+  """Renders the page of some runs as HTML."""
   training = _training(runs)
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader("hdc_jax.report"),
@@ -75,7 +75,7 @@ def render(runs: Sequence[Run]) -> str:
 def _training(
   runs: Sequence[Run],
 ) -> dict[str, Sequence[Mapping[str, float]]]:
-  """The metrics of all runs and their trials, by names that tell them apart."""
+  """The metrics of all runs and their trials, by unique names."""
   training = {run.name: run.metrics for run in runs if run.metrics}
   names = collections.Counter(name for run in runs for name in run.trials)
   for run in runs:
@@ -127,7 +127,7 @@ def _summary(run: Run) -> str:
 
 
 def _facts(run: Run) -> Iterator[tuple[str, str]]:
-  """Names and values of the few numbers to see first."""
+  """Yields names and values of the key figures at the top of a run."""
   if run.metrics:
     last = run.metrics[-1]
     steps = f"{last['step']:,}"
@@ -150,14 +150,14 @@ def _tables(runs: Sequence[Run]) -> dict[str, tables.Table]:
   """A table for each task that has rows."""
   rows: dict[str, list[Mapping[str, Any]]] = {}
   for run in runs:
-    own = [{"run": run.name} | row for row in run.result.get("rows", ())]
-    if own:
-      rows.setdefault(run.task or "results", []).extend(own)
+    named = [{"run": run.name} | row for row in run.result.get("rows", ())]
+    if named:
+      rows.setdefault(run.task or "results", []).extend(named)
   return {task: tables.make(each) for task, each in rows.items()}
 
 
 def _classified(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
-  """The confusions of each run and label, added up over its splits."""
+  """Yields the confusion matrix of each run and label, summed over folds."""
   for run in runs:
     for label, splits in run.predictions.items():
       names = splits[0].names.tolist()
@@ -184,7 +184,7 @@ def _pictures(runs: Sequence[Run]) -> list[tuple[str, str, str]]:
 
 
 def _setting(value: Any) -> str:
-  """A value of a config as text, exactly."""
+  """A value of a config as text, without rounding."""
   return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -209,7 +209,7 @@ def _compare(
 
 
 def _data_uri(path: epath.PathLike) -> str:
-  """A file as a URI that holds it."""
+  """A file as a data URI, which contains it."""
   path = epath.Path(path)
   kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
   return f"data:{kind};base64,{base64.b64encode(files.read(path)).decode()}"

@@ -1,1 +1,1 @@
-"""The files that a run leaves in its directory."""
+"""The files in the directory of a run: names, formats, reading and writing."""

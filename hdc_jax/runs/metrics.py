@@ -18,7 +18,8 @@ from hdc_jax.runtime import buckets, files
 
 METRICS = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
-_INTERVAL = 30.0  # seconds from one writing to a bucket to the next
+# Seconds from one upload to a bucket to the next.
+_INTERVAL = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -26,8 +27,8 @@ _log = logging.getLogger(__name__)
 class MetricsWriter:
   """Writes scalars by step to metrics.jsonl and TensorBoard event files.
 
-  A context manager. Only process 0 writes. A bucket takes only whole files, so
-  there they are written every `_INTERVAL` seconds and at the end.
+  A context manager. Only process 0 writes. Buckets store only whole files, so
+  there the files are written every `_INTERVAL` seconds and at the end.
   """
 
   def __init__(self, workdir: epath.PathLike, first_step: int = 0) -> None:
@@ -35,8 +36,8 @@ class MetricsWriter:
 
     Args:
       workdir: Directory of the run.
-      first_step: Step that the run starts from; lines of later steps are from
-        before an interruption, and are dropped.
+      first_step: Step at which the run starts; lines of later steps were
+        written before an interruption, and are dropped.
     """
     self._open = jax.process_index() == 0
     if not self._open:
@@ -68,7 +69,7 @@ class MetricsWriter:
     """Adds a line to metrics.jsonl and a point to each curve of TensorBoard.
 
     Args:
-      step: Step that the values belong to.
+      step: Step of the values.
       scalars: Values by name.
     """
     if not self._open:
@@ -138,14 +139,19 @@ class Meter:
     }
 
   def flush(self) -> dict[str, float]:
-    """Returns the means since the last call, with `speed`, and starts anew."""
+    """Returns the means since the last call, and `speed`; resets the means."""
     means = {name: total / self._count for name, total in self._sums.items()}
     self._sums.clear()
     self._count = 0
     return means | self.speed()
 
   def speed(self) -> dict[str, float]:
-    """Clips per second, and the share of the time that was waited for data."""
+    """The speed since the start of the process.
+
+    Returns:
+      'clips_per_second'; and 'data_wait', the fraction of the time that was
+      spent waiting for data.
+    """
     seconds = max(self._seconds, 1e-9)
     return {
       "clips_per_second": self._clips * self._steps / seconds,
@@ -154,9 +160,15 @@ class Meter:
 
 
 def read_metrics(workdir: epath.PathLike) -> list[dict[str, float]]:
-  """Reads the lines of a run's metrics.jsonl; none if there is no such file.
+  """Reads the lines of a run's metrics.jsonl.
 
-  A line that a crash has cut short is left out.
+  A last line that a crash has cut short is dropped.
+
+  Args:
+    workdir: Directory of the run.
+
+  Returns:
+    Values of each line by name; no lines if there is no such file.
   """
   path = epath.Path(workdir) / METRICS
   if not files.exists(path):

@@ -1,4 +1,4 @@
-"""The scores of a classifier for each video, as a file for scripts too."""
+"""The scores of a classifier for each segment of a video, and their file."""
 
 import dataclasses
 import io
@@ -22,7 +22,7 @@ class Predictions:
     labels: True class of each video, int [N].
     scores: Score of each class, float32 [N, C]; higher is more likely.
     names: Names of the classes, str [C].
-    label: Name of the label in the dataset that has these classes: 'class'.
+    label: Name of the label that has these classes, such as 'class'.
 
   Raises:
     DataError: If the arrays do not fit together, or a score is NaN.
@@ -59,11 +59,11 @@ class Predictions:
         raise DataError(f"{self.ids[rows.argmax()]} has {problem}")
 
   def save(self, path: epath.PathLike) -> None:
-    """Writes a file, whole or not at all. Only process 0 does.
+    """Writes a file, whole or not at all, on process 0.
 
     Args:
-      path: Path of the file. By convention it is `PREDICTIONS` in the run's
-        directory, or one level below it for each of several splits.
+      path: Path of the file. By convention, it is `PREDICTIONS` in the run's
+        directory, or one level below it for each of several trials.
     """
     if jax.process_index():
       return
@@ -73,7 +73,10 @@ class Predictions:
 
   @classmethod
   def load(cls, path: epath.PathLike) -> "Predictions":
-    """Reads what `save` wrote.
+    """Reads a file that `save` wrote.
+
+    Args:
+      path: Path of the file.
 
     Raises:
       DataError: If the file is missing or damaged.
@@ -98,9 +101,12 @@ class Predictions:
     """Percentage of the videos whose class is among the `k` highest scores.
 
     Of equal scores, that of the true class counts as the lowest.
+
+    Args:
+      k: Number of classes.
     """
-    own = np.take_along_axis(self.scores, self.labels[:, None], axis=1)
-    return 100.0 * float(np.mean((self.scores >= own).sum(axis=1) <= k))
+    true = np.take_along_axis(self.scores, self.labels[:, None], axis=1)
+    return 100.0 * float(np.mean((self.scores >= true).sum(axis=1) <= k))
 
   def accuracies(self) -> dict[str, float]:
     """The accuracies 'top1' and 'top5', in percent."""
@@ -119,7 +125,7 @@ class Predictions:
     others = self.scores.copy()
     others[videos, self.labels] = -np.inf
     rival = others.argmax(axis=1)
-    right = self.scores[videos, self.labels] > others[videos, rival]
-    predicted = np.where(right, self.labels, rival)
+    correct = self.scores[videos, self.labels] > others[videos, rival]
+    predicted = np.where(correct, self.labels, rival)
     pairs = self.labels.astype(np.int64) * count + predicted
     return np.bincount(pairs, minlength=count**2).reshape(count, count)

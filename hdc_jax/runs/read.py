@@ -1,4 +1,4 @@
-"""Reads the directories of runs, for a report."""
+"""Reads the files in directories of runs, for reports."""
 
 import dataclasses
 import json
@@ -26,16 +26,16 @@ _TASKS = {
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-  """The content of a run's directory; what is not there is empty.
+  """The content of a run's directory; fields of missing files are empty.
 
   Attributes:
-    name: Name that tells the run from the others of the report.
+    name: Name of the run, unique within the report.
     metrics: Lines of metrics.jsonl.
     trials: Lines of the metrics.jsonl of each directory one level below, by
       its name.
     result: Content of result.json.
     config: Content of config.json, by dotted name.
-    predictions: Predictions of all splits, by label.
+    predictions: Predictions of all folds and subsets, by label.
     pictures: Title and path of each picture.
   """
 
@@ -65,10 +65,10 @@ def check(directory: epath.PathLike) -> None:
 
 
 def read(directories: Sequence[epath.PathLike]) -> list[Run]:
-  """Reads runs, also those that are still going, or have not begun.
+  """Reads runs, also those that are in progress or have not begun.
 
   Metrics, predictions and pictures may be one level below a run's directory, as
-  they are where a run has several splits.
+  they are where a run has several trials.
 
   Args:
     directories: Directories of the runs.
@@ -84,7 +84,12 @@ def read(directories: Sequence[epath.PathLike]) -> list[Run]:
 
 
 def _read(path: epath.Path, paths: Sequence[epath.Path]) -> Run:
-  """Reads the run at a path; its name is what tells it from the other paths."""
+  """Reads the run at a path.
+
+  Args:
+    path: Directory of the run.
+    paths: Directories of all runs of the report, for a unique name.
+  """
   alike = [other for other in paths if other.name == path.name]
   # Files in the directory of another run belong to that run.
   others = {*paths} - {path}

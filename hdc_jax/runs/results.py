@@ -1,4 +1,4 @@
-"""The configuration and the result of a run: config.json, result.json."""
+"""The config and the result of a run: config.json and result.json."""
 
 import importlib.metadata
 import json
@@ -21,29 +21,31 @@ def versions() -> dict[str, str]:
 
 
 def write_config(workdir: epath.PathLike, config: Mapping[str, Any]) -> None:
-  """Writes all fields of a config, by section, as config.json.
+  """Writes config.json, on process 0.
 
-  Only process 0 does.
+  Args:
+    workdir: Directory of the run.
+    config: Values of all fields, by section.
   """
   _write(workdir, CONFIG, config)
 
 
 def read_config(workdir: epath.PathLike) -> dict[str, Any]:
-  """Reads the config.json of a run; it is empty if there is none."""
+  """Reads the config.json of a run; returns {} if there is none."""
   return _read(workdir, CONFIG)
 
 
 def write_result(
   workdir: epath.PathLike, result: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """Writes result.json, with the device and the versions. Only process 0 does.
+  """Writes result.json, with the device and the versions, on process 0.
 
   Args:
     workdir: Directory of the run.
-    result: What the task found, of JSON types.
+    result: The result of the task, of JSON types.
 
   Returns:
-    What was written.
+    The content of the file.
   """
   devices = jax.devices()
   result = dict(result) | {
@@ -55,7 +57,7 @@ def write_result(
 
 
 def read_result(workdir: epath.PathLike) -> dict[str, Any]:
-  """Reads the result.json of a run; it is empty if there is none."""
+  """Reads the result.json of a run; returns {} if there is none."""
   return _read(workdir, RESULT)
 
 
@@ -67,5 +69,6 @@ def _write(workdir: epath.PathLike, name: str, value: Any) -> None:
 
 
 def _read(workdir: epath.PathLike, name: str) -> dict[str, Any]:
+  """Reads a JSON file of a run; returns {} if there is none."""
   path = epath.Path(workdir) / name
   return json.loads(files.read_text(path)) if files.exists(path) else {}

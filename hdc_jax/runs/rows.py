@@ -1,10 +1,10 @@
-"""Rows of results as a table of text; the report shows the same rows."""
+"""Formats rows of results as a table of text, for terminals."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# A column's name with this suffix is the column of half the width of its 95 %
-# confidence interval.
+# Suffix of a column's name. The column with it has half the width of the 95 %
+# confidence interval of the column without it.
 CONFIDENCE = "_ci95"
 
 
@@ -12,8 +12,8 @@ def format_rows(rows: Sequence[Mapping[str, Any]]) -> str:
   """Formats rows as a table, with columns in the order of their appearance.
 
   Args:
-    rows: Values of each row by column. The column `name` is for scripts, and is
-      left out if other texts tell the rows apart.
+    rows: Values of each row by column. The column `name` is dropped if the
+      other texts are unique.
 
   Returns:
     Lines of text: columns of texts at the left, then columns of numbers, with
@@ -25,10 +25,10 @@ def format_rows(rows: Sequence[Mapping[str, Any]]) -> str:
   others = [c for c in texts if c != "name"]
   if len({tuple(row.get(c) for c in others) for row in rows}) == len(rows):
     texts = others
-  numbers = [c for c in columns if c not in texts and c != "name"]
-  heads = [c.replace("_", " ") for c in (*texts, *numbers)]
+  numeric = [c for c in columns if c not in texts and c != "name"]
+  heads = [c.replace("_", " ") for c in (*texts, *numeric)]
   cells = [
-    [_cell(row, column) for column in (*texts, *numbers)] for row in rows
+    [_cell(row, column) for column in (*texts, *numeric)] for row in rows
   ]
   widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
 
@@ -43,6 +43,7 @@ def format_rows(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(row: Mapping[str, Any], column: str) -> str:
+  """The text of a cell, with the confidence interval if there is one."""
   value, margin = row.get(column), row.get(column + CONFIDENCE)
   if value is None:
     return "–"

@@ -1,7 +1,6 @@
-"""What `python -m hdc_jax.main` can do: a file for each task, and its record.
+"""The tasks of `python -m hdc_jax.main`: a file for each, and its record.
 
-Main, preflight, dry runs and launchers read these records: a task is here or it
-does not exist.
+`main`, the preflight, dry runs and launchers know the tasks from `TASKS` alone.
 """
 
 from typing import Any
@@ -39,16 +38,19 @@ TASKS: dict[str, Task] = {
 
 
 def task_of(config: ml_collections.ConfigDict) -> Task:
-  """The task that a config is of.
+  """The task that a config names.
+
+  Args:
+    config: A config of any task.
 
   Raises:
-    ConfigError: If there is no such task; the message lists those there are.
+    ConfigError: If there is no such task; the message lists all tasks.
   """
   return choose("config.task", config.get("task", ""), TASKS)
 
 
 def check_batches(task: Task, config: RunConfig, devices: int) -> None:
-  """Checks that the batches of a run split over devices.
+  """Checks that the batches of a run split evenly over devices.
 
   Args:
     task: The task of the run.
@@ -56,7 +58,7 @@ def check_batches(task: Task, config: RunConfig, devices: int) -> None:
     devices: Number of devices, over all hosts.
 
   Raises:
-    ConfigError: If one does not, naming the nearest sizes that do.
+    ConfigError: If a batch does not; names the nearest sizes that do.
   """
   flat = identity.flatten(config.values)
   for field in task.batches:
@@ -70,10 +72,12 @@ def resolve(
 
   Args:
     config: A config of any task.
-    workdir: The run directory, to which checkpoints of runs may belong.
+    workdir: Directory of the run; the checkpoints that the runs of a table make
+      lie in it.
 
   Returns:
-    Task, options and config of each run, in order: one run but for `tables`.
+    Task, options and config of each run, in order. There is one run, except for
+    `tables`.
 
   Raises:
     ConfigError: Naming the field that is wrong.

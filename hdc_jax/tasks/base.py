@@ -1,4 +1,4 @@
-"""What a task is: a record that main, preflight and the launchers read."""
+"""The record of a task, and the options that several tasks share."""
 
 import dataclasses
 import functools
@@ -27,7 +27,7 @@ from hdc_jax.tasks.costs import Cost
 
 @dataclasses.dataclass(frozen=True)
 class Seed(Options):
-  """What all that is random depends on."""
+  """The seed of everything random."""
 
   seed: int = option(
     0,
@@ -38,8 +38,8 @@ class Seed(Options):
 
 
 @dataclasses.dataclass(frozen=True)
-class Frozen(Options):
-  """The backbone to evaluate."""
+class FrozenBackbone(Options):
+  """The checkpoint of the backbone to evaluate."""
 
   checkpoint: str = option(
     "",
@@ -49,8 +49,8 @@ class Frozen(Options):
 
 
 @dataclasses.dataclass(frozen=True)
-class Initial(Options):
-  """The backbone to begin with."""
+class InitialBackbone(Options):
+  """The checkpoint of the backbone with which a training begins."""
 
   checkpoint: str = option(
     "",
@@ -60,8 +60,16 @@ class Initial(Options):
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluated:
-  """Options of every task that evaluates a network on videos."""
+class EvaluationOptions:
+  """Options of every task that evaluates a network on videos.
+
+  Attributes:
+    dataset: Where the videos are.
+    clips: Which frames make a clip.
+    loading: Threads and processes that decode.
+    shown: Which clips are evaluated, and in which crops.
+    model: The backbone.
+  """
 
   dataset: Dataset
   clips: Clips
@@ -70,11 +78,11 @@ class Evaluated:
   model: Annotated[BackboneOptions, Variant("model", BACKBONES)]
 
   def open(self) -> Evaluation:
-    """Opens the dataset, to be seen by all devices.
+    """Opens the dataset, to be evaluated on all devices.
 
     Raises:
-      ConfigError, DataError: If there is no such dataset, or if it does not
-        have such clips.
+      ConfigError: If the dataset does not have such clips, splits or labels.
+      DataError: If there is no such dataset, or if it is damaged.
     """
     evaluation = Evaluation.open(
       self.dataset, self.clips, self.loading, self.shown, self.model.size
@@ -84,11 +92,11 @@ class Evaluated:
 
   @property
   def checkpoint(self) -> str:
-    """The run whose backbone is used; '' for random weights."""
+    """The run, or one step in it, whose backbone is used; '' for none."""
     raise NotImplementedError
 
   def check_dataset(self, index: Index) -> None:
-    """Checks that a dataset has the videos and clips that are asked for.
+    """Checks that a dataset has the videos and clips that the options ask for.
 
     Args:
       index: The index of the dataset.
@@ -100,14 +108,19 @@ class Evaluated:
 
 
 @dataclasses.dataclass(frozen=True)
-class Divided(Evaluated):
-  """Options of the tasks that learn or search one split, and test another."""
+class TrainAndTest(EvaluationOptions):
+  """Options of tasks that train on, or search, one split and test another.
+
+  Attributes:
+    folds: Splits to train on or to search, and labels.
+    tested: Split to test on.
+  """
 
   folds: Folds
   tested: Tested
 
   def check_dataset(self, index: Index) -> None:
-    """Checks that a dataset has the videos and clips that are asked for."""
+    """Checks that a dataset has such clips, labels and splits."""
     super().check_dataset(index)
     chosen_labels(self.folds, index)
     split_names(self.folds, self.tested.split, index)
@@ -115,20 +128,22 @@ class Divided(Evaluated):
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-  """One thing that `python -m hdc_jax.main` can do.
+  """A task of `python -m hdc_jax.main`.
 
   Attributes:
-    name: What a config calls it.
-    title: What a report calls it.
+    name: Name of the task in configs.
+    title: Name of the task in reports.
     options: The dataclass of its options, see `options.Schema`.
-    run: Runs it, given a config and the run directory; returns what
-      result.json holds.
-    recipe: Values of fields, by dotted name, with which the papers run it,
-      where they differ from the defaults.
-    batches: Fields whose values must be multiples of the number of devices.
-    cost: Reckons what a run takes from its options and the number of videos of
-      each split of a dataset; None where it is not known.
-    configs: Tasks whose whole configs are sections of this one's, by name.
+    run: Runs the task, given a config and the run directory; returns the
+      content of result.json.
+    recipe: Values of fields, by dotted name, with which the papers run the
+      task, where they differ from the defaults.
+    batches: Dotted names of the fields whose values must be multiples of the
+      number of devices.
+    cost: Estimates the cost of a run from its options and the number of videos
+      of each split of a dataset; None if there is no estimate.
+    configs: Tasks whose whole configs are sections of this one's config, by
+      the name of the section.
   """
 
   name: str
@@ -142,16 +157,19 @@ class Task:
 
   @functools.cached_property
   def schema(self) -> Schema:
-    """The fields that its configs have."""
+    """The fields that configs of the task have."""
     return Schema(
       self.options, {name: task.schema for name, task in self.configs.items()}
     )
 
   def resolve(self, config: ml_collections.ConfigDict) -> tuple[Any, RunConfig]:
-    """The options that a config describes, checked, and the config to save.
+    """Makes the options of a config, which are checked.
 
     Args:
       config: A config of this task.
+
+    Returns:
+      The options, and the config to save with the run.
 
     Raises:
       ConfigError: Naming the field that is wrong.
@@ -161,19 +179,26 @@ class Task:
     return options, self.run_config(values)
 
   def run_config(self, values: Mapping[str, Any]) -> RunConfig:
-    """The config of these values by section; the others have their defaults."""
+    """The config of a run.
+
+    Args:
+      values: Values of some or all fields, by section. The other fields have
+        their defaults.
+    """
     return RunConfig(self.schema.fit(values), self.schema)
 
 
-def stamp(
+def make_stamp(
   task: str, config: RunConfig, checkpoint: str, source: sources.Source
 ) -> dict[str, Any]:
-  """What tells a result from that of another config, checkpoint or dataset.
+  """The entries of result.json that identify what a result was computed from.
+
+  A result with the same entries need not be computed again.
 
   Args:
     task: Name of the task.
     config: The config of the run.
-    checkpoint: Path of the checkpoint whose backbone is evaluated, or ''.
+    checkpoint: Path of the checkpoint whose backbone is evaluated; '' for none.
     source: The videos.
   """
   return {

@@ -1,9 +1,8 @@
-"""What a run costs, reckoned from its options, without any data.
+"""Estimates of the cost of a run, from its options, without any data.
 
 FLOPs are those of the network, its gradients and the update, see
-`train.flops.count_flops`; augmentation is left out. Evaluations are reckoned
-with the official numbers of videos of a dataset, as if each were 300 frames
-long.
+`train.flops.count_flops`, without augmentation. Evaluations are estimated with
+the official numbers of videos of a dataset, as if each video had 300 frames.
 """
 
 import dataclasses
@@ -19,12 +18,12 @@ from hdc_jax.train.training import Training
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-  """What a run takes.
+  """The cost of a run.
 
   Attributes:
     steps: Steps of training.
-    clips: Clips that the network sees, in training and in tests.
-    flops: Floating-point operations of the network on them.
+    clips: Clips that the network encodes, in training and in tests.
+    flops: Floating-point operations of the network on these clips.
   """
 
   steps: int = 0
@@ -40,10 +39,10 @@ class Cost:
 
 
 def of_training(training: Training, batch_size: int, steps: int) -> Cost:
-  """The cost of some steps of training.
+  """Estimates the cost of some steps of training.
 
   Args:
-    training: What is trained.
+    training: The objective and its train step.
     batch_size: Videos per step.
     steps: Number of steps.
   """
@@ -61,11 +60,11 @@ def of_training(training: Training, batch_size: int, steps: int) -> Cost:
 
 
 def clips_per_video(clips: Clips, shown: ShownClips, size: int) -> int:
-  """Crops of clips that an evaluation sees of a video of 300 frames.
+  """Crops of clips that an evaluation encodes of a video of 300 frames.
 
   Args:
     clips: Which frames make a clip.
-    shown: Which clips are seen.
+    shown: Which clips are evaluated, and in which crops.
     size: Height and width of the network's views, in pixels.
   """
   placement = FixedPlacement(
@@ -81,9 +80,9 @@ def clip_shape(
 
   Args:
     clips: Which frames make a clip.
-    shown: How large crops are.
+    shown: The size of the crops.
     size: Height and width of the network's views, in pixels.
-    axes: Leading axes.
+    axes: Sizes of the leading axes.
   """
   side = shown.size or size
   shape = (*axes, clips.frames, side, side, 3)

@@ -1,4 +1,4 @@
-"""What a command would run, in words, without running it."""
+"""Dry runs: a description of what a command would run."""
 
 import json
 from collections.abc import Iterator
@@ -9,30 +9,30 @@ from hdc_jax import tasks
 from hdc_jax.data.datasets import hmdb51, ucf101
 from hdc_jax.options import identity
 from hdc_jax.runtime import files
-from hdc_jax.tasks import papers, tables
+from hdc_jax.tasks import jobs, papers, tables
 from hdc_jax.tasks.costs import Cost
 
 _COUNTS = {"ucf101": ucf101.OFFICIAL, "hmdb51": hmdb51.OFFICIAL}
 
-# Fields that no estimate depends on, though rows of a table differ in them.
+# Fields, or beginnings of their names, on which no estimate depends.
 _FREE = ("augment.", "checkpoint", "optim.")
 
 _NOTE = """\
-These are estimates. FLOPs are the network's, forward and backward, two for a
-multiplication and an addition; those of the augmentation are not counted.
-Evaluations are reckoned with the official number of videos, as if each had 300
-frames (UCF101's have fewer on average), whatever the paths hold."""
+These are estimates. FLOPs are those of the network, forward and backward, two
+for a multiplication and an addition; augmentation is not counted. Evaluations
+are estimated with the official number of videos, as if each had 300 frames
+(those of UCF101 have fewer on average), whatever datasets the paths hold."""
 
 
 def describe(config: ml_collections.ConfigDict, workdir: str) -> str:
-  """What a task would do; writes nothing, and reads no data.
+  """Describes what a task would run; writes nothing, and reads no data.
 
   Args:
-    config: Of any task.
-    workdir: Where it would run.
+    config: A config of any task.
+    workdir: Directory of the run.
 
   Returns:
-    For task `tables` its runs, and what is done of them; else the config, as
+    For task `tables`, its runs with their states and costs; else the config, as
     JSON.
 
   Raises:
@@ -47,6 +47,7 @@ def describe(config: ml_collections.ConfigDict, workdir: str) -> str:
 def _describe_table(
   config: ml_collections.ConfigDict, workdir: str
 ) -> Iterator[str]:
+  """Yields the lines that describe the runs of a table."""
   planned = tables.plan(config, workdir)
   root = files.absolute(workdir)
   yield f"Table {config.table}: {papers.TABLES[config.table].title}"
@@ -72,21 +73,21 @@ def _describe_table(
   yield _NOTE
 
 
-def _differs(row: tables.PlannedRow) -> str:
-  """In what its pretraining differs from that of the config."""
+def _differs(row: jobs.PlannedRow) -> str:
+  """The fields in which a row's pretraining differs from the config's."""
   if not row.row.pretrained:
     return "no pretraining"
   changes = (f"{k}={json.dumps(v)}" for k, v in row.changes.items())
   return " ".join(changes) or "config.pretrain as it is"
 
 
-def _estimate(job: tables.Job, known: dict[tuple[str, str], Cost]) -> Cost:
-  """What a job costs.
+def _estimate(job: jobs.Job, known: dict[tuple[str, str], Cost]) -> Cost:
+  """Estimates the cost of a job.
 
   Args:
-    job: To estimate.
-    known: Costs of others by what they depend on; grows. Counting takes
-      seconds.
+    job: The job.
+    known: Costs by dataset and fields, as counting FLOPs takes seconds; the
+      cost of the job is added.
   """
   dataset = job.evaluation.dataset if job.evaluation else ""
   fields = identity.flatten(job.config.values).items()
@@ -97,9 +98,11 @@ def _estimate(job: tables.Job, known: dict[tuple[str, str], Cost]) -> Cost:
 
 
 def _cost_line(name: str, state: str, cost: Cost) -> str:
-  numbers = f"{cost.steps:,}", f"{cost.clips:,}", f"{cost.flops / 1e18:.3g}"
-  return _line(name, state, *numbers)
+  """A line for a run with its cost."""
+  values = f"{cost.steps:,}", f"{cost.clips:,}", f"{cost.flops / 1e18:.3g}"
+  return _line(name, state, *values)
 
 
-def _line(name: str, state: str, *numbers: str) -> str:
-  return f"  {name:<30}{state:<10}" + "".join(f"{n:>12}" for n in numbers)
+def _line(name: str, state: str, *values: str) -> str:
+  """A line with its columns aligned."""
+  return f"  {name:<30}{state:<10}" + "".join(f"{n:>12}" for n in values)

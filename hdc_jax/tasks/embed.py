@@ -1,6 +1,6 @@
-"""Task `embed`: features of every video, in files for other programs.
+"""Task `embed`: writes the features of every video to files.
 
-They are called features-00000-of-00004.npz and so on, and read with NumPy:
+The files are features-00000-of-00004.npz and so on. NumPy reads them:
 
 ```
 with np.load("features-00000-of-00004.npz") as file:
@@ -26,46 +26,58 @@ from hdc_jax.evaluate.features import Features
 from hdc_jax.options import Options, option
 from hdc_jax.runs import results
 from hdc_jax.runtime import files
-from hdc_jax.tasks.base import Evaluated, Frozen, Task, stamp
+from hdc_jax.tasks.base import (
+  EvaluationOptions,
+  FrozenBackbone,
+  Task,
+  make_stamp,
+)
 
 _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Embedded(Options, section="data"):
+class EmbeddedVideos(Options, section="data"):
   """Which videos to embed."""
 
   split: str = option("", "Split to embed; empty: the whole dataset.")
 
 
 @dataclasses.dataclass(frozen=True)
-class Written(Options, section="embed"):
-  """What the files hold."""
+class FeatureFiles(Options, section="embed"):
+  """Size and content of the files of features."""
 
   shard: int = option(10_000, "Videos per file.", at_least=1)
   label: str = option(
     "",
-    "Label whose classes are written as well; videos are divided where it "
-    "changes.",
+    "Label whose classes are written as well; videos are divided into segments "
+    "where it changes.",
   )
 
 
 @dataclasses.dataclass(frozen=True)
-class Embed(Evaluated):
-  """Options of the task."""
+class Embed(EvaluationOptions):
+  """Options of task `embed`.
 
-  frozen: Frozen
-  embedded: Embedded
+  Attributes:
+    frozen: Checkpoint of the backbone.
+    embedded: Split to encode.
+    features: The features that are written.
+    embed: Size and content of the files.
+  """
+
+  frozen: FrozenBackbone
+  embedded: EmbeddedVideos
   features: Features
-  embed: Written
+  embed: FeatureFiles
 
   @property
   def checkpoint(self) -> str:
-    """The run whose backbone is evaluated."""
+    """The run, or one step in it, whose backbone is evaluated."""
     return self.frozen.checkpoint
 
   def check_dataset(self, index: Index) -> None:
-    """Checks that a dataset has the videos and clips that are asked for."""
+    """Checks that a dataset has such clips, labels and splits."""
     super().check_dataset(index)
     if self.embed.label:
       choose("config.embed.label", self.embed.label, index.labels)
@@ -78,11 +90,11 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
 
   Args:
     config: A config of this task, see `config.default`.
-    workdir: Gets the files, config.json and result.json. A file of this very
-      run that is there already is not made again.
+    workdir: Directory of the run. It gets the files, config.json and
+      result.json. Files that this run has written already are kept.
 
   Returns:
-    What result.json holds; under `rows` a row per file.
+    The content of result.json, with a row for each file in `rows`.
 
   Raises:
     ConfigError, DataError: If config, data or checkpoint are wrong.
@@ -100,16 +112,16 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     features.centre_view(evaluation.placement.size),
     evaluation.mesh,
   )
-  own = stamp("embed", run_config, loaded.name, source)
+  stamp = make_stamp("embed", run_config, loaded.name, source)
   result = results.read_result(workdir)
-  rows = result["rows"] if own.items() <= result.items() else []
+  rows = result["rows"] if stamp.items() <= result.items() else []
   written = {row["name"]: row for row in rows}
   results.write_config(workdir, run_config.values)
   shards = range(0, len(videos), options.embed.shard)
   for i, first in enumerate(shards):
     name = f"features-{i:05d}-of-{len(shards):05d}.npz"
     if name in written and files.exists(epath.Path(workdir) / name):
-      _log.info("%s is there already", name)
+      _log.info("%s exists already", name)
       continue
     outputs = evaluation.encode(
       encoder,
@@ -118,24 +130,31 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       label=label,
       title=name,
     )
-    _save(epath.Path(workdir) / name, outputs, source.index.labels.get(label))
+    _write_features(
+      epath.Path(workdir) / name, outputs, source.index.labels.get(label)
+    )
     vectors = outputs.values["features"]
     size = {"vectors": len(vectors), "width": vectors.shape[1]}
     written[name] = {"name": name} | size
     rows = [written[name] for name in sorted(written)]
-    result = results.write_result(workdir, own | {"rows": rows})
+    result = results.write_result(workdir, stamp | {"rows": rows})
   print(f"features of {len(videos):,} videos: {workdir}/features-*.npz")
   return result
 
 
-def _save(
+def _write_features(
   path: epath.Path, outputs: Outputs, classes: tuple[str, ...] | None
 ) -> None:
-  """Writes a file, whole or not at all, on process 0.
+  """Writes a file of features, whole or not at all, on process 0.
 
-  It holds `ids` str [N]; `features` float32 [N, D]; `frames` int64 [N, 2], from
-  which frame on and to before which; and, with a label, `labels` str [N], the
-  names of the classes: a video is divided where they change.
+  The file has `ids`, str [N]; `features`, float32 [N, D]; `frames`, int64
+  [N, 2], the first frame of each segment and the frame after its last; and,
+  with a label, `labels`, str [N], the names of the classes.
+
+  Args:
+    path: Path of the file.
+    outputs: The features of N segments.
+    classes: Names of the classes, by number; None without a label.
   """
   if jax.process_index():
     return

@@ -1,11 +1,12 @@
 """Task `linear`: linear probes of a frozen backbone.
 
-The protocol of CVRL: one linear layer on the L2-normalised average of the last
-block; at the test the probabilities of several clips, in several crops each,
-are averaged over the video. Choice: instead of being shown anew in each epoch,
-every training video is augmented `linear.views` times and encoded once; so many
-learning rates can be tried at the price of one, and a held-out part of the
-training videos chooses among them. All of them are tested and reported.
+The protocol of CVRL: one linear layer is trained on the L2-normalised average
+of the last block. The test averages the probabilities of several clips, in
+several crops each, over the video. Choice: instead of augmenting every training
+video anew in each epoch, it is augmented `linear.views` times, and these views
+are encoded once. So many learning rates cost as much as one, and a held-out
+fraction of the training videos chooses among them. All rates are tested and
+reported.
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ from hdc_jax.data.clips.placement import RandomPlacement
 from hdc_jax.data.options import Subset
 from hdc_jax.data.store.index import Index
 from hdc_jax.errors import ConfigError
-from hdc_jax.evaluate import features, pretrained, probe
+from hdc_jax.evaluate import features, pretrained, probe, statistics
 from hdc_jax.evaluate import trials as trials_lib
 from hdc_jax.evaluate.evaluation import Evaluation, Outputs
 from hdc_jax.evaluate.features import Features
@@ -34,18 +35,24 @@ from hdc_jax.options import Options, option
 from hdc_jax.runs import results
 from hdc_jax.runs.predictions import PREDICTIONS
 from hdc_jax.runs.rows import format_rows
-from hdc_jax.tasks.base import Divided, Frozen, Seed, Task, stamp
+from hdc_jax.tasks.base import (
+  FrozenBackbone,
+  Seed,
+  Task,
+  TrainAndTest,
+  make_stamp,
+)
 
 _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Probing(Options, section="linear"):
-  """How probes are trained."""
+class Probes(Options, section="linear"):
+  """Options of the training of probes."""
 
   rates: tuple[float, ...] = option(
     (1.0, 3.2, 10.0, 32.0, 100.0),
-    "Learning rates, all tried at once.",
+    "Learning rates, which are all trained at once.",
     required="name a learning rate, such as (32.0,)",
     above=0,
   )
@@ -61,16 +68,16 @@ class Probing(Options, section="linear"):
   )
   held_out: float = option(
     0.1,
-    "Part of the videos that decides between the rates.",
+    "Fraction of the videos that is held out to choose among the rates.",
     at_least=0,
     below=1,
   )
 
   def check(self) -> None:
-    """Checks that epochs follow the warm-up, and that rates can be chosen."""
+    """Checks that epochs follow the warm-up, and rates can be compared."""
     if self.warmup_epochs >= self.epochs:
       raise ConfigError(
-        f"config.linear.warmup_epochs={self.warmup_epochs} leaves none of "
+        f"config.linear.warmup_epochs={self.warmup_epochs} must be less than "
         f"config.linear.epochs={self.epochs}: use a shorter warm-up"
       )
     if len(self.rates) > 1 and not self.held_out:
@@ -82,15 +89,24 @@ class Probing(Options, section="linear"):
 
 
 @dataclasses.dataclass(frozen=True)
-class Linear(Divided):
-  """Options of the task."""
+class Linear(TrainAndTest):
+  """Options of task `linear`.
+
+  Attributes:
+    seed: Seed of everything random.
+    frozen: Checkpoint of the backbone to evaluate.
+    subset: Size and number of random subsets of the training videos.
+    augment: The augmentations.
+    features: The features on which probes are trained.
+    linear: The training of the probes.
+  """
 
   seed: Seed
-  frozen: Frozen
+  frozen: FrozenBackbone
   subset: Subset
   augment: augmentations.Scales
   features: Features
-  linear: Probing
+  linear: Probes
 
   def __post_init__(self) -> None:
     """Checks that the training views fit their clips."""
@@ -98,11 +114,11 @@ class Linear(Divided):
 
   @property
   def checkpoint(self) -> str:
-    """The run whose backbone is evaluated."""
+    """The run, or one step in it, whose backbone is evaluated."""
     return self.frozen.checkpoint
 
   def check_dataset(self, index: Index) -> None:
-    """Checks that a dataset has the videos and clips that are asked for."""
+    """Checks that a dataset has such clips, labels and splits."""
     super().check_dataset(index)
     cutting.check_clips(self.clips, self.model.size, index.short_side)
 
@@ -112,28 +128,30 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
 
   Args:
     config: A config of this task, see `config.default`.
-    workdir: Gets result.json, report.html, and for each trial a directory with
-      train.json (the list of its training videos) and predictions.npz. If it
-      holds this very result, nothing is computed.
+    workdir: Directory of the run. It gets result.json, report.html, and for
+      each trial a directory with train.json (the list of its training videos)
+      and predictions.npz. If it has this result already, nothing is computed.
 
   Returns:
-    What result.json holds; under `rows` the accuracies of every rate in each
-    trial, and the means of those that were chosen, in per cent.
+    The content of result.json, with the accuracies of every rate in each trial,
+    and the means of those that were chosen, in percent, in `rows`.
 
   Raises:
-    ConfigError, DataError: If config, data or checkpoint are wrong.
+    ConfigError: If the config is wrong, or does not fit the data or the
+      checkpoint.
+    DataError: If the data or the checkpoint is missing or damaged.
   """
   options, run_config = TASK.resolve(config)
   evaluation = options.open()
   source = evaluation.source
   loaded = pretrained.load(options.checkpoint, evaluation.mesh, options.model)
-  own = stamp("linear", run_config, loaded.name, source)
+  stamp = make_stamp("linear", run_config, loaded.name, source)
   result = results.read_result(workdir)
-  if own.items() <= result.items():
-    _log.info("%s holds this result already", workdir)
+  if stamp.items() <= result.items():
+    _log.info("%s has this result already", workdir)
   else:
     results.write_config(workdir, run_config.values)
-    plan = trials_lib.Plan(
+    plan = trials_lib.TrialPlan(
       source,
       options.folds,
       options.tested,
@@ -146,9 +164,9 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     for trials in _same_splits(plan.write_trials(workdir)):
       rows += prober.measure(trials, workdir)
     chosen = [row for row in rows if row["chosen"]]
-    means = trials_lib.summarise(chosen)
+    means = statistics.mean_rows(chosen)
     top = {k: (means or chosen)[0][k] for k in ("top1", "top5")}
-    result = results.write_result(workdir, own | top | {"rows": rows + means})
+    result = results.write_result(workdir, stamp | top | {"rows": rows + means})
   print(format_rows(result["rows"]))
   print(f"report: {report.write(workdir, runs=[workdir])}")
   return result
@@ -157,7 +175,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
 def _same_splits(
   trials: Sequence[trials_lib.Trial],
 ) -> list[list[trials_lib.Trial]]:
-  """The trials of each label and fold: they share features."""
+  """Groups trials by label and fold, which share features."""
   groups: dict[tuple[str, str], list[trials_lib.Trial]] = {}
   for trial in trials:
     groups.setdefault((trial.label, trial.fold), []).append(trial)
@@ -170,7 +188,13 @@ class _Prober:
   def __init__(
     self, options: Linear, evaluation: Evaluation, variables: Any
   ) -> None:
-    """Compiles what all trials share."""
+    """Makes the encoders that all trials share.
+
+    Args:
+      options: Options of the task.
+      evaluation: The videos, and which clips of them are tested.
+      variables: The variables of the backbone, replicated over devices.
+    """
     self._options, self._evaluation = options, evaluation
     self._variables, probing = variables, options.linear
     self._recipe = probe.Recipe(
@@ -197,10 +221,18 @@ class _Prober:
   def measure(
     self, trials: Sequence[trials_lib.Trial], workdir: str
   ) -> list[dict[str, Any]]:
-    """The rows of trials that differ only in their subset: one per rate."""
+    """Trains and tests probes, and writes the predictions of the best rates.
+
+    Args:
+      trials: Trials that differ only in their subset.
+      workdir: Directory of the run.
+
+    Returns:
+      The rows of the trials, one for each rate.
+    """
     first, rates = trials[0], self._recipe.rates
     sweeps = self._train(trials)
-    # The probes of all subsets see the test videos at once.
+    # The probes of all subsets are tested together.
     probes = jax.tree.map(
       lambda *leaves: jnp.concatenate(leaves), *(s.probes for s in sweeps)
     )
@@ -229,7 +261,7 @@ class _Prober:
     return rows
 
   def _train(self, trials: Sequence[trials_lib.Trial]) -> list[probe.Sweep]:
-    """Trains the probes of every trial."""
+    """Trains the probes of every trial, on features that are computed once."""
     first = trials[0]
     videos = np.unique(np.concatenate([trial.train for trial in trials]))
     train = self._features(videos, first)
@@ -250,7 +282,15 @@ class _Prober:
     return sweeps
 
   def _features(self, videos: np.ndarray, trial: trials_lib.Trial) -> Outputs:
-    """The features of augmented clips of training videos, [P, views, D]."""
+    """Computes features of augmented clips of training videos.
+
+    Args:
+      videos: Record numbers of the videos, int64 [N].
+      trial: A trial with the label and the split.
+
+    Returns:
+      Outputs with 'features', float32 [P, views, D].
+    """
     clips = self._options.clips
     placement = RandomPlacement(
       clips.frames,
@@ -271,7 +311,11 @@ class _Prober:
 
 
 def _held_out(accuracy: float) -> dict[str, float]:
-  """Nothing, if nothing was held out: JSON has no NaN."""
+  """The column of the held-out accuracy; none if it is NaN, as JSON has none.
+
+  Args:
+    accuracy: Accuracy on held-out videos in percent; NaN without such videos.
+  """
   return {"held_out": float(accuracy)} if np.isfinite(accuracy) else {}
 
 
@@ -280,7 +324,7 @@ TASK = Task(
   "linear probe",
   Linear,
   run,
-  # CVRL.
+  # Values of CVRL.
   recipe={
     "test.clips": 10,
     "test.crops": "three",

@@ -1,8 +1,8 @@
 """The tables of the HDC paper (arXiv 2011.11261), as data.
 
-Every pretraining is said by what differs from the full model, which is what the
-config describes: HD-NCE at blocks 3, 4 and 5 with weights 0.25, 0.5 and 1.
-Figures are percentages, as published.
+The config describes the full model: HD-NCE at blocks 3, 4 and 5 with weights
+0.25, 0.5 and 1. The pretraining of every row is given by its differences from
+that. Published values are percentages.
 """
 
 import dataclasses
@@ -12,14 +12,14 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-  """What is measured of every row.
+  """An evaluation of every row of a table.
 
   Attributes:
-    name: Of the directory of its runs.
-    task: Of the config.
-    dataset: Field of the config that says where it is.
-    changes: Of the task's config, by dotted field.
-    columns: From a column of the table to that of the task's result.
+    name: Name of the directory of its runs.
+    task: Name of the task.
+    dataset: Field of the table's config that has the path of the dataset.
+    changes: Values in the config of the task, by dotted field.
+    columns: Column of the table → column of the task's result.
   """
 
   name: str
@@ -31,13 +31,14 @@ class Evaluation:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-  """A model.
+  """A row of a table: a model.
 
   Attributes:
-    name: The same in all tables that have it.
-    changes: Of the config of its pretraining, by dotted field.
-    published: Figures of the paper, by column.
-    pretrained: Otherwise it learns from scratch.
+    name: Name of the model, the same in all tables.
+    changes: Values in the config of its pretraining, by dotted field.
+    published: Percentages of the paper, by column.
+    pretrained: Whether the model is pretrained; else it is evaluated from
+      random weights.
   """
 
   name: str
@@ -51,9 +52,9 @@ class Table:
   """A table of the paper.
 
   Attributes:
-    title: What it shows.
-    evaluations: Of each row.
-    rows: In the paper's order.
+    title: Title of the table.
+    evaluations: The evaluations of each row.
+    rows: The rows, in the order of the paper.
   """
 
   title: str
@@ -67,7 +68,12 @@ _SPLIT1 = Evaluation(
 
 
 def _contrasts(*names: str, **weights: float) -> dict[str, Any]:
-  """Contrasts by name, and weights of blocks: block5=1.0."""
+  """The fields of HDC's contrasts, with the weight of each block: block5=1.0.
+
+  Args:
+    *names: Names of the contrasts.
+    **weights: Weights by name of the block.
+  """
   return {
     "method.contrasts": names,
     "method.blocks": tuple(int(block[-1]) for block in weights),
@@ -112,13 +118,14 @@ _AUGMENTATIONS = Table(
     Row("no-replication", _NO_REPLICATION, {"top1": 61.0}),
     Row("no-colour", _NO_JITTER | _NO_REPLICATION, {"top1": 49.4}),
     Row("no-flip", {"augment.flip": 0.0}, {"top1": 68.0}),
-    # Choice: random crops of one size, 112 of 128 pixels. At scale 1 the views
-    # of a clip would all show the same part of it.
+    # Choice: random crops of one size, 112 of 128 pixels. At scale 1 all views
+    # of a clip would show the same region of it.
     Row("no-scales", {"augment.scales": (0.875,)}, {"top1": 64.7}),
   ),
 )
 
-# HDC†, whose learning rate decays more slowly; the value is our reading.
+# Choice: HDC† decays its learning rate more slowly, and the paper does not say
+# by how much; this is a tenth of the usual decay.
 _SLOW = {"optim.decay": 1e-5}
 
 _BACKBONES = Table(
@@ -148,7 +155,13 @@ _CUTOFFS = (1, 5, 10, 20, 50)
 
 
 def _retrieval(title: str, dataset: str, *c3d: float) -> Table:
-  """A table of retrieval; the paper has figures of C3D alone."""
+  """A table of retrieval, for which the paper has values of C3D alone.
+
+  Args:
+    title: Name of the dataset in the title.
+    dataset: Field of the table's config that has the path of the dataset.
+    *c3d: Percentages of the paper for C3D, by `_CUTOFFS`.
+  """
   columns = [f"top{k}" for k in _CUTOFFS]
   published = {"c3d": dict(zip(columns, c3d, strict=True))}
   return Table(

@@ -1,8 +1,9 @@
-"""What is checked before a run: that all its processes are of one mind.
+"""Checks before a run, above all that its processes agree.
 
-A process with other code, another config or another dataset than the rest does
-not fail, it trains something else, or hangs. So runs of several processes begin
-with these checks; `--preflight` makes them alone, also for one process.
+A process whose code, config or dataset differs from those of the others does
+not fail: it trains another network, or hangs. So runs of several processes
+begin with these checks. `--preflight` makes the checks alone, also for one
+process.
 """
 
 import contextlib
@@ -33,7 +34,8 @@ from hdc_jax.options import RunConfig, identity
 from hdc_jax.runs import results
 from hdc_jax.runtime import buckets, files
 
-# What all processes must have alike → what to do where they do not.
+# Sections of a process's report that must be equal in all processes → the
+# remedy if they are not.
 _ALIKE = {
   "devices": "give every process as many devices, of one kind",
   "code": "install the same commit everywhere",
@@ -50,16 +52,17 @@ def check(config: ml_collections.ConfigDict, workdir: str) -> str:
 
   Args:
     config: A config of any task.
-    workdir: The run directory.
+    workdir: Directory of the run.
 
   Returns:
-    What was checked, in words.
+    A description of what was checked, in several lines.
 
   Raises:
-    ConfigError: If the run would refuse the config; if processes differ in what
-      they run, or do not share the run directory, or cannot write there.
-    DataError: If a checkpoint or dataset is missing, or if a dataset is not the
-      same everywhere.
+    ConfigError: If the config is wrong, or does not fit the data, a checkpoint
+      or the devices; if processes differ in what they run, do not share the run
+      directory, or cannot write there.
+    DataError: If a checkpoint or dataset is missing, or if processes have
+      different datasets.
   """
   runs = tasks.resolve(config, workdir)
   _, run_config = tasks.task_of(config).resolve(config)
@@ -81,8 +84,8 @@ def check(config: ml_collections.ConfigDict, workdir: str) -> str:
   )
   _check_alike(reports)
   mesh = mesh_lib.make_mesh()
-  for task, _, one in runs:
-    tasks.check_batches(task, one, mesh.devices.size)
+  for task, _, config_of_run in runs:
+    tasks.check_batches(task, config_of_run, mesh.devices.size)
   hosts = [report["host"] for report in reports]
   _check_workdir(workdir, hosts)
   return "\n".join(
@@ -100,7 +103,7 @@ def check(config: ml_collections.ConfigDict, workdir: str) -> str:
 
 
 def _code() -> dict[str, str]:
-  """Hashes of the files of this package, by name."""
+  """The hash of each file of this package, by name."""
   root = pathlib.Path(hdc_jax.__file__).parent
   return {
     f"hdc_jax/{path.relative_to(root)}": _digest(path.read_text())
@@ -109,99 +112,125 @@ def _code() -> dict[str, str]:
 
 
 def _digest(value: Any) -> str:
+  """A short hash of a value, by its text."""
   return hashlib.sha256(str(value).encode()).hexdigest()[:12]
 
 
-def _check_alike(told: Sequence[dict[str, Any]]) -> None:
-  """Raises ConfigError naming the first thing in which a process differs."""
-  first = told[0]
+def _check_alike(reports: Sequence[dict[str, Any]]) -> None:
+  """Checks that the reports of all processes are equal.
+
+  Args:
+    reports: The report of each process: its host, and values by name in each
+      section of `_ALIKE`.
+
+  Raises:
+    ConfigError: Naming the first value that differs, and the remedy.
+  """
+  first = reports[0]
   for section, remedy in _ALIKE.items():
-    for number, other in enumerate(told):
+    for number, other in enumerate(reports):
       for name in sorted(first[section].keys() | other[section].keys()):
-        here, there = (one[section].get(name) for one in (first, other))
-        if here != there:
+        expected, actual = first[section].get(name), other[section].get(name)
+        if expected != actual:
           raise ConfigError(
-            f"{name} is {there!r} in process {number} "
-            f"({other['host']}) and {here!r} in process 0 ({first['host']}): "
-            f"{remedy}"
+            f"{name} is {actual!r} in process {number} "
+            f"({other['host']}) and {expected!r} in process 0 "
+            f"({first['host']}): {remedy}"
           )
 
 
 @contextlib.contextmanager
-def _agreeing(names: Sequence[str]) -> Iterator[None]:
-  """Raises the error of the first process that has one, in all of them."""
-  mine: HdcError | None = None
+def _shared_errors(hosts: Sequence[str]) -> Iterator[None]:
+  """Raises the error of the first process that has one, in all processes.
+
+  Args:
+    hosts: Names of the hosts of all processes.
+  """
+  local: HdcError | None = None
   try:
     yield
   except HdcError as error:
-    mine = error
-  told = processes.exchange([type(mine).__name__, str(mine)] if mine else None)
-  for number, found in enumerate(told):
-    if found:
-      kind, text = found
-      where = f"process {number} ({names[number]}): " if len(names) > 1 else ""
-      raise getattr(errors, kind)(where + text) from mine
+    local = error
+  report = [type(local).__name__, str(local)] if local else None
+  for number, failure in enumerate(processes.exchange(report)):
+    if failure:
+      kind, text = failure
+      where = f"process {number} ({hosts[number]}): " if len(hosts) > 1 else ""
+      raise getattr(errors, kind)(where + text) from local
 
 
-def _check_workdir(workdir: str, names: Sequence[str]) -> None:
+def _check_workdir(workdir: str, hosts: Sequence[str]) -> None:
   """Checks that all processes write to one directory.
+
+  Args:
+    workdir: Directory of the run.
+    hosts: Names of the hosts of all processes.
 
   Raises:
     ConfigError: If one cannot, or does not see what the others write.
   """
   (token, *_) = processes.exchange(uuid.uuid4().hex)
   root = epath.Path(workdir)
-  marks = [root / f".preflight-{token}-{i}" for i in range(len(names))]
-  own = marks[jax.process_index()]
-  with _agreeing(names):
+  marks = [root / f".preflight-{token}-{i}" for i in range(len(hosts))]
+  local_mark = marks[jax.process_index()]
+  with _shared_errors(hosts):
     try:
-      files.write(own, b"")
+      files.write(local_mark, b"")
     except OSError as error:
       raise ConfigError(
         f"--workdir={workdir} cannot be written to: {error}"
       ) from error
   try:
-    with _agreeing(names):
+    with _shared_errors(hosts):
       unseen = [i for i, mark in enumerate(marks) if not files.exists(mark)]
       if unseen:
         raise ConfigError(
           f"--workdir={workdir} does not show what process {unseen[0]} "
-          f"({names[unseen[0]]}) writes there: name a directory that all "
+          f"({hosts[unseen[0]]}) writes there: name a directory that all "
           "share, such as one in a bucket"
         )
   finally:
-    files.remove(own)
+    files.remove(local_mark)
 
 
 def _check_datasets(runs: Sequence[Run], hosts: Sequence[str]) -> Iterator[str]:
-  """Checks that all processes read the same, and can hold it; says what.
+  """Checks that all processes read the same datasets, and can store them.
+
+  Args:
+    runs: The runs, whose datasets are checked.
+    hosts: Names of the hosts of all processes.
+
+  Yields:
+    A line for each dataset.
 
   Raises:
-    ConfigError: If a dataset does not have what a run wants of it.
-    DataError: If one is missing or another, or too large for a disk.
+    ConfigError: If a dataset does not have the splits, labels or clips of a
+      run.
+    DataError: If a dataset is missing, differs between processes, or is too
+      large for a disk.
   """
   by_dataset: dict[Dataset, list[Any]] = {}
   for _, options, _ in runs:
     by_dataset.setdefault(options.dataset, []).append(options)
-  for dataset, wanted in by_dataset.items():
+  for dataset, options_of_runs in by_dataset.items():
     path, cache = dataset.path, dataset.cache
-    with _agreeing(hosts):
+    with _shared_errors(hosts):
       index = _read_index(path)
-      for options in wanted:
+      for options in options_of_runs:
         options.check_dataset(index)
-      # Alone, this may not be the machine that will hold the copy.
+      # A single process may check on another machine than it will run on.
       if len(hosts) > 1:
         cache_lib.check_space(path, index, cache)
-    prints = processes.exchange(index.fingerprint)
-    others = [i for i, one in enumerate(prints) if one != prints[0]]
-    if others:
-      raise DataError(
-        f"config.data.path: {path} holds another dataset in process "
-        f"{others[0]} ({hosts[others[0]]}, fingerprint {prints[others[0]]}) "
-        f"than in process 0 ({hosts[0]}, {prints[0]}): copy the same one to all"
-      )
+    fingerprints = processes.exchange(index.fingerprint)
+    for other, fingerprint in enumerate(fingerprints):
+      if fingerprint != fingerprints[0]:
+        raise DataError(
+          f"config.data.path: {path} holds another dataset in process {other} "
+          f"({hosts[other]}, fingerprint {fingerprint}) than in process 0 "
+          f"({hosts[0]}, {fingerprints[0]}): copy the same dataset to all hosts"
+        )
     shards = len(index.shards)
-    # Every process reads from all shards, as the order is one of all videos.
+    # Every process reads from all shards, as videos are shuffled globally.
     few = f", fewer than processes: prepare with --shards={len(hosts)}"
     size = sum(shard.bytes for shard in index.shards) / 1e9
     copied = f"; the run copies these {size:.3g} GB to {cache}"
@@ -213,7 +242,7 @@ def _check_datasets(runs: Sequence[Run], hosts: Sequence[str]) -> Iterator[str]:
 
 
 def _read_index(path: str) -> Index:
-  """The index of a dataset; an error names its field."""
+  """Reads the index of a dataset; an error names the field."""
   try:
     return sources.read_index(path)
   except DataError as error:
@@ -223,19 +252,27 @@ def _read_index(path: str) -> Index:
 def _check_checkpoints(
   runs: Sequence[Run], workdir: str, hosts: Sequence[str]
 ) -> Iterator[str]:
-  """Checks that checkpoints are there and fit; says which.
+  """Checks that checkpoints exist and fit the backbones of the runs.
 
-  Those in the run directory are made by the run itself.
+  Checkpoints in the run directory are not checked, as the run makes them.
+
+  Args:
+    runs: The runs, whose checkpoints are checked.
+    workdir: Directory of the run.
+    hosts: Names of the hosts of all processes.
+
+  Yields:
+    A line for each checkpoint.
 
   Raises:
     ConfigError: If a checkpoint is of another network.
     DataError: If there is none, or if it is damaged.
   """
-  own = os.fspath(files.absolute(workdir))
-  wanted = {options.checkpoint: options for _, options, _ in runs}
-  for reference, options in wanted.items():
-    if not reference or reference.startswith(f"{own}/"):
+  root = os.fspath(files.absolute(workdir))
+  by_checkpoint = {options.checkpoint: options for _, options, _ in runs}
+  for reference, options in by_checkpoint.items():
+    if not reference or reference.startswith(f"{root}/"):
       continue
-    with _agreeing(hosts):
+    with _shared_errors(hosts):
       pretrained.check(reference, options.model)
     yield f"checkpoint {reference}"

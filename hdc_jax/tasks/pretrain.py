@@ -1,4 +1,4 @@
-"""Task `pretrain`: learns a backbone without labels."""
+"""Task `pretrain`: trains a backbone without labels."""
 
 import dataclasses
 import logging
@@ -27,12 +27,25 @@ from hdc_jax.train.training import Training, make_training
 
 _log = logging.getLogger(__name__)
 
+# The class of the augmentation's options, by name of the method.
 AUGMENTS = {name: method.augment for name, method in METHODS.items()}
 
 
 @dataclasses.dataclass(frozen=True)
 class Learning:
-  """Options of what is learned: those of `pretrain` without the dataset."""
+  """Options of the training: those of task `pretrain` without the dataset.
+
+  Attributes:
+    seed: Seed of everything random.
+    clips: Which frames make a clip, and the size of the canvas.
+    batches: Size of the batches, and how many videos may fail to decode.
+    loading: Threads and processes that decode.
+    model: The backbone.
+    method: The method.
+    augment: The augmentations of the method.
+    optim: The optimizer.
+    train: Length of the run, and intervals of logging and saving.
+  """
 
   seed: Seed
   clips: Clips
@@ -45,13 +58,17 @@ class Learning:
   train: loop.Train
 
   def __post_init__(self) -> None:
-    """Checks how options of different sections go together."""
+    """Checks options of different sections against each other."""
     cutting.check_clips(self.clips, self.model.size)
     self.model.check_clip(self.clips.frames, self.model.size)
     self.optim.check_length(self.train.steps)
 
   def make_training(self, mesh: Mesh) -> Training:
-    """Puts the training together, for the devices of a mesh."""
+    """Makes the training.
+
+    Args:
+      mesh: All devices of the run.
+    """
     size = self.model.size
     method = self.method.make(self.augment, size)
     return make_training(
@@ -66,16 +83,24 @@ class Learning:
 
 @dataclasses.dataclass(frozen=True)
 class Pretrain(Learning):
-  """Options of the task."""
+  """Options of task `pretrain`.
+
+  Attributes:
+    dataset: Where the videos are.
+    learned: Split to learn from.
+  """
 
   dataset: Dataset
   learned: Learned
 
-  # It begins with random weights.
+  # No checkpoint: pretraining begins with random weights.
   checkpoint = ""
 
   def check_dataset(self, index: Index) -> None:
-    """Checks that a dataset has the videos and clips that are asked for.
+    """Checks that a dataset has such a split and such clips.
+
+    Args:
+      index: The index of the dataset.
 
     Raises:
       ConfigError, DataError: If it does not.
@@ -86,30 +111,38 @@ class Pretrain(Learning):
 
 @dataclasses.dataclass(frozen=True)
 class OptionalDataset(Options, section="data"):
-  """Where the videos are, if there are any yet."""
+  """Where the videos are, if the dataset exists already."""
 
-  path: str = option("", "What `hdc_jax.prepare` wrote; empty: not there yet.")
+  path: str = option("", "What `hdc_jax.prepare` wrote; empty: no dataset yet.")
   cache: str = option("", "Directory for a copy of a dataset in a bucket.")
 
 
 @dataclasses.dataclass(frozen=True)
 class WithoutData(Learning):
-  """Options of a pretraining whose dataset may not be there yet."""
+  """Options of a pretraining whose dataset may not exist yet.
+
+  Attributes:
+    dataset: Where the videos are, if the dataset exists already.
+    learned: Split to learn from.
+  """
 
   dataset: OptionalDataset
   learned: Learned
 
   @classmethod
   def read(cls, config: ml_collections.ConfigDict) -> Self:
-    """The options that a config of this task describes, checked.
+    """Makes the options of a config, which are checked.
+
+    Args:
+      config: A config of task `pretrain`.
 
     Raises:
-      ConfigError: If it is of another task, or a field is wrong.
+      ConfigError: If the config is of another task, or a field is wrong.
     """
     if config.task != "pretrain":
       raise ConfigError(
-        f"config.task={config.task}: it must be pretrain here: leave the task "
-        "out of --config"
+        f"config.task={config.task} must be pretrain here: leave the task out "
+        "of --config"
       )
     return Schema(cls).build(config.to_dict())
 
@@ -119,14 +152,16 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
 
   Args:
     config: A config of this task, see `config.default`.
-    workdir: Gets checkpoints/, metrics.jsonl, tensorboard/, config.json,
-      result.json and report.html.
+    workdir: Directory of the run. It gets checkpoints/, metrics.jsonl,
+      tensorboard/, config.json, result.json and report.html.
 
   Returns:
-    What result.json holds.
+    The content of result.json.
 
   Raises:
-    ConfigError, DataError: If config, data or checkpoint are wrong.
+    ConfigError: If the config is wrong, or does not fit the data, the devices
+      or the run that is resumed.
+    DataError: If the data or a checkpoint is missing or damaged.
     NonFiniteError: If the loss becomes NaN or infinite.
     Preempted: If a signal stopped the run; its state is saved.
   """
@@ -143,7 +178,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   cut = cutting.make_cut(
     source,
     options.clips,
-    numbers=source.index.split(options.learned.split),
+    records=source.index.split(options.learned.split),
     starts=training.objective.starts,
   )
   _, speed = loop.fit(
@@ -175,7 +210,12 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
 
 
 def cost(options: Learning, counts: Mapping[str, int]) -> costs.Cost:
-  """What a run takes; its length does not depend on the dataset's."""
+  """Estimates the cost of a run, which does not depend on the dataset.
+
+  Args:
+    options: Options of the task.
+    counts: Number of videos of each split; not used.
+  """
   del counts
   training = options.make_training(mesh_lib.make_mesh(devices=1))
   return costs.of_training(

@@ -1,7 +1,7 @@
-"""Task `preview`: a picture of what the network is shown.
+"""Task `preview`: draws the views that a method makes of some videos.
 
-The first batch of pretraining, augmented as there: a row for each video, a
-strip of frames for each view of the method.
+The picture shows videos of the first batch of pretraining, augmented as there:
+a row for each video, with a strip of frames for each view.
 """
 
 import dataclasses
@@ -32,7 +32,18 @@ _FRAMES = 6
 
 @dataclasses.dataclass(frozen=True)
 class Preview:
-  """Options of the task."""
+  """Options of task `preview`.
+
+  Attributes:
+    seed: Seed of everything random.
+    dataset: Where the videos are.
+    learned: Split whose videos are drawn.
+    clips: Which frames make a clip, and the size of the canvas.
+    loading: Threads and processes that decode.
+    model: The backbone, which decides the size of the views.
+    method: The method.
+    augment: The augmentations of the method.
+  """
 
   seed: Seed
   dataset: Dataset
@@ -47,11 +58,14 @@ class Preview:
     """Checks that the views fit their clips."""
     cutting.check_clips(self.clips, self.model.size)
 
-  # It needs no trained network.
+  # No checkpoint: views do not depend on a network.
   checkpoint = ""
 
   def check_dataset(self, index: Index) -> None:
-    """Checks that a dataset has the videos and clips that are asked for.
+    """Checks that a dataset has such a split and such clips.
+
+    Args:
+      index: The index of the dataset.
 
     Raises:
       ConfigError, DataError: If it does not.
@@ -65,13 +79,14 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
 
   Args:
     config: A config of this task, see `config.default`.
-    workdir: Gets views.png and result.json.
+    workdir: Directory of the run. It gets views.png and result.json.
 
   Returns:
-    What result.json holds; under `rows` the ids of the videos.
+    The content of result.json, with the ids of the videos in `rows`.
 
   Raises:
-    ConfigError, DataError: If config or data are wrong.
+    ConfigError: If the config is wrong, or does not fit the data.
+    DataError: If the data is missing or damaged.
   """
   options, _ = TASK.resolve(config)
   clips, size, seed = options.clips, options.model.size, options.seed.seed
@@ -83,14 +98,14 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   cut = cutting.make_cut(
     source,
     clips,
-    numbers=source.index.split(options.learned.split),
+    records=source.index.split(options.learned.split),
     starts=method.starts,
   )
   batch = next(
     loader.training_batches(
       cut,
       options.loading,
-      batch_size=min(_VIDEOS, len(cut.numbers)),
+      batch_size=min(_VIDEOS, len(cut.records)),
       seed=seed,
     )
   )

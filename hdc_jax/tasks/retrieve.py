@@ -1,17 +1,16 @@
 """Task `retrieve`: nearest neighbours and kNN, without any training.
 
-The protocol of video clip order prediction, which the HDC paper follows: clips
-at evenly spread times, centre crop, features of the last block, their mean,
-cosine distance; queries of one split search another, and a query is a hit at k
-if its class is among its k nearest. The votes of its neighbours, weighted, are
-a classification too.
+The protocol of video clip order prediction, which the HDC paper follows: the
+features of the last block are averaged over evenly spread clips in their centre
+crops, and compared by cosine distance. Segments of one split are queries, those
+of another are searched. A query is a hit at k if one of its k nearest
+neighbours has its class. The weighted votes of the neighbours also classify the
+query (kNN).
 """
 
 import dataclasses
-import functools
 import logging
-from collections.abc import Mapping, Sequence
-from math import comb
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -21,7 +20,13 @@ from etils import epath
 
 from hdc_jax import report
 from hdc_jax.data.labels.splits import chosen_labels, split_names
-from hdc_jax.evaluate import features, neighbour_sheet, pretrained, search
+from hdc_jax.evaluate import (
+  features,
+  neighbour_sheet,
+  pretrained,
+  retrieval,
+  search,
+)
 from hdc_jax.evaluate.evaluation import Evaluation, Outputs
 from hdc_jax.evaluate.features import Features
 from hdc_jax.options import Options, option
@@ -29,7 +34,7 @@ from hdc_jax.runs import results
 from hdc_jax.runs.predictions import Predictions
 from hdc_jax.runs.rows import format_rows
 from hdc_jax.tasks import costs
-from hdc_jax.tasks.base import Divided, Frozen, Task, stamp
+from hdc_jax.tasks.base import FrozenBackbone, Task, TrainAndTest, make_stamp
 from hdc_jax.train import flops
 
 _log = logging.getLogger(__name__)
@@ -37,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Search(Options, section="retrieve"):
-  """How neighbours are counted."""
+  """Options of the search for neighbours."""
 
   topk: tuple[int, ...] = option(
     (1, 5, 10, 20, 50),
@@ -59,50 +64,23 @@ class Search(Options, section="retrieve"):
 
 
 @dataclasses.dataclass(frozen=True)
-class Retrieve(Divided):
-  """Options of the task."""
+class Retrieve(TrainAndTest):
+  """Options of task `retrieve`.
 
-  frozen: Frozen
+  Attributes:
+    frozen: Checkpoint of the backbone to evaluate.
+    features: The features that are compared.
+    search: The search for neighbours.
+  """
+
+  frozen: FrozenBackbone
   features: Features
   search: Search
 
   @property
   def checkpoint(self) -> str:
-    """The run whose backbone is evaluated."""
+    """The run, or one step in it, whose backbone is evaluated."""
     return self.frozen.checkpoint
-
-
-def hit_rates(hits: np.ndarray, ks: Sequence[int]) -> dict[str, float]:
-  """Percentages of queries with a hit among the first k, for each k.
-
-  Args:
-    hits: bool [Q, K], whether the class of each neighbour is the query's.
-    ks: Cut-offs; one beyond K counts all there are.
-
-  Returns:
-    'top<k>' → percentage.
-  """
-  return {f"top{k}": 100.0 * hits[:, :k].any(axis=1).mean() for k in ks}
-
-
-@functools.cache
-def _chance(others: int, size: int, k: int) -> float:
-  """That `k` draws of `size`, of which `others` are wrong, hit once."""
-  return 1.0 - comb(others, k) / comb(size, k)
-
-
-def chance_rates(
-  queries: Outputs, gallery: Outputs, ks: Sequence[int]
-) -> dict[str, float]:
-  """What `hit_rates` are in expectation for neighbours drawn at random."""
-  sums = dict.fromkeys(ks, 0.0)
-  labels, videos = gallery.labels, gallery.videos
-  for segment in queries.segments:
-    rest = labels[videos != segment.video]
-    others = int(np.sum(rest != segment.label))
-    for k in ks:
-      sums[k] += _chance(others, len(rest), min(k, len(rest)))
-  return {f"top{k}": 100.0 * sums[k] / len(queries.segments) for k in ks}
 
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
@@ -110,15 +88,17 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
 
   Args:
     config: A config of this task, see `config.default`.
-    workdir: Gets result.json, pictures of neighbours and report.html. If it
-      holds this very result, nothing is computed.
+    workdir: Directory of the run. It gets result.json, pictures of neighbours
+      and report.html. If it has this result already, nothing is computed.
 
   Returns:
-    What result.json holds; under `rows`, for each label, the rates of the
-    trained network, of the untrained one and of chance.
+    The content of result.json. For each label, `rows` has the rates of the
+    trained network, of the untrained one and of chance, in percent.
 
   Raises:
-    ConfigError, DataError: If config, data or checkpoint are wrong.
+    ConfigError: If the config is wrong, or does not fit the data or the
+      checkpoint.
+    DataError: If the data or the checkpoint is missing or damaged.
   """
   options, run_config = TASK.resolve(config)
   evaluation = options.open()
@@ -126,10 +106,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   loaded = pretrained.load(options.checkpoint, mesh, options.model)
   labels = chosen_labels(options.folds, source.index)
   folds = split_names(options.folds, options.tested.split, source.index)
-  own = stamp("retrieve", run_config, loaded.name, source)
+  stamp = make_stamp("retrieve", run_config, loaded.name, source)
   result = results.read_result(workdir)
-  if own.items() <= result.items():
-    _log.info("%s holds this result already", workdir)
+  if stamp.items() <= result.items():
+    _log.info("%s has this result already", workdir)
   else:
     results.write_config(workdir, run_config.values)
     weights = {"trained": loaded.variables}
@@ -144,7 +124,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       for fold, splits in folds.items()
       for row in searcher.measure(label, fold, splits)
     ]
-    result = results.write_result(workdir, own | {"rows": rows})
+    result = results.write_result(workdir, stamp | {"rows": rows})
   print(format_rows(result["rows"]))
   page = report.write(workdir, runs=[loaded.run, workdir])
   print(f"report: {page}")
@@ -152,7 +132,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
 
 
 class _Searcher:
-  """Searches splits by the features of networks, compiled once for all."""
+  """Searches splits by the features of several networks in one program."""
 
   def __init__(
     self,
@@ -161,13 +141,20 @@ class _Searcher:
     weights: Mapping[str, Any],
     workdir: str,
   ) -> None:
-    """Builds the encoder for weights by the name of the network."""
+    """Makes the encoder.
+
+    Args:
+      options: Options of the task.
+      evaluation: The videos, and which clips of them are encoded.
+      weights: The variables of the backbone, by name of the network.
+      workdir: Directory of the run.
+    """
     self._options, self._evaluation = options.search, evaluation
     self._weights, self._workdir = dict(weights), epath.Path(workdir)
     describe = features.make_describe(options.model, options.features)
 
     def compute(weights: Any, clips: jax.Array) -> dict[str, jax.Array]:
-      return {name: describe(own, clips) for name, own in weights.items()}
+      return {name: describe(w, clips) for name, w in weights.items()}
 
     view = features.centre_view(evaluation.placement.size)
     self._encoder = features.make_encoder(compute, view, evaluation.mesh)
@@ -179,11 +166,11 @@ class _Searcher:
 
     Args:
       label: Name of the label.
-      fold: Number of the fold, or ''.
-      splits: The splits to search, and to take queries from.
+      fold: Number of the fold; '' if the dataset has only one.
+      splits: Names of the split to search, and of the split with the queries.
 
     Returns:
-      A row per network, and one for chance.
+      A row for each network, and one for chance.
     """
     gallery, queries = (self._encode(split, label) for split in splits)
     title = f"{label} {fold}".strip()
@@ -204,14 +191,14 @@ class _Searcher:
         {"name": f"{title}/{network}", "label": title, "network": network}
         | self._rates(label, neighbours, queries, gallery)
       )
-    chance = chance_rates(queries, gallery, self._options.topk)
+    chance = retrieval.chance_rates(queries, gallery, self._options.topk)
     rows.append(
       {"name": f"{title}/chance", "label": title, "network": "chance"} | chance
     )
     return rows
 
   def _encode(self, split: str, label: str) -> Outputs:
-    """The features of all segments of a split by a label, by network."""
+    """Encodes the segments of a split; the values are features by network."""
     return self._evaluation.encode(
       self._encoder,
       self._weights,
@@ -223,7 +210,7 @@ class _Searcher:
   def _search(
     self, network: str, queries: Outputs, gallery: Outputs
   ) -> search.Neighbours:
-    """The nearest neighbours of every query by one network's features."""
+    """Finds the nearest neighbours of every query by a network's features."""
     return search.nearest(
       queries.values[network],
       gallery.values[network],
@@ -240,7 +227,7 @@ class _Searcher:
     queries: Outputs,
     gallery: Outputs,
   ) -> dict[str, float]:
-    """Hit rates, and the accuracy of the neighbours' votes, in per cent."""
+    """The hit rates, and the accuracy of the neighbours' votes, in percent."""
     names = np.array(self._evaluation.source.index.labels[label])
     hits = gallery.labels[neighbours.indices] == queries.labels[:, None]
     hits &= ~np.isneginf(neighbours.similarities)
@@ -254,11 +241,11 @@ class _Searcher:
     voted = Predictions(
       np.array(queries.ids), queries.labels, votes, names, label
     )
-    return hit_rates(hits, self._options.topk) | {"knn": voted.top(1)}
+    return retrieval.hit_rates(hits, self._options.topk) | {"knn": voted.top(1)}
 
 
 def cost(options: Retrieve, counts: Mapping[str, int]) -> costs.Cost:
-  """What a run takes: the features of all videos.
+  """Estimates the cost of a run: the features of all videos.
 
   Args:
     options: Options of the task.
@@ -284,7 +271,7 @@ TASK = Task(
   "retrieval",
   Retrieve,
   run,
-  # Video clip order prediction: the first fold of a dataset.
+  # Values of video clip order prediction, which uses the first fold alone.
   recipe={"data.folds": (1,), "features.pool": "cells"},
   batches=("test.batch_size",),
   cost=cost,

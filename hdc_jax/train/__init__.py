@@ -1,1 +1,1 @@
-"""State, step, optimizer, sharding, checkpoints, metrics and guards."""
+"""The train step, the training loop, optimizers, checkpoints and guards."""

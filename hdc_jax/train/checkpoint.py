@@ -1,4 +1,7 @@
-"""Checkpoints: state, data state and config of a step, whole or not at all."""
+"""Checkpoints: the state, the data state and the config after a step.
+
+A checkpoint exists whole or not at all.
+"""
 
 import dataclasses
 import os
@@ -14,16 +17,17 @@ from hdc_jax.options import identity
 from hdc_jax.runtime import buckets, files
 
 STATE, DATA, CONFIG = "state", "data", "config"
-BACKBONE = "backbone"  # in each collection of variables
+# The backbone's subtree in each collection of variables.
+BACKBONE = "backbone"
 
 
 @dataclasses.dataclass(frozen=True)
 class Restored:
-  """What a checkpoint held.
+  """The content of a checkpoint.
 
   Attributes:
-    state: Arrays as asked for.
-    data: Of the loader, see `loader.data_state`.
+    state: Arrays in the tree, with the shardings, that were asked for.
+    data: State of the data, see `loader.data_state`.
   """
 
   state: Any
@@ -33,19 +37,20 @@ class Restored:
 class Checkpoints:
   """The checkpoints of a run directory, saved in the background by Orbax.
 
-  All hosts take part in saving and restoring. A context manager: leaving it
-  waits for the save under way.
+  All processes take part in saving and restoring. A context manager, whose end
+  waits for a save in progress.
   """
 
   def __init__(self, workdir: epath.PathLike, keep: int = 2) -> None:
-    """Opens `workdir`/checkpoints, which is made when first saved to.
+    """Opens `workdir`/checkpoints, which the first save creates.
 
     Args:
-      workdir: Of the run; local or in a bucket of Google Cloud Storage.
-      keep: How many of the newest to keep.
+      workdir: Directory of the run; local or in a bucket of Google Cloud
+        Storage.
+      keep: Number of checkpoints to keep, the newest ones.
 
     Raises:
-      ConfigError: If they cannot be there.
+      ConfigError: If checkpoints cannot be written to such a directory.
     """
     buckets.check_access(workdir)
     if os.fspath(workdir).startswith("s3://"):
@@ -69,7 +74,7 @@ class Checkpoints:
 
   @property
   def steps(self) -> list[int]:
-    """Steps with a whole checkpoint, oldest first."""
+    """The steps that have a whole checkpoint, in ascending order."""
     return sorted(self._manager.all_steps())
 
   def save(
@@ -79,7 +84,16 @@ class Checkpoints:
     data: dict[str, Any],
     config: Mapping[str, Any],
   ) -> None:
-    """Begins to save; a failure raises here or when the next one begins."""
+    """Starts to save a checkpoint, which goes on in the background.
+
+    A failure is raised here, or by the next call.
+
+    Args:
+      step: Number of steps taken.
+      state: Tree of arrays.
+      data: State of the data, see `loader.data_state`.
+      config: Values of the config by section.
+    """
     self._manager.save(
       step,
       args=ocp.args.Composite(
@@ -91,11 +105,17 @@ class Checkpoints:
     )
 
   def wait(self) -> None:
-    """Waits until what was begun is saved."""
+    """Waits until the save in progress is complete."""
     self._manager.wait_until_finished()
 
   def config(self, step: int) -> dict[str, Any]:
-    """The config that a step was saved with, by section, with its tuples.
+    """Reads the config of a checkpoint.
+
+    Args:
+      step: One of `steps`.
+
+    Returns:
+      Values by section, with tuples for sequences.
 
     Raises:
       DataError: If the checkpoint is damaged.
@@ -106,16 +126,16 @@ class Checkpoints:
     except (ValueError, KeyError, OSError) as error:
       raise DataError(
         f"{self._path / str(step)} has no config that can be read: {error}; "
-        "delete it to go on from an older one"
+        "delete this checkpoint to resume from an older one"
       ) from error
     return identity.with_tuples(restored[CONFIG])
 
   def restore(self, step: int, abstract_state: Any) -> Restored:
-    """Restores a step.
+    """Reads the state and the data state of a checkpoint.
 
     Args:
       step: One of `steps`.
-      abstract_state: Shapes, dtypes and shardings wanted.
+      abstract_state: Tree of the shapes, dtypes and shardings to restore.
 
     Raises:
       DataError: If the checkpoint is damaged or of another network.
@@ -130,17 +150,21 @@ class Checkpoints:
       )
     except (ValueError, KeyError, OSError) as error:
       raise DataError(
-        f"{self._path / str(step)} cannot be restored: {error}; delete it to "
-        "go on from an older one"
+        f"{self._path / str(step)} cannot be restored: {error}; delete this "
+        "checkpoint to resume from an older one"
       ) from error
     return Restored(restored[STATE], restored[DATA])
 
   def restore_backbone(self, step: int, abstract: Any) -> Any:
-    """Restores the backbone's variables of a step, and reads nothing else.
+    """Reads the backbone's variables of a checkpoint, and nothing else.
 
     Args:
       step: One of `steps`.
-      abstract: Shapes, dtypes and shardings wanted, by collection.
+      abstract: Trees of the shapes, dtypes and shardings to restore, by
+        collection.
+
+    Returns:
+      The variables by collection.
 
     Raises:
       DataError: If the checkpoint is damaged or of another network.
@@ -162,34 +186,41 @@ class Checkpoints:
     return {name: restored.get(name, {}).get(BACKBONE, {}) for name in abstract}
 
 
-def _check_tree(wanted: Any, found: Any) -> None:
-  """Raises ValueError, naming an array that is not there, or not as wanted.
+def _check_tree(wanted: Any, saved: Any) -> None:
+  """Checks that a checkpoint has arrays of the wanted shapes.
 
   Args:
-    wanted: Shapes, in nested dictionaries.
-    found: What a checkpoint holds, likewise; may hold more.
+    wanted: Arrays with shapes, in nested dictionaries.
+    saved: Arrays of the checkpoint, likewise; there may be more of them.
+
+  Raises:
+    ValueError: Naming the first array that is missing or has another shape.
   """
   for path, leaf in jax.tree_util.tree_leaves_with_path(wanted):
-    name, there = ".".join(key.key for key in path), found
+    name, array = ".".join(key.key for key in path), saved
     for key in path:
-      there = there.get(key.key, {})
-    if not hasattr(there, "shape"):
+      array = array.get(key.key, {})
+    if not hasattr(array, "shape"):
       raise ValueError(f"it has no {name}: it is of another network")
-    if tuple(there.shape) != leaf.shape:
+    if tuple(array.shape) != leaf.shape:
       raise ValueError(
-        f"its {name} is {list(there.shape)} instead of {list(leaf.shape)}: it "
+        f"its {name} is {list(array.shape)} instead of {list(leaf.shape)}: it "
         "is of another network"
       )
 
 
 def find(reference: epath.PathLike) -> tuple[epath.Path, int]:
-  """The run directory and step that `config.checkpoint` names.
+  """Finds the checkpoint that `config.checkpoint` names.
 
   Args:
-    reference: A run directory (its newest step is meant) or RUN/checkpoints/N.
+    reference: A run directory, for its newest checkpoint; or one checkpoint,
+      RUN/checkpoints/N.
+
+  Returns:
+    The run directory, and the step of the checkpoint.
 
   Raises:
-    DataError: If there is no checkpoint.
+    DataError: If there is no such checkpoint.
   """
   path = files.absolute(reference)
   if path.name.isdigit() and path.parent.name == "checkpoints":
@@ -201,5 +232,9 @@ def find(reference: epath.PathLike) -> tuple[epath.Path, int]:
   with Checkpoints(workdir) as checkpoints:
     steps = checkpoints.steps
   if not steps or (wanted is not None and wanted not in steps):
-    raise DataError(f"config.checkpoint: {path} not found; steps: {steps}")
+    existing = ", ".join(map(str, steps)) or "none"
+    raise DataError(
+      f"config.checkpoint: {path} has no such checkpoint; the steps of the run "
+      f"are: {existing}"
+    )
   return workdir, steps[-1] if wanted is None else wanted

@@ -7,14 +7,14 @@ import jax
 
 
 def count_flops(function: Callable, *arguments: Any) -> float:
-  """FLOPs of one call, a multiplication and an addition being two.
+  """Counts the FLOPs of one call: two for a multiplication and an addition.
 
-  As the algorithm has them: what a TPU would be asked to compute, whatever this
-  platform's lowering does.
+  The count is that of the program for a TPU, so it does not depend on how this
+  machine lowers convolutions.
 
   Args:
-    function: Traceable.
-    *arguments: Arrays, or their shapes and dtypes.
+    function: A traceable function.
+    *arguments: Its arguments: arrays, or their shapes and dtypes.
   """
   lowered = (
     jax.jit(function).trace(*arguments).lower(lowering_platforms=("tpu",))

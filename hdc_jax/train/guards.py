@@ -1,4 +1,4 @@
-"""What ends a run: a signal, a loss not finite, a step that does not end."""
+"""Guards that end a run: on a signal, a non-finite loss or a hung step."""
 
 import faulthandler
 import math
@@ -18,13 +18,13 @@ from hdc_jax.errors import Hung, NonFiniteError
 
 
 class StopSignal:
-  """Notes SIGTERM and Ctrl-C, so that a run can save its state and stop.
+  """Records SIGTERM and Ctrl-C, so that a run can save its state and stop.
 
-  A context manager. A second signal of the kind acts as it would without. Of
-  several processes, all stop at the same step, whichever got the signal.
+  A context manager. A second signal of the same kind has its usual effect. If
+  one of several processes receives a signal, all of them stop at the same step.
 
   Attributes:
-    received: Name of the signal, or None.
+    received: Name of the signal; None if there was none.
   """
 
   received: str | None = None
@@ -33,7 +33,7 @@ class StopSignal:
     self._previous: dict[int, Any] = {
       signal.SIGINT: signal.signal(signal.SIGINT, self._note)
     }
-    # With several processes JAX listens to SIGTERM, and tells all of them.
+    # With several processes, JAX handles SIGTERM and passes it on to all.
     self._alone = jax.process_count() == 1
     if self._alone:
       self._previous[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._note)
@@ -44,7 +44,7 @@ class StopSignal:
       signal.signal(number, handler)
 
   def reached(self, step: int) -> bool:
-    """Whether to stop after a step; to be asked at every step."""
+    """Returns whether to stop after a step; must be called at every step."""
     if not self._alone and multihost_utils.reached_preemption_sync_point(step):
       self.received = signal.SIGTERM.name
     return self.received is not None
@@ -59,17 +59,18 @@ class StopSignal:
 
 
 class Watchdog:
-  """Ends a process in which no step has ended for a long time.
+  """Ends the process if a step takes too long.
 
-  A lost host or a dead disk lets the others wait for ever: nothing can be saved
-  then, but a launcher can go on from the last checkpoint. A context manager.
+  When a host is lost or a disk fails, the other processes would never end.
+  They cannot save their state then, but a launcher can resume the run from the
+  last checkpoint. A context manager, which watches while it is entered.
   """
 
   def __init__(self, seconds: float) -> None:
-    """Starts to watch when it is entered.
+    """Sets the time limit.
 
     Args:
-      seconds: How long a step may take; 0 for as long as it likes.
+      seconds: Longest duration of a step, in seconds; 0 for no limit.
     """
     self._seconds = seconds
     self._last = time.monotonic()
@@ -85,36 +86,38 @@ class Watchdog:
     self._over.set()
 
   def step_ended(self) -> None:
-    """Gives the next step its time."""
+    """Restarts the clock, for the next step."""
     self._last = time.monotonic()
 
   def _watch(self) -> None:
-    while not self._over.wait(self._left()):
-      if self._left() <= 0:
+    while not self._over.wait(self._remaining()):
+      if self._remaining() <= 0:
         error = Hung(
           f"no step has ended for {self._seconds:g} s (config.train.patience): "
-          "where every thread is stands above; rerun the same command to go on "
-          "from the last checkpoint"
+          "the stacks of all threads are above; rerun the same command to go "
+          "on from the last checkpoint"
         )
         faulthandler.dump_traceback(all_threads=True)
         print(f"error: {error}", file=sys.stderr, flush=True)
         os._exit(error.exit_code)
 
-  def _left(self) -> float:
+  def _remaining(self) -> float:
+    """Seconds until the step is taken for hung."""
     return self._last + self._seconds - time.monotonic()
 
 
 def check_finite(step: int, scalars: Mapping[str, float]) -> None:
-  """Stops a run whose loss or gradient is not finite.
+  """Checks that the loss and the gradient of a step are finite.
 
-  The gradient too, since it is what the saved weights were updated with.
+  The gradient is checked as well, because it has updated the weights that are
+  saved next.
 
   Args:
-    step: That gave them.
-    scalars: With 'loss' and 'grad_norm'.
+    step: Number of the step, for the message.
+    scalars: Metrics of the step by name, with 'loss' and 'grad_norm'.
 
   Raises:
-    NonFiniteError: Naming the step.
+    NonFiniteError: If one of them is not finite; names the step.
   """
   for name in ("loss", "grad_norm"):
     if not math.isfinite(scalars[name]):

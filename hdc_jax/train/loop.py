@@ -1,7 +1,4 @@
-"""The training loop, which all tasks that train share.
-
-It names no method, no backbone and no task.
-"""
+"""The training loop, which knows no method, backbone or task."""
 
 import dataclasses
 import logging
@@ -45,21 +42,21 @@ class Train(Options, section="train"):
   patience: float = option(
     1800,
     "Seconds that a step may take (the first compiles) before the run is taken "
-    "for hung and ends; 0: for ever.",
+    "for hung and ends; 0: no limit.",
     at_least=0,
   )
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-  """A training run: how long, of which batches, and where it is kept.
+  """The setup of a training run: its length, batches and directory.
 
   Attributes:
     workdir: Directory that gets checkpoints/, metrics.jsonl, tensorboard/ and
       config.json.
     config: The config that is saved with every checkpoint.
-    train: Length of the run, and how often it is saved.
-    batches: Size of the batches, and how many broken videos are tolerated.
+    train: Length of the run, and intervals of logging and saving.
+    batches: Size of the batches, and how many videos may fail to decode.
     loading: Threads and processes that decode.
     seed: Seed of the order of the videos and of the clips cut from them.
   """
@@ -83,16 +80,17 @@ def fit(
 
   Args:
     run: Length, batches and directory of the run.
-    training: What to train.
+    training: The objective and its train step.
     cut: Cuts the clips out of the videos to learn from.
     initial: Makes the first state, by default with random weights.
 
   Returns:
-    The last state, which is saved, and `Meter.speed`: empty if nothing was left
-    to do.
+    The last state, which is saved; and the speed, see `Meter.speed`, empty if
+    the run was complete already.
 
   Raises:
-    ConfigError, DataError: If config, data or checkpoint are wrong.
+    ConfigError: If the run directory holds a run with another config.
+    DataError: If the data or a checkpoint is damaged, or is of another run.
     NonFiniteError: If the loss becomes NaN or infinite.
     Preempted: If a signal stopped the run; its state is saved.
   """
@@ -125,10 +123,14 @@ def _restore(
   source: sources.Source,
   saved: checkpoint.Checkpoints,
 ) -> TrainState | None:
-  """The newest checkpoint's state, placed on the mesh, if there is one.
+  """Restores the newest checkpoint, if there is one.
+
+  Returns:
+    The state, replicated over the mesh; None without a checkpoint.
 
   Raises:
-    ConfigError, DataError: If the checkpoint is of another run.
+    ConfigError: If the checkpoint was saved with another config.
+    DataError: If it is damaged, or of another dataset.
   """
   if not saved.steps:
     return None
@@ -143,7 +145,7 @@ def _restore(
 def _log_setup(
   run: Run, training: Training, cut: cutting.CutClips, state: TrainState
 ) -> None:
-  """Logs what is about to run."""
+  """Logs the network, the loss, the devices and the length of the run."""
   sizes = [np.prod(p.shape) for p in jax.tree.leaves(state.params)]
   _log.info(
     "%s on %d × %s: %s parameters; loss = %s",
@@ -153,7 +155,7 @@ def _log_setup(
     f"{int(sum(sizes)):,}",
     training.objective.description,
   )
-  videos, steps = len(cut.numbers), run.train.steps
+  videos, steps = len(cut.records), run.train.steps
   _log.info(
     "%s videos of %s: %d steps of %d are %.1f epochs",
     f"{videos:,}",
@@ -172,7 +174,7 @@ def _train(
   state: TrainState,
   feed: loader.Feed,
 ) -> tuple[TrainState, dict[str, float]]:
-  """Takes the steps that are left, saving the state on the way."""
+  """Takes the remaining steps, and saves the state on the way."""
   first, steps = int(state.step), run.train.steps
   with (
     metrics.MetricsWriter(run.workdir, first) as writer,
@@ -204,10 +206,10 @@ def _train(
 
 
 class _Reports:
-  """Reports every step one step late.
+  """Reports the metrics of every step, one step late.
 
-  A step's metrics are fetched when the next step is already on its way, so the
-  device never waits for the host, and the host is never more than a step ahead.
+  The metrics of a step are fetched after the next step has been dispatched. So
+  the device never waits for the host, and the host is at most one step ahead.
   """
 
   def __init__(
@@ -226,12 +228,21 @@ class _Reports:
     self._pending: tuple[int, Metrics] | None = None
 
   def add(self, step: int, scalars: Metrics) -> None:
-    """Takes in a step that has begun, and reports the one before."""
+    """Keeps the metrics of a step that has begun, and reports the one before.
+
+    Args:
+      step: Number of the step.
+      scalars: Its metrics, still on the device.
+    """
     self.flush()
     self._pending = step, scalars
 
   def flush(self) -> None:
-    """Waits for the last step, and reports it."""
+    """Waits for the last step, and reports it.
+
+    Raises:
+      NonFiniteError: If its loss or gradient is not finite.
+    """
     if self._pending is None:
       return
     step, on_device = self._pending
@@ -245,5 +256,5 @@ class _Reports:
     self._progress.update(**shown)
 
   def speed(self) -> dict[str, float]:
-    """Clips per second, and the part of the time spent waiting for data."""
+    """The speed of the training, see `Meter.speed`."""
     return self._meter.speed()

@@ -1,4 +1,4 @@
-"""SGD as Keras computes it, which HDC and CVRL used; LARS; their schedules."""
+"""Optimizers and schedules: SGD as in Keras (for HDC and CVRL), and LARS."""
 
 import dataclasses
 from typing import Any
@@ -11,23 +11,36 @@ from hdc_jax.options import Options, option
 
 
 def inverse_time(lr: float, decay: float) -> optax.Schedule:
-  """Keras SGD's `decay`: lr / (1 + decay · step)."""
+  """The schedule of Keras SGD's `decay`: lr / (1 + decay · step).
+
+  Args:
+    lr: Learning rate at step 0.
+    decay: Decay for each step.
+  """
   return lambda step: lr / (1.0 + decay * step)
 
 
 def warmup_cosine(lr: float, warmup_steps: int, steps: int) -> optax.Schedule:
-  """Linear from 0 to `lr` over the warm-up, then half a cosine to 0 (CVRL).
+  """The schedule of CVRL: a linear warm-up to `lr`, then half a cosine to 0.
 
   Args:
-    lr: At the end of the warm-up.
-    warmup_steps: May be 0.
-    steps: Of the whole run, the warm-up included: the rate is 0 from there on.
+    lr: Learning rate at the end of the warm-up.
+    warmup_steps: Length of the warm-up in steps; 0 for none.
+    steps: Length of the run in steps, with the warm-up; the rate is 0 from
+      there on.
   """
   return optax.warmup_cosine_decay_schedule(0.0, lr, warmup_steps, steps)
 
 
 def kernels(params: Any) -> Any:
-  """Which parameters are kernels: not biases, not the scales of norms."""
+  """Whether each parameter is a kernel, not a bias or the scale of a norm.
+
+  Args:
+    params: Tree of parameters.
+
+  Returns:
+    A tree of the same structure, of bools.
+  """
   return jax.tree_util.tree_map_with_path(
     lambda path, _: path[-1].key == "kernel", params
   )
@@ -38,13 +51,13 @@ def sgd(
 ) -> optax.GradientTransformation:
   """Momentum SGD with coupled weight decay on kernels.
 
-  As Keras, the learning rate is kept inside of the velocity, v ← m·v - lr·g, so
-  that a change of the rate does not rescale past steps; hence the scale comes
-  before the trace.
+  As in Keras, the learning rate is inside of the velocity, v ← m·v - lr·g, so
+  that a change of the rate does not rescale past steps. Therefore the gradient
+  is scaled before it is traced.
 
   Args:
-    lr: A number, or a schedule.
-    momentum: m.
+    lr: Learning rate, a number or a schedule.
+    momentum: Momentum m.
     weight_decay: λ of the loss λ/2·Σw², whose gradient is λ·w (1e-6 in CVRL).
   """
   return optax.chain(
@@ -63,14 +76,15 @@ def lars(
   """LARS (You et al., 2017), for large batches: `sgd` with a rate per kernel.
 
   The decayed gradient of each kernel is scaled to `trust_coefficient` times the
-  kernel's norm. Biases and norms follow plain momentum SGD without decay, as is
-  usual with it since SimCLR.
+  norm of the kernel. Biases and norms are trained by momentum SGD without
+  decay, as has been usual since SimCLR.
 
   Args:
-    lr: A number, or a schedule.
-    momentum: m.
+    lr: Learning rate, a number or a schedule.
+    momentum: Momentum m.
     weight_decay: λ of the loss λ/2·Σw².
-    trust_coefficient: Of a step's norm to the kernel's.
+    trust_coefficient: Ratio of the norm of a kernel's gradient, after scaling,
+      to the norm of the kernel.
   """
   return optax.lars(
     lr,
@@ -82,6 +96,7 @@ def lars(
   )
 
 
+# Name → function of the options and the length of the run in steps.
 SCHEDULES = {
   "inverse_time": lambda optim, steps: inverse_time(optim.lr, optim.decay),
   "cosine": lambda optim, steps: warmup_cosine(optim.lr, optim.warmup, steps),
@@ -117,13 +132,12 @@ class Optim(Options, section="optim"):
   l2: float = option(5e-5, "λ of the loss λ·Σw² over kernels.", at_least=0)
 
   def make(self, steps: int) -> optax.GradientTransformation:
-    """The optimizer of a run, by default HDC's.
+    """Makes the optimizer of a run.
 
-    That is SGD as Keras has it, whose L2 is the loss λ·Σw²: its gradient is
-    2λ·w.
+    `l2` is that of Keras: λ of the loss λ·Σw², whose gradient is 2λ·w.
 
     Args:
-      steps: Length of the run, and so of a cosine.
+      steps: Length of the run in steps, at which a cosine reaches 0.
     """
     schedule = SCHEDULES[self.schedule](self, steps)
     return OPTIMIZERS[self.name](schedule, self.momentum, 2 * self.l2)
@@ -132,7 +146,7 @@ class Optim(Options, section="optim"):
     """Checks that a run is longer than the warm-up.
 
     Args:
-      steps: Length of the run.
+      steps: Length of the run in steps.
 
     Raises:
       ConfigError: If it is not.

@@ -1,4 +1,4 @@
-"""The state of a run and the one function that advances it."""
+"""The state of a training run, and the function that advances it by a step."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from hdc_jax.objective import Batch, Loss, Metrics
 
 @flax.struct.dataclass
 class TrainState:
-  """All that a step changes; replicated over devices.
+  """Everything that a step changes, replicated over devices.
 
   Attributes:
     step: Steps taken, an int32 scalar.
@@ -42,7 +42,11 @@ class TrainState:
     }
 
   def with_backbone(self, variables: Mapping[str, Any]) -> "TrainState":
-    """The state with other variables for the backbone, heads as they are."""
+    """The state with other variables for the backbone, and the same heads.
+
+    Args:
+      variables: The backbone's variables by collection, see `backbone`.
+    """
     return dataclasses.replace(
       self,
       **{
@@ -53,9 +57,11 @@ class TrainState:
     )
 
 
-# From a state, a batch with 'views' and a key to the next state and metrics.
+# A function of a state, a batch with 'views' and a key for what is random in
+# the network, to the next state and the metrics.
 Update = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
-# From a state and a batch of clips to the next state and metrics; compiled.
+# A compiled function of a state and a batch of clips to the next state and the
+# metrics.
 TrainStep = jax.stages.Wrapped
 
 
@@ -66,7 +72,7 @@ def init_state(
   seed: int,
   momentum: float = 0.0,
 ) -> TrainState:
-  """The state before the first step.
+  """Makes the state before the first step.
 
   Args:
     network: The module to initialise, which takes views.
@@ -85,12 +91,13 @@ def init_state(
 def make_update(
   loss: Loss, tx: optax.GradientTransformation, momentum: float = 0.0
 ) -> Update:
-  """Makes what follows the augmentation: encode, compare, update.
+  """Makes the part of a step after augmentation: loss, gradients, update.
 
   Args:
     loss: The loss and its metrics, see `objective.Loss`.
     tx: The optimizer.
-    momentum: Decay m of ema ← m·ema + (1 - m)·params; 0 for no such mean.
+    momentum: Decay m of the running mean of the parameters,
+      ema ← m·ema + (1 - m)·params; 0 for none.
 
   Returns:
     A traceable function of the state, a batch with 'views' [B, V, T, H, W, 3]
@@ -122,20 +129,20 @@ def make_train_step(
   """Makes the jitted, sharded step: augment, then `update`.
 
   Args:
-    update: The rest of the step, from `make_update`.
-    views: The views that are made of the clips.
+    update: A function from `make_update`.
+    views: The views into which clips are augmented.
     mesh: A mesh with the axis 'data'.
-    seed: Seed of the augmentations; they are a function of it, of the step and
-      of the position in the global batch.
+    seed: Seed of the augmentations, which depend on it, on the step and on the
+      position in the global batch.
 
   Returns:
-    A function of the state and what the loader gives ('y', 'uv' and more) to
-    the next state and metrics.
+    A function of the state and a batch of the loader ('y', 'uv' and more, see
+    `cutting.CutClips.random_map`) to the next state and the metrics.
   """
 
   def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
     key = jax.random.fold_in(jax.random.key(seed), state.step)
-    made = views_lib.make_views(views, key, batch)
-    return update(state, {**batch, "views": made}, key)
+    augmented = views_lib.make_views(views, key, batch)
+    return update(state, {**batch, "views": augmented}, key)
 
   return mesh_lib.jit(train_step, mesh, donate=True)

@@ -1,4 +1,4 @@
-"""A training put together from an objective, before any data or state."""
+"""The training of an objective: its initial state and its train step."""
 
 import dataclasses
 from collections.abc import Callable
@@ -15,16 +15,16 @@ from hdc_jax.train import step as step_lib
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-  """An objective, compiled for a mesh.
+  """The functions that train an objective on a mesh.
 
   Attributes:
-    objective: What is learned.
+    objective: The network, its views and its loss.
     mesh: All devices of the run.
     views_shape: Shape of the views of one video, [V, T, H, W, 3].
-    init: Makes the first state; traceable.
-    update: From a state, a batch with 'views' and a key to the next state and
-      metrics; traceable.
-    train_step: From a state and clips to the next state and metrics.
+    init: A traceable function that makes the first state.
+    update: The traceable part of a step after augmentation, see
+      `step.make_update`.
+    train_step: The compiled step, see `step.make_train_step`.
   """
 
   objective: Objective
@@ -35,13 +35,21 @@ class Training:
   train_step: step_lib.TrainStep
 
   def init_state(self) -> step_lib.TrainState:
-    """The state before the first step, replicated over the mesh."""
+    """Makes the state before the first step, replicated over the mesh."""
     return mesh_lib.run_once(self.init, self.mesh)
 
   def restore_state(
     self, saved: checkpoint.Checkpoints, step: int
   ) -> checkpoint.Restored:
-    """The state of a saved step, replicated over the mesh."""
+    """Restores a checkpoint, replicated over the mesh.
+
+    Args:
+      saved: The checkpoints of the run.
+      step: One of `saved.steps`.
+
+    Raises:
+      DataError: If the checkpoint is damaged or of another network.
+    """
     return saved.restore(
       step, mesh_lib.abstract_replicated(jax.eval_shape(self.init), self.mesh)
     )
@@ -59,7 +67,7 @@ def make_training(
   """Makes the training of an objective.
 
   Args:
-    objective: What to learn.
+    objective: The network, its views and its loss.
     tx: The optimizer.
     frames: Frames of a view.
     size: Height and width of a view, in pixels.
@@ -73,7 +81,7 @@ def make_training(
       objective.network, tx, (1, *shape), seed, objective.momentum
     )
 
-  # Under this name in profiles; what is outside of it augments.
+  # Profiles show the update under this name; the rest of the step augments.
   update = jax.named_scope("update")(
     step_lib.make_update(objective.loss, tx, objective.momentum)
   )

@@ -1,4 +1,4 @@
-"""Student's interval against a table and by simulation."""
+"""Student's interval against a table and by simulation; means of rows."""
 
 import math
 
@@ -52,3 +52,48 @@ def test_one_value_has_no_interval():
   mean, half = statistics.confidence([70.5])
   assert mean == 70.5
   assert math.isnan(half)
+
+
+def rows(values):
+  """Rows of top1 by split and draw; `values` is [splits, draws]."""
+  return [
+    {"name": f"class-split{split}-draw{draw}", "label": "class"}
+    | {"split": f"{split}", "draw": f"{draw}", "top1": float(value)}
+    | {"top5": 100.0, "videos": 7}
+    for split, each in enumerate(values, start=1)
+    for draw, value in enumerate(each)
+  ]
+
+
+def test_means_of_draws_with_their_confidence():
+  """Splits are averaged first: they are no independent repetitions."""
+  values = np.random.default_rng(0).uniform(0, 100, (3, 5))
+  (mean,) = statistics.mean_rows(rows(values))
+  by_draw = values.mean(axis=0)
+  low, high = scipy.stats.t.interval(
+    0.95, df=4, loc=by_draw.mean(), scale=scipy.stats.sem(by_draw)
+  )
+  assert mean["name"] == "class-mean" and mean["label"] == "class"
+  assert mean["split"] == mean["draw"] == "mean"
+  assert mean["top1"] == pytest.approx(values.mean())
+  assert mean["top1_ci95"] == pytest.approx((high - low) / 2)
+  assert mean["top5"] == 100.0 and mean["top5_ci95"] == 0.0
+  assert "videos" not in mean
+
+
+def test_means_of_splits_have_none():
+  plain = [
+    {k: v for k, v in row.items() if k != "draw"} for row in rows([[10], [40]])
+  ]
+  (mean,) = statistics.mean_rows(plain)
+  assert mean == {"name": "class-mean", "label": "class", "split": "mean"} | {
+    "top1": 25.0,
+    "top5": 100.0,
+  }
+
+
+def test_means_are_of_one_label():
+  one, other = ({"label": name, "top1": 5.0} for name in "ab")
+  assert statistics.mean_rows([one, other]) == []
+  means = statistics.mean_rows([one, other, other | {"top1": 8.0}])
+  assert means == [{"name": "b-mean", "label": "b", "top1": 6.5}]

@@ -1,4 +1,4 @@
-"""Trials: what they train on, what is remembered of it, and their means."""
+"""Trials: what they train on, and what is remembered of it."""
 
 import collections
 import dataclasses
@@ -7,7 +7,6 @@ import json
 
 import numpy as np
 import pytest
-import scipy.stats
 
 from hdc_jax.data import sources
 from hdc_jax.errors import ConfigError, DataError
@@ -35,7 +34,7 @@ def source(ucf101):
 
 def trials(source, workdir, **changes):
   options = small.options(task="finetune", **changes)
-  plan = trials_lib.Plan(
+  plan = trials_lib.TrialPlan(
     source,
     options.folds,
     options.tested,
@@ -52,7 +51,7 @@ def classes(source, trial):
   return collections.Counter(found)
 
 
-def test_one_for_each_division(source, tmp_path):
+def test_one_for_each_fold(source, tmp_path):
   found = trials(source, tmp_path)
   assert [trial.row for trial in found] == [
     {"name": f"class-split{fold}", "label": "class", "split": fold}
@@ -72,7 +71,7 @@ def test_one_for_each_division(source, tmp_path):
 
 
 def test_one_for_each_label(prepared, tmp_path):
-  """Without divisions; also of labels that change within videos."""
+  """Without folds; also of labels that change within videos."""
   source = sources.open(prepared)
   found = trials(source, tmp_path)
   assert [trial.row for trial in found] == [
@@ -235,48 +234,3 @@ def test_a_test_without_labels_fails_before_any_training(tmp_path):
     trials(source, tmp_path / "run")
   (found,) = trials(source, tmp_path / "run", test__split="val")
   assert found.name == "class"
-
-
-def rows(values):
-  """Rows of top1 by split and draw; `values` is [splits, draws]."""
-  return [
-    {"name": f"class-split{split}-draw{draw}", "label": "class"}
-    | {"split": f"{split}", "draw": f"{draw}", "top1": float(value)}
-    | {"top5": 100.0, "videos": 7}
-    for split, each in enumerate(values, start=1)
-    for draw, value in enumerate(each)
-  ]
-
-
-def test_means_of_draws_with_their_confidence():
-  """Splits are averaged first: they are no independent repetitions."""
-  values = np.random.default_rng(0).uniform(0, 100, (3, 5))
-  (mean,) = trials_lib.summarise(rows(values))
-  by_draw = values.mean(axis=0)
-  low, high = scipy.stats.t.interval(
-    0.95, df=4, loc=by_draw.mean(), scale=scipy.stats.sem(by_draw)
-  )
-  assert mean["name"] == "class-mean" and mean["label"] == "class"
-  assert mean["split"] == mean["draw"] == "mean"
-  assert mean["top1"] == pytest.approx(values.mean())
-  assert mean["top1_ci95"] == pytest.approx((high - low) / 2)
-  assert mean["top5"] == 100.0 and mean["top5_ci95"] == 0.0
-  assert "videos" not in mean
-
-
-def test_means_of_splits_have_none():
-  plain = [
-    {k: v for k, v in row.items() if k != "draw"} for row in rows([[10], [40]])
-  ]
-  (mean,) = trials_lib.summarise(plain)
-  assert mean == {"name": "class-mean", "label": "class", "split": "mean"} | {
-    "top1": 25.0,
-    "top5": 100.0,
-  }
-
-
-def test_means_are_of_one_label():
-  one, other = ({"label": name, "top1": 5.0} for name in "ab")
-  assert trials_lib.summarise([one, other]) == []
-  means = trials_lib.summarise([one, other, other | {"top1": 8.0}])
-  assert means == [{"name": "b-mean", "label": "b", "top1": 6.5}]

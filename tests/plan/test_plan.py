@@ -454,7 +454,7 @@ def test_only_pretraining_is_planned(cache, capsys):
   config = f"--config={CONFIG}:task=finetune"
   args = [config, f"--topology={SLICE}", f"--cache={cache}"]
   assert plan.main([*args, "--config.data.path=x"]) == 2
-  assert "config.task=finetune: it must be pretrain" in capsys.readouterr().err
+  assert "config.task=finetune must be pretrain" in capsys.readouterr().err
 
 
 def test_a_batch_that_does_not_split_is_said(capsys):

@@ -8,14 +8,15 @@ import pytest
 
 from hdc_jax.distributed import mesh
 from hdc_jax.models import BACKBONES
-from hdc_jax.tasks import finetune, tables
+from hdc_jax.tasks import finetune_trial, tables
+from hdc_jax.tasks import jobs as jobs_lib
 from tests.tasks import planning
 
 
 @pytest.fixture(scope="module")
 def classifiers():
   """Training and scorer by number of classes, compiled once for a module."""
-  make, made = finetune._Trainer._make_networks, {}
+  make, made = finetune_trial.TrialRunner._make_networks, {}
 
   def make_once(trainer, classes):
     if classes not in made:
@@ -23,7 +24,7 @@ def classifiers():
     return made[classes]
 
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(finetune._Trainer, "_make_networks", make_once)
+    patch.setattr(finetune_trial.TrialRunner, "_make_networks", make_once)
     yield made
 
 
@@ -31,7 +32,7 @@ def classifiers():
 def jobs(tmp_path, monkeypatch):
   """What runs the jobs of tables in `tmp_path`; no dataset is read."""
   made = planning.Jobs(tmp_path)
-  monkeypatch.setattr(tables.Job, "run", lambda job: made.run(job))
+  monkeypatch.setattr(jobs_lib.Job, "run", lambda job: made.run(job))
   monkeypatch.setattr(tables.sources, "read_index", lambda path: None)
   return made
 

@@ -10,6 +10,7 @@ from hdc_jax import main
 from hdc_jax.config import files
 from hdc_jax.options import identity
 from hdc_jax.tasks import dry_run, tables
+from hdc_jax.tasks import jobs as jobs_lib
 from hdc_jax.tasks.costs import Cost
 from hdc_jax.train import flops as flops_lib
 from tests.tasks import planning
@@ -45,7 +46,7 @@ def test_a_dry_run_prints_and_writes_nothing(tmp_path, quick, capsys):
 
 
 def test_a_dry_run_tells_what_is_left(jobs, tmp_path, monkeypatch):
-  monkeypatch.setattr(tables.Job, "cost", lambda *_: Cost(1, 10, 1e18))
+  monkeypatch.setattr(jobs_lib.Job, "cost", lambda *_: Cost(1, 10, 1e18))
   jobs.again(allowed=3)
   with pytest.raises(KeyboardInterrupt):
     tables.run(planning.make(1), str(tmp_path))
@@ -60,7 +61,7 @@ def test_a_dry_run_tells_what_is_left(jobs, tmp_path, monkeypatch):
 
 
 def test_a_shared_pretraining_costs_once(tmp_path, monkeypatch):
-  monkeypatch.setattr(tables.Job, "cost", lambda *_: Cost(1, 10, 1e18))
+  monkeypatch.setattr(jobs_lib.Job, "cost", lambda *_: Cost(1, 10, 1e18))
   config = planning.make(3, **{"pretrain.optim.decay": 1e-5})
   lines = dry_run.describe(config, str(tmp_path)).splitlines()
   shared = [line.split() for line in lines if line[32:38] == "shared"]

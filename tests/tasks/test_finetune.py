@@ -1,4 +1,4 @@
-"""A whole fine-tuning and its dense test, over three divisions."""
+"""A whole fine-tuning and its dense test, over three folds."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ def config(**changes):
 
 @pytest.fixture(scope="module")
 def run(one_device, classifiers, ucf101, pretrained_run, tmp_path_factory):
-  """Directory, config and result of a run over three divisions."""
+  """Directory, config and result of a run over three folds."""
   workdir = tmp_path_factory.mktemp("finetune")
   made = config(data__path=ucf101, checkpoint=pretrained_run)
   return workdir, made, finetune.run(made, str(workdir))
@@ -61,7 +61,7 @@ def read(path):
     return dict(archive)
 
 
-def test_a_row_for_each_division_and_their_mean(run):
+def test_a_row_for_each_fold_and_their_mean(run):
   workdir, _, result = run
   *trials, mean = result["rows"]
   assert [row["name"] for row in trials] == TRIALS
@@ -96,7 +96,7 @@ def test_training_begins_with_the_pretrained_backbone(
 
   def fit(run, training, cut, *, initial):
     assert (run.seed, run.train.steps) == (3, 2)
-    np.testing.assert_array_equal(cut.numbers, cut.source.index.split("train1"))
+    np.testing.assert_array_equal(cut.records, cut.source.index.split("train1"))
     assert cut.label == "class"
     seen.append(jax.device_get(initial()))
     raise InterruptedError

@@ -7,6 +7,7 @@ import pytest
 from hdc_jax import main
 from hdc_jax.errors import DataError
 from hdc_jax.prepare import command as prepare
+from hdc_jax.tasks import jobs as jobs_lib
 from hdc_jax.tasks import tables
 from tests import layouts
 from tests.tasks import planning
@@ -16,7 +17,7 @@ def test_missing_data_is_found_before_anything_is_run(tmp_path, monkeypatch):
   def run(job):
     raise AssertionError(job)
 
-  monkeypatch.setattr(tables.Job, "run", run)
+  monkeypatch.setattr(jobs_lib.Job, "run", run)
   with pytest.raises(DataError, match=r"k400|ucf"):
     tables.run(planning.make(1), str(tmp_path))
   assert not list(tmp_path.iterdir())

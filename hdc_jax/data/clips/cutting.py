@@ -1,7 +1,7 @@
-"""Cuts the clips of training out of videos: which, how large, what of them.
+"""Cuts training clips out of videos.
 
-One video gives the clips of one example; one that cannot be decoded is replaced
-by another.
+The clips of one example are cut from one video. A video that cannot be decoded
+is replaced by another one.
 """
 
 import dataclasses
@@ -18,10 +18,11 @@ from hdc_jax.errors import ConfigError, DataError
 
 _log = logging.getLogger(__name__)
 
+# Arrays by name.
 Batch = dict[str, np.ndarray]
 
-# How many other videos to try in place of one that cannot be decoded.
-_REPLACEMENTS = 8
+# Number of videos to try for one example before giving up.
+_ATTEMPTS = 8
 
 
 def check_clips(clips: Clips, size: int, short_side: int | None = None) -> None:
@@ -47,21 +48,25 @@ def check_clips(clips: Clips, size: int, short_side: int | None = None) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class CutClips(grain.transforms.RandomMap):
-  """Cuts random clips out of the video of a record number.
+  """Cuts random clips out of the video with a given record number.
 
   Attributes:
-    source: Where to look the number up.
-    numbers: All record numbers in use, from which replacements are drawn.
-    starts: Of the clips of a video.
-    frames: Per clip.
-    stride: Source frames from one to the next.
-    canvas: Side of the square cut out, the same for all frames of a clip.
-    padded: Whether frames may be smaller than that, and are filled up.
-    label: Whose class to tell of each clip, if any: that of its middle frame.
+    source: The videos.
+    records: Record numbers of all videos in use, int64 [N], from which
+      replacements are drawn.
+    starts: How the clips of a video are placed in time.
+    frames: Frames per clip.
+    stride: Source frames from one frame of a clip to the next.
+    canvas: Side in pixels of the square that is cut out of every frame of a
+      clip, at the same place.
+    padded: Whether frames may be smaller than the canvas, which is then filled
+      up with zeros.
+    label: Name of the label whose class, at the middle frame of each clip, goes
+      with the clip; '' for none.
   """
 
   source: sources.Source
-  numbers: np.ndarray
+  records: np.ndarray
   starts: sampling.Starts
   frames: int
   stride: int
@@ -71,7 +76,7 @@ class CutClips(grain.transforms.RandomMap):
 
   @property
   def video_bytes(self) -> int:
-    """Decoded size in bytes of the clips of one video."""
+    """Size of the decoded clips of one video, in bytes."""
     frames = self.starts.clips * self.frames
     extent = 8 * self.starts.clips if self.padded else 0
     return frames * self.canvas**2 * 3 // 2 + extent
@@ -81,22 +86,29 @@ class CutClips(grain.transforms.RandomMap):
   def random_map(self, element: Any, rng: np.random.Generator) -> Batch:
     """Cuts the clips, of another video if this one cannot be decoded.
 
+    Args:
+      element: Record number of the video.
+      rng: Generator of everything random in the clips.
+
     Returns:
       'id' str; 'y' uint8 [clips, T, H, W]; 'uv' uint8 [clips, T, H/2, W/2, 2];
       'extent' int32 [clips, 2], height and width of the picture in its canvas,
-      if `padded`; 'label' int32 [clips], if there is one; 'bad' int32, how many
-      videos could not be decoded before this one.
+      if `padded`; 'label' int32 [clips], if `label` is set; 'bad' int32, how
+      many videos could not be decoded before this one.
+
+    Raises:
+      DataError: If several videos in a row cannot be decoded.
     """
     reason = ""
-    for bad in range(_REPLACEMENTS):
+    for bad in range(_ATTEMPTS):
       try:
         return self._cut(int(element), rng) | {"bad": np.array(bad, np.int32)}
       except DataError as error:
-        _log.warning("replaced a video: %s", error)
-        element, reason = rng.choice(self.numbers), str(error)
+        _log.warning("a video is replaced by another one: %s", error)
+        element, reason = rng.choice(self.records), str(error)
     raise DataError(
-      f"{_REPLACEMENTS} videos in a row could not be decoded, the last because "
-      f"of: {reason}"
+      f"{_ATTEMPTS} videos in a row could not be decoded; the last error is: "
+      f"{reason}"
     )
 
   def _cut(self, number: int, rng: np.random.Generator) -> Batch:
@@ -127,7 +139,7 @@ class CutClips(grain.transforms.RandomMap):
 
 
 def _pad(plane: np.ndarray, canvas: int) -> np.ndarray:
-  """Fills luma or half-size chroma [T, H, W, …] up at the bottom and right."""
+  """Pads luma or half-size chroma [T, H, W, …] at the bottom and right."""
   side = canvas // 2 if plane.ndim == 4 else canvas
   missing = [(0, side - n) for n in plane.shape[1:3]]
   return np.pad(plane, [(0, 0), *missing, *[(0, 0)] * (plane.ndim - 3)])
@@ -137,14 +149,25 @@ def make_cut(
   source: sources.Source,
   clips: Clips,
   *,
-  numbers: np.ndarray,
+  records: np.ndarray,
   starts: sampling.Starts,
   label: str = "",
 ) -> CutClips:
-  """Makes what cuts clips out of the videos of a source, see `CutClips`."""
+  """Makes the transform that cuts training clips out of videos.
+
+  Args:
+    source: The videos.
+    clips: How clips are cut.
+    records: Record numbers of the videos to learn from, int64 [N].
+    starts: How the clips of a video are placed in time.
+    label: Name of the label whose class goes with each clip; '' for none.
+
+  Returns:
+    The transform, which pads frames that are smaller than the canvas.
+  """
   return CutClips(
     source,
-    numbers,
+    records,
     starts,
     clips.frames,
     clips.stride,
@@ -157,13 +180,17 @@ def make_cut(
 def batch_shapes(
   clips: Clips, starts: sampling.Starts, short_side: int, batch_size: int
 ) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-  """Shapes and dtypes of what a global batch has for the device.
+  """Shapes and dtypes of the arrays of a global batch that devices receive.
 
   Args:
     clips: How clips are cut.
     starts: How the clips of a video are placed in time.
     short_side: Short side of the source's frames, in pixels.
     batch_size: Videos in the batch.
+
+  Returns:
+    Shape and dtype by name, as in `CutClips.random_map` with a leading axis of
+    `batch_size`; labels are not among them.
   """
   shape = (batch_size, starts.clips, clips.frames)
   side, half = clips.canvas, clips.canvas // 2

@@ -1,4 +1,4 @@
-"""Clips to evaluate on, of every segment of every video, in batches."""
+"""Batches of the clips of every segment of every video, for evaluations."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from hdc_jax.data.labels.segments import Segment, segments_of
 from hdc_jax.data.options import Loading
 from hdc_jax.data.video.codec import Frames, Window
 
-# What tells a clip from all others: the fields of its segment, and its number
-# there. Each is an array int32 [n] of a batch.
+# The fields that identify a clip: those of its segment, and the number of the
+# clip within the segment. In a batch, each field is an array int32 [n].
 ADDRESS = (*Segment._fields, "clip")
 
 
@@ -25,7 +25,7 @@ class CutSegments(grain.transforms.Map):
 
   Attributes:
     source: The videos.
-    label: The label by which videos are divided, see `segments_of`.
+    label: Name of the label by which videos are divided, see `segments_of`.
     placement: Which clips are cut.
   """
 
@@ -36,11 +36,17 @@ class CutSegments(grain.transforms.Map):
   # Grain does not annotate what is overridden here.
   # pyrefly: ignore[bad-override]
   def map(self, element: Any) -> cutting.Batch:
-    """The clips of a video, one for each window.
+    """Cuts the clips of a video, one for each window.
+
+    Args:
+      element: Record number of the video.
 
     Returns:
-      'id' str; int32 [n] of each of `ADDRESS`; 'y' uint8 [n, T, S, S]; 'uv'
+      'id' str; each field of `ADDRESS`, int32 [n]; 'y' uint8 [n, T, S, S]; 'uv'
       uint8 [n, T, S/2, S/2, 2].
+
+    Raises:
+      DataError: If the video cannot be decoded, or has no such label.
     """
     video = self.source[int(element)]
     addresses, clips = [], []
@@ -67,13 +73,14 @@ class CutSegments(grain.transforms.Map):
       )
       if len(windows) == 1:
         clips.append(video.read(indices, windows[0]))
-      else:  # decoded once for all
+      else:  # decode the frames once for all windows
         frames = video.read(indices, whole)
         clips += [_crop(frames, window) for window in windows]
     return clips
 
 
 def _crop(frames: Frames, window: Window) -> Frames:
+  """Cuts a window, which has even offsets and sides, out of whole frames."""
   top, left, height, width = window
   rows, columns = slice(top, top + height), slice(left, left + width)
   half_rows = slice(top // 2, (top + height) // 2)
@@ -85,34 +92,42 @@ def _crop(frames: Frames, window: Window) -> Frames:
 
 def read_clips(
   source: sources.Source,
-  numbers: np.ndarray,
+  records: np.ndarray,
   loading: Loading,
   *,
   label: str,
   placement: Placement,
 ) -> Iterator[cutting.Batch]:
-  """Cuts the clips of each video, in order, see `CutSegments`.
+  """Reads the clips of each video, in order.
 
   Args:
     source: The videos.
-    numbers: Record numbers of those to read.
+    records: Record numbers of the videos to read, int64 [N].
     loading: Threads and processes that decode.
-    label: The label by which videos are divided into segments; '' for none.
+    label: Name of the label by which videos are divided into segments; '' for
+      none.
     placement: Which clips are cut.
 
+  Returns:
+    An iterator over one batch for each video, see `CutSegments.map`.
+
   Raises:
-    DataError: If a video cannot be decoded: nothing is left out of an
-      evaluation.
+    DataError: If a video cannot be decoded, as an evaluation omits none.
   """
   cut = CutSegments(source, label, placement)
-  dataset = loader.record_numbers(numbers).map(cut)
+  dataset = loader.record_numbers(records).map(cut)
   frame_bytes = placement.size**2 * 3 // 2
   video_bytes = placement.estimate * placement.frames * frame_bytes
   return iter(loader.read_ahead(dataset, video_bytes, loading))
 
 
 def padding(placement: Placement, batch_size: int) -> cutting.Batch:
-  """A batch without any real clip, as `rebatch` gives them."""
+  """A batch of `rebatch` in which every clip is padding.
+
+  Args:
+    placement: The shape of the clips.
+    batch_size: Number of clips.
+  """
   n, t, side = batch_size, placement.frames, placement.size
   return {name: np.zeros(n, np.int32) for name in ADDRESS} | {
     "y": np.zeros((n, t, side, side), np.uint8),
@@ -127,12 +142,12 @@ def rebatch(
   """Regroups arrays of any length into batches of one size.
 
   Args:
-    items: Arrays with a leading axis of any length, not zero.
-    batch_size: Size of the batches.
+    items: Arrays by name, whose leading axes have one length, not zero.
+    batch_size: Number of elements in each batch.
 
   Yields:
-    Batches with 'mask', bool [batch_size]: the last one is filled up with
-    repeats of its first elements, which are not real and have False there.
+    Batches with 'mask', bool [batch_size], which is True for real elements. The
+    last batch is padded with repetitions of its elements, where it is False.
   """
   held: list[cutting.Batch] = []
   count = 0

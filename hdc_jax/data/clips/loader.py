@@ -1,4 +1,4 @@
-"""Batches of clips, whose order is a pure function of the step, by Grain.
+"""Batches of clips, read with Grain in an order that only the step decides.
 
 The global batch `s` holds the videos at positions `s·B … s·B + B - 1` of an
 endless reshuffled sequence, and a clip's randomness depends on the seed and its
@@ -37,23 +37,24 @@ def training_batches(
   process_index: int = 0,
   process_count: int = 1,
 ) -> Iterator[cutting.Batch]:
-  """This process's part of every global batch, from `first_step` on, endless.
+  """Reads the local part of every global batch, without end.
 
   Args:
     cut: Cuts the clips out of each video, see `cutting.make_cut`.
     loading: Threads and processes that decode.
     batch_size: Videos in a global batch.
     seed: Seed of the order of the videos and of the clips cut from them.
-    first_step: Number of global batches that were used already.
-    process_index: Which contiguous part of the batch to read.
-    process_count: Number of parts.
+    first_step: Number of global batches to skip: the steps already taken.
+    process_index: Number of this process, which reads one contiguous part of
+      each global batch.
+    process_count: Number of processes.
 
   Returns:
     Batches as in `cutting.CutClips.random_map`, with a leading axis of
     `batch_size / process_count`.
   """
   dataset = (
-    record_numbers(cut.numbers)
+    record_numbers(cut.records)
     .seed(seed)
     .shuffle()
     .repeat()
@@ -69,14 +70,14 @@ def training_batches(
 
 
 class Feed:
-  """Iterates over clips, timing the wait for them and watching their health."""
+  """Iterates over batches, timing the wait and counting undecodable videos."""
 
   def __init__(self, batches: Iterator[cutting.Batch], max_bad: float) -> None:
     """Wraps the batches of `training_batches`.
 
     Args:
-      batches: Whose ids are logged at debug level.
-      max_bad: The part of videos that may fail to decode.
+      batches: Batches of clips; their ids are logged at debug level.
+      max_bad: Fraction of the videos that may fail to decode.
     """
     self._batches = batches
     self._max_bad = max_bad
@@ -87,7 +88,7 @@ class Feed:
     return self
 
   def __next__(self) -> cutting.Batch:
-    """The next batch, without what is not for the device.
+    """The next batch, without the arrays that devices do not need.
 
     Raises:
       DataError: If too many videos could not be decoded so far.
@@ -106,30 +107,37 @@ class Feed:
     return {k: v for k, v in batch.items() if k not in ("id", "bad")}
 
   def take_wait(self) -> float:
-    """Seconds waited for batches since this was last asked."""
+    """Returns the seconds waited for batches since the last call."""
     waited, self._waited = self._waited, 0.0
     return waited
 
 
-def record_numbers(numbers: np.ndarray) -> grain.MapDataset:
-  """A dataset of record numbers, int64 [N], to map to what is read."""
-  # Grain needs only a length and items of it.
-  return grain.MapDataset.source(cast(Sequence[int], numbers))
+def record_numbers(records: np.ndarray) -> grain.MapDataset:
+  """A dataset of record numbers, to be mapped to clips or labels.
+
+  Args:
+    records: Record numbers, int64 [N].
+  """
+  # Grain needs only an object with a length and items.
+  return grain.MapDataset.source(cast(Sequence[int], records))
 
 
 def read_ahead(
   dataset: grain.MapDataset, element_bytes: int, loading: Loading
 ) -> grain.IterDataset:
-  """Reads a dataset by threads and, if wanted, worker processes.
+  """Reads a dataset ahead with threads and, optionally, worker processes.
 
   Decoding releases Python's lock, so threads are enough unless cutting clips
   keeps one interpreter busy. How much is read ahead is bounded in bytes.
 
   Args:
-    dataset: What to read.
-    element_bytes: Decoded size of one element.
-    loading: Threads per process, at most, and additional processes; without
-      those this process reads.
+    dataset: The dataset to read.
+    element_bytes: Size of one decoded element, in bytes.
+    loading: Threads per process, at most, and worker processes; without workers
+      the threads run in this process.
+
+  Returns:
+    An iterable over the elements, in order.
   """
   threads, workers = loading.threads, loading.workers
   ahead = _READ_AHEAD_BYTES // (element_bytes * max(1, workers))
@@ -139,7 +147,7 @@ def read_ahead(
   )
   iterated = dataset.to_iter_dataset(options)
   if workers:
-    if not flags.FLAGS.is_parsed():  # Grain's workers ask for some
+    if not flags.FLAGS.is_parsed():  # Grain's workers read absl flags
       flags.FLAGS.mark_as_parsed()
     iterated = iterated.mp_prefetch(
       grain.MultiprocessingOptions(num_workers=workers)
@@ -148,19 +156,28 @@ def read_ahead(
 
 
 def data_state(source: sources.Source, step: int) -> dict[str, Any]:
-  """What a checkpoint remembers of the data: JSON, small, host-independent."""
+  """The state of the data in a checkpoint: a small object for JSON.
+
+  Args:
+    source: The videos.
+    step: Number of steps taken.
+  """
   return {"step": step, "fingerprint": source.index.fingerprint}
 
 
 def check_data_state(source: sources.Source, state: dict[str, Any]) -> None:
-  """Checks that a run can go on with this dataset.
+  """Checks that a run can be resumed with this dataset.
+
+  Args:
+    source: The videos.
+    state: The result of `data_state` in the checkpoint.
 
   Raises:
-    DataError: If it was begun with another.
+    DataError: If the run began with another dataset.
   """
   if state["fingerprint"] != source.index.fingerprint:
     raise DataError(
       "config.data.path holds another dataset than the run began with "
       f"(fingerprint {source.index.fingerprint}, was {state['fingerprint']}): "
-      "use that one, or another --workdir"
+      "use that dataset, or another --workdir"
     )

@@ -1,4 +1,4 @@
-"""Which clips of a video an evaluation sees, and where in the frame."""
+"""The placement of the clips of an evaluation, in time and in the frame."""
 
 import dataclasses
 import itertools
@@ -24,6 +24,9 @@ def crop_windows(
     size: Side of the squares in pixels, even, at most the frame's shorter one.
     crops: 'centre'; 'three' along the longer side (CVRL); or 'five': the centre
       and the corners, from top left in reading order (HDC).
+
+  Returns:
+    The squares, in this order.
   """
   centre = sampling.centre_window(height, width, size)
   bottom, right = height - size, width - size
@@ -42,14 +45,15 @@ def crop_windows(
   return tuple(Window(top, left, size, size) for top, left in offsets)
 
 
+# Kind of crops → number of windows, see `crop_windows`.
 CROPS = {"centre": 1, "three": 3, "five": 5}
 
-# The start of a clip, and the windows of its frames.
+# For each clip, its first frame and the windows of its frames.
 Cuts = list[tuple[int, tuple[Window, ...]]]
 
 
 class Placement(Protocol):
-  """Which clips of a segment an evaluation sees, and which windows of them.
+  """The clips of a segment that an evaluation encodes, and their windows.
 
   Attributes:
     frames: Frames per clip.
@@ -71,13 +75,22 @@ class Placement(Protocol):
   def estimate(self) -> int: ...  # noqa: D102
 
   def cuts(self, segment: Segment, height: int, width: int) -> Cuts:
-    """The clips of a segment, of a video with frames of this size."""
+    """Places the clips of a segment.
+
+    Args:
+      segment: The segment.
+      height: Height of the video's frames in pixels, even.
+      width: Width of the video's frames in pixels, even.
+
+    Returns:
+      The start of each clip, as a frame of the video, and its windows.
+    """
     ...
 
 
 @dataclasses.dataclass(frozen=True)
 class FixedPlacement:
-  """Fixed clips, evenly spread or as many as fit, in fixed crops.
+  """Clips at fixed times in fixed crops, as evaluations test them.
 
   Attributes:
     frames: Frames per clip.
@@ -96,17 +109,17 @@ class FixedPlacement:
 
   @property
   def estimate(self) -> int:
-    """Windows per segment, as if of 300 frames: ten seconds of Kinetics."""
+    """Windows of a segment of 300 frames: ten seconds, as in Kinetics."""
     dense = max(1, 300 // sampling.clip_span(self.frames, self.stride))
     return (self.clips or dense) * CROPS[self.crops]
 
   def cuts(self, segment: Segment, height: int, width: int) -> Cuts:
-    """The clips of a segment, of a video with frames of this size."""
-    stretch = self.frames, self.stride, segment.first, segment.stop
+    """Places the clips of a segment, see `Placement.cuts`."""
+    arguments = self.frames, self.stride, segment.first, segment.stop
     starts = (
-      sampling.spread_starts(self.clips, *stretch)
+      sampling.spread_starts(self.clips, *arguments)
       if self.clips
-      else sampling.dense_starts(*stretch)
+      else sampling.dense_starts(*arguments)
     )
     windows = crop_windows(height, width, self.size, self.crops)
     return [(start, windows) for start in starts]
@@ -114,14 +127,14 @@ class FixedPlacement:
 
 @dataclasses.dataclass(frozen=True)
 class RandomPlacement:
-  """Random clips in random windows, a function of seed and segment alone.
+  """Random clips in random windows, which depend on seed and segment alone.
 
   Attributes:
     frames: Frames per clip.
     stride: Source frames from one frame of a clip to the next.
     size: Height and width of the windows, in pixels.
     clips: Clips per segment.
-    seed: Seed of the draws.
+    seed: Seed of the starts and windows.
   """
 
   frames: int
@@ -136,7 +149,7 @@ class RandomPlacement:
     return self.clips
 
   def cuts(self, segment: Segment, height: int, width: int) -> Cuts:
-    """The clips of a segment, of a video with frames of this size."""
+    """Places the clips of a segment, see `Placement.cuts`."""
     rng = np.random.default_rng((self.seed, segment.video, segment.first))
     length = segment.stop - segment.first
 
@@ -151,16 +164,17 @@ class RandomPlacement:
 def make_placement(
   clips: Clips, shown: ShownClips, size: int, short_side: int
 ) -> FixedPlacement:
-  """Where the clips lie that an evaluation sees.
+  """Makes the placement of the clips of an evaluation.
 
   Args:
     clips: Which frames make a clip.
-    shown: Which clips are seen, and in which crops.
+    shown: Which clips are evaluated, and in which crops.
     size: Height and width of the views of the network, in pixels.
     short_side: Short side of the source's frames, in pixels.
 
   Raises:
-    ConfigError: Naming the field that does not fit the dataset.
+    ConfigError: If a crop does not fit the frames of the dataset; names the
+      field.
   """
   field = "test.size" if shown.size else "model.size"
   crop = shown.size or size

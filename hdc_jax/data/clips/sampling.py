@@ -1,7 +1,7 @@
-"""Which frames and which window of a video make a clip: plain arithmetic.
+"""The placement of clips in a video: their frames, and their window in these.
 
-Everything random takes a NumPy generator, so that the caller decides what the
-draw depends on.
+Random functions take a NumPy generator, so that the caller decides what a draw
+depends on.
 """
 
 import dataclasses
@@ -13,17 +13,29 @@ from hdc_jax.data.video import codec
 
 
 def clip_span(frames: int, stride: int) -> int:
-  """How many source frames a clip reaches over."""
+  """Source frames from the first to the last frame of a clip, inclusive.
+
+  Args:
+    frames: Frames per clip.
+    stride: Source frames from one frame of a clip to the next.
+  """
   return (frames - 1) * stride + 1
 
 
 def clip_indices(
   start: int, frames: int, stride: int, first: int, stop: int
 ) -> np.ndarray:
-  """Source frames of the clip at `start`, looping within [first, stop).
+  """Source frames of a clip, which loops where its segment is too short.
+
+  Args:
+    start: The first frame of the clip.
+    frames: Frames per clip.
+    stride: Source frames from one frame of a clip to the next.
+    first: The first frame of the segment.
+    stop: The frame after the last of the segment.
 
   Returns:
-    int64 [frames].
+    Frame numbers in [first, stop), int64 [frames].
   """
   offsets = start - first + stride * np.arange(frames)
   return first + offsets % (stop - first)
@@ -32,9 +44,15 @@ def clip_indices(
 def random_start(
   rng: np.random.Generator, num_frames: int, frames: int, stride: int
 ) -> int:
-  """A start drawn uniformly from all at which the clip fits, else 0.
+  """Draws a start uniformly from all at which the clip fits; 0 if none does.
 
-  HDC's "random temporal cropping": two such draws may overlap.
+  This is HDC's "random temporal cropping": two such clips may overlap.
+
+  Args:
+    rng: Generator to draw from.
+    num_frames: Number of frames of the video.
+    frames: Frames per clip.
+    stride: Source frames from one frame of a clip to the next.
   """
   return int(rng.integers(max(1, num_frames - clip_span(frames, stride) + 1)))
 
@@ -46,7 +64,7 @@ def interval_starts(
   stride: int,
   power: float = 1.0,
 ) -> tuple[int, int]:
-  """Two starts that are rather close than far, in random order (CVRL).
+  """Draws two starts, near ones more often than far ones (CVRL).
 
   With M starts at which the clip fits, the interval k between the two has a
   density proportional to M^p - k^p, which falls from 0 to M: for power p = 1,
@@ -55,11 +73,15 @@ def interval_starts(
   loop (see `clip_indices`).
 
   Args:
-    rng: To draw from.
-    num_frames: Of the video.
-    frames: Of a clip.
+    rng: Generator to draw from.
+    num_frames: Number of frames of the video.
+    frames: Frames per clip.
     stride: Source frames from one frame of a clip to the next.
-    power: p, positive; the larger, the nearer to uniform intervals.
+    power: The exponent p, positive; the larger it is, the nearer to uniform is
+      the interval.
+
+  Returns:
+    The two starts, in random order.
   """
   starts = num_frames - clip_span(frames, stride) + 1
   if starts < 1:
@@ -74,7 +96,7 @@ def interval_starts(
 def _interval_quantile(u: float, power: float) -> float:
   """The x in [0, 1) at which CVRL's CDF ((p + 1) x - x^(p + 1)) / p is `u`."""
   low, high = 0.0, 1.0
-  for _ in range(53):  # to the precision of a float
+  for _ in range(53):  # a float has 53 bits of precision
     x = (low + high) / 2
     if ((power + 1) * x - x ** (power + 1)) / power <= u:
       low = x
@@ -90,19 +112,20 @@ def shifted_start(
   stride: int,
   start: int,
 ) -> int:
-  """A start of the same scene in other motion (DSM's temporal shift).
+  """Draws the start of a clip with other motion (DSM's temporal shift).
 
-  Another random start; if that is less than two frames away, the given start
-  moved by a third of the clip, or of the video if that is shorter. Choice: it
-  is moved later, or earlier where the clip would run over the end; in a video
-  too short for either the clip loops, as in the reference code.
+  The start is random. If it is less than two frames from the given one, it is
+  the given one moved by a third of the clip, or of the video if that is
+  shorter. Choice: it is moved later, or earlier where the clip would run over
+  the end; in a video too short for either, the clip loops, as in the reference
+  code.
 
   Args:
-    rng: To draw from.
-    num_frames: Of the video.
-    frames: Of a clip.
+    rng: Generator to draw from.
+    num_frames: Number of frames of the video.
+    frames: Frames per clip.
     stride: Source frames from one frame of a clip to the next.
-    start: Of the clip to differ from.
+    start: Start of the clip whose motion is to differ.
   """
   other = random_start(rng, num_frames, frames, stride)
   if abs(other - start) >= 2:
@@ -116,10 +139,10 @@ def shifted_start(
 
 @runtime_checkable
 class Starts(Protocol):
-  """How a method places the clips that it contrasts.
+  """How the clips that a method contrasts are placed in time.
 
   Attributes:
-    clips: Per video.
+    clips: Clips per video.
   """
 
   @property
@@ -128,16 +151,26 @@ class Starts(Protocol):
   def draw(
     self, rng: np.random.Generator, num_frames: int, frames: int, stride: int
   ) -> tuple[int, ...]:
-    """The starts of the clips in a video."""
+    """Draws the starts of the clips of a video.
+
+    Args:
+      rng: Generator to draw from.
+      num_frames: Number of frames of the video.
+      frames: Frames per clip.
+      stride: Source frames from one frame of a clip to the next.
+
+    Returns:
+      The first frame of each clip.
+    """
     ...
 
 
 @dataclasses.dataclass(frozen=True)
 class IndependentStarts:
-  """Each clip anywhere, as in HDC.
+  """Clips that are placed independently and uniformly, as in HDC.
 
   Attributes:
-    clips: Per video.
+    clips: Clips per video.
   """
 
   clips: int = 1
@@ -145,7 +178,7 @@ class IndependentStarts:
   def draw(
     self, rng: np.random.Generator, num_frames: int, frames: int, stride: int
   ) -> tuple[int, ...]:
-    """See `random_start`."""
+    """Draws the starts, see `random_start`."""
     return tuple(
       random_start(rng, num_frames, frames, stride) for _ in range(self.clips)
     )
@@ -153,10 +186,10 @@ class IndependentStarts:
 
 @dataclasses.dataclass(frozen=True)
 class IntervalStarts:
-  """Two clips, the less likely the further apart, as in CVRL.
+  """Two clips, which are the less likely the further apart, as in CVRL.
 
   Attributes:
-    power: p of the density of the interval.
+    power: Exponent p of the density of the interval.
   """
 
   power: float = 1.0
@@ -165,20 +198,20 @@ class IntervalStarts:
   def draw(
     self, rng: np.random.Generator, num_frames: int, frames: int, stride: int
   ) -> tuple[int, ...]:
-    """See `interval_starts`."""
+    """Draws the starts, see `interval_starts`."""
     return interval_starts(rng, num_frames, frames, stride, self.power)
 
 
 @dataclasses.dataclass(frozen=True)
 class ShiftedStarts:
-  """A clip, and another one of the same video, as in DSM."""
+  """A clip, and another one with other motion, as in DSM."""
 
   clips = 2
 
   def draw(
     self, rng: np.random.Generator, num_frames: int, frames: int, stride: int
   ) -> tuple[int, ...]:
-    """See `shifted_start`."""
+    """Draws the starts, see `shifted_start`."""
     start = random_start(rng, num_frames, frames, stride)
     return start, shifted_start(rng, num_frames, frames, stride, start)
 
@@ -186,20 +219,34 @@ class ShiftedStarts:
 def spread_starts(
   clips: int, frames: int, stride: int, first: int, stop: int
 ) -> list[int]:
-  """Evenly spread starts of clips within [first, stop).
+  """Evenly spread starts of clips in a segment.
 
-  The protocol of video clip order prediction: centres at a linspace from half a
-  clip after the beginning to half a clip before the end.
+  As in the protocol of video clip order prediction, the centres of the clips
+  are spaced evenly from half a clip after the beginning to half a clip before
+  the end.
+
+  Args:
+    clips: Number of clips.
+    frames: Frames per clip.
+    stride: Source frames from one frame of a clip to the next.
+    first: The first frame of the segment.
+    stop: The frame after the last of the segment.
   """
   slack = max(0, stop - first - clip_span(frames, stride))
   return [first + int(start) for start in np.linspace(0, slack, clips)]
 
 
 def dense_starts(frames: int, stride: int, first: int, stop: int) -> list[int]:
-  """Starts of all clips that follow each other within [first, stop).
+  """Starts of the non-overlapping clips of a segment (HDC's test protocol).
 
-  The test protocol of HDC: "non-overlapping" clips. At least one; the last
-  frames, if fewer than a clip, are not used.
+  There is at least one clip. The last frames are not used if they are fewer
+  than a clip has.
+
+  Args:
+    frames: Frames per clip.
+    stride: Source frames from one frame of a clip to the next.
+    first: The first frame of the segment.
+    stop: The frame after the last of the segment.
   """
   span = clip_span(frames, stride)
   count = max(1, (stop - first) // span)
@@ -209,9 +256,14 @@ def dense_starts(frames: int, stride: int, first: int, stop: int) -> list[int]:
 def random_window(
   rng: np.random.Generator, height: int, width: int, size: int
 ) -> codec.Window:
-  """A square of `size` at random even offsets, as half-size chroma needs.
+  """Draws a square window at even offsets, as half-size chroma needs.
 
-  Where the frame is smaller, all of it.
+  Args:
+    rng: Generator to draw from.
+    height: Height of the frame in pixels, even.
+    width: Width of the frame in pixels, even.
+    size: Side of the square in pixels, even; a side of the frame that is
+      smaller is taken whole.
   """
   top, left = (
     2 * int(rng.integers(max(0, side - size) // 2 + 1))
@@ -221,6 +273,12 @@ def random_window(
 
 
 def centre_window(height: int, width: int, size: int) -> codec.Window:
-  """The square of `size` in the middle, at even offsets."""
+  """The square window in the middle of a frame, at even offsets.
+
+  Args:
+    height: Height of the frame in pixels, even.
+    width: Width of the frame in pixels, even.
+    size: Side of the square in pixels, even, at most the frame's shorter one.
+  """
   top, left = (2 * ((side - size) // 4) for side in (height, width))
   return codec.Window(top, left, size, size)

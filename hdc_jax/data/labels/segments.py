@@ -1,4 +1,4 @@
-"""Segments of videos: what evaluations look at, each with one class.
+"""Segments of videos: the units of evaluations, each with one class.
 
 A segment is the longest stretch of a video over which a label keeps its class.
 A label of the whole video makes one segment of it; a label that changes with
@@ -33,10 +33,11 @@ def segments_of(number: int, video: sources.Video, label: str) -> list[Segment]:
   Args:
     number: Record number of the video.
     video: The video.
-    label: Name of a label; '' for the whole video as it is.
+    label: Name of a label; '' for one segment of the whole video, without a
+      class.
 
   Raises:
-    DataError: If the video has no such label; the message lists those it has.
+    DataError: If the video has no such label; the message lists its labels.
   """
   if not label:
     return [Segment(number, 0, video.num_frames, -1)]

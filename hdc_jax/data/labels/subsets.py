@@ -1,7 +1,8 @@
-"""Which labelled videos to train on: class-balanced, random and nested.
+"""Class-balanced random subsets of labelled videos.
 
-Each draw takes the beginning of one permutation per class, so with generators
-of the same seed a smaller draw lies inside every larger one.
+A subset takes the beginning of one permutation per class. So subsets are
+nested: with generators of the same seed, a larger one contains every smaller
+one.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from hdc_jax.errors import ConfigError, DataError
 def _shuffled(
   labels: np.ndarray, rng: np.random.Generator
 ) -> Iterator[tuple[int, np.ndarray]]:
-  """Every class and the positions of its videos, in random order."""
+  """Yields each class with the positions of its videos, in random order."""
   for label in np.unique(labels):
     yield int(label), rng.permutation(np.flatnonzero(labels == label))
 
@@ -22,26 +23,26 @@ def _shuffled(
 def by_fraction(
   labels: np.ndarray, fraction: float, rng: np.random.Generator
 ) -> np.ndarray:
-  """A fraction of the videos of each class, rounded, but at least one.
+  """Draws a fraction of the videos of each class, rounded, but at least one.
 
   Args:
-    labels: int [N], the class of each video.
-    fraction: Above 0, at most 1.
-    rng: The same seed gives nested draws.
+    labels: Class of each video, int [N].
+    fraction: Fraction of the videos, above 0 and at most 1.
+    rng: Generator to draw from.
 
   Returns:
-    int64 positions in `labels`, increasing.
+    Positions in `labels`, int64, increasing.
 
   Raises:
-    ConfigError: If there is no such fraction.
+    ConfigError: If the fraction is outside of that range.
   """
   if not 0 < fraction <= 1:
     raise ConfigError(
       f"fraction={fraction} of the labels: use one above 0 and at most 1"
     )
   drawn = [
-    found[: max(1, round(fraction * len(found)))]
-    for _, found in _shuffled(labels, rng)
+    videos[: max(1, round(fraction * len(videos)))]
+    for _, videos in _shuffled(labels, rng)
   ]
   return np.sort(np.concatenate(drawn))
 
@@ -49,49 +50,50 @@ def by_fraction(
 def by_shots(
   labels: np.ndarray, shots: int, rng: np.random.Generator
 ) -> np.ndarray:
-  """The same number of videos of each class.
+  """Draws the same number of videos of each class.
 
   Args:
-    labels: int [N], the class of each video.
+    labels: Class of each video, int [N].
     shots: Videos per class.
-    rng: The same seed gives nested draws.
+    rng: Generator to draw from.
 
   Returns:
-    int64 positions in `labels`, increasing.
+    Positions in `labels`, int64, increasing.
 
   Raises:
     DataError: If a class has fewer videos.
   """
   drawn = []
-  for label, found in _shuffled(labels, rng):
-    if len(found) < shots:
+  for label, videos in _shuffled(labels, rng):
+    if len(videos) < shots:
       raise DataError(
-        f"class {label} has {len(found)} videos, fewer than shots={shots}: use "
-        "fewer shots"
+        f"class {label} has {len(videos)} videos, fewer than shots={shots}: "
+        "use fewer shots"
       )
-    drawn.append(found[:shots])
+    drawn.append(videos[:shots])
   return np.sort(np.concatenate(drawn))
 
 
 def held_out(
   labels: np.ndarray, fraction: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Sets a fraction of the videos of each class aside, to choose by.
+  """Holds out a fraction of the videos of each class, for validation.
 
-  Of a class with several videos at least one is held out and at least one is
-  not; the video of a class with only one is not.
+  Of a class with several videos, at least one is held out and at least one is
+  not. The only video of a class is not held out.
 
   Args:
-    labels: int [N], the class of each video.
-    fraction: Above 0, below 1.
-    rng: Decides which.
+    labels: Class of each video, int [N].
+    fraction: Fraction of the videos, above 0 and below 1.
+    rng: Generator to draw from.
 
   Returns:
-    int64 positions in `labels` of the rest and of those held out, increasing.
+    Positions in `labels` of the remaining videos and of those held out, int64,
+    increasing.
   """
-  held = [
-    found[: min(max(1, round(fraction * len(found))), len(found) - 1)]
-    for _, found in _shuffled(labels, rng)
+  drawn = [
+    videos[: min(max(1, round(fraction * len(videos))), len(videos) - 1)]
+    for _, videos in _shuffled(labels, rng)
   ]
-  aside = np.sort(np.concatenate(held))
-  return np.setdiff1d(np.arange(len(labels)), aside), aside
+  validation = np.sort(np.concatenate(drawn))
+  return np.setdiff1d(np.arange(len(labels)), validation), validation

@@ -36,7 +36,7 @@ def cut(source, clips, number=0, label=""):
   made = cutting.make_cut(
     source,
     clips,
-    numbers=source.index.split("train"),
+    records=source.index.split("train"),
     starts=sampling.IndependentStarts(2),
     label=label,
   )

@@ -19,7 +19,7 @@ def batches_of(source, canvas=40, starts=None, **options):
   cut = cutting.make_cut(
     source,
     Clips(frames=8, canvas=canvas),
-    numbers=source.index.split("train"),
+    records=source.index.split("train"),
     starts=starts or sampling.IndependentStarts(2),
   )
   defaults = {"loading": Loading(threads=2), "batch_size": 8, "seed": 0}

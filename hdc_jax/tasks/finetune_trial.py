@@ -1,0 +1,197 @@
+"""The options of task `finetune`, and the training and test of each trial."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from etils import epath
+
+from hdc_jax.data.clips import cutting
+from hdc_jax.data.options import Batches, Subset
+from hdc_jax.data.store.index import Index
+from hdc_jax.evaluate import class_activation, features, pretrained
+from hdc_jax.evaluate import trials as trials_lib
+from hdc_jax.evaluate.evaluation import Evaluation
+from hdc_jax.methods import augmentations, supervised
+from hdc_jax.options import Options, RunConfig, option
+from hdc_jax.runs.predictions import PREDICTIONS
+from hdc_jax.tasks.base import InitialBackbone, Seed, TrainAndTest
+from hdc_jax.train import loop
+from hdc_jax.train.optimizer import Optim
+from hdc_jax.train.step import TrainState
+from hdc_jax.train.training import Training, make_training
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier(Options, section="finetune"):
+  """Options of the classifier on top of the backbone."""
+
+  dropout: float = option(
+    0.5,
+    "Fraction of the pooled features that is dropped in training.",
+    at_least=0,
+    below=1,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Finetune(TrainAndTest):
+  """Options of task `finetune`.
+
+  Attributes:
+    seed: Seed of everything random.
+    initial: Checkpoint of the backbone with which the training begins.
+    subset: Size and number of random subsets of the training videos.
+    batches: Size of the batches, and how many videos may fail to decode.
+    augment: The augmentations.
+    finetune: The classifier.
+    optim: The optimizer.
+    train: Length of the run, and intervals of logging and saving.
+  """
+
+  seed: Seed
+  initial: InitialBackbone
+  subset: Subset
+  batches: Batches
+  augment: augmentations.Scales
+  finetune: Classifier
+  optim: Optim
+  train: loop.Train
+
+  def __post_init__(self) -> None:
+    """Checks options of different sections against each other."""
+    cutting.check_clips(self.clips, self.model.size)
+    self.model.check_clip(self.clips.frames, self.model.size)
+    self.optim.check_length(self.train.steps)
+
+  @property
+  def checkpoint(self) -> str:
+    """The run, or one step in it, to begin with; '' for random weights."""
+    return self.initial.checkpoint
+
+  def check_dataset(self, index: Index) -> None:
+    """Checks that a dataset has such clips, labels and splits."""
+    super().check_dataset(index)
+    cutting.check_clips(self.clips, self.model.size, index.short_side)
+
+  def make_training(self, mesh: jax.sharding.Mesh, classes: int) -> Training:
+    """Makes the training of a classifier.
+
+    Args:
+      mesh: All devices of the run.
+      classes: Number of classes.
+    """
+    objective = supervised.make_objective(
+      self.model.make(),
+      classes,
+      self.finetune.dropout,
+      self.augment,
+      self.model.size,
+    )
+    return make_training(
+      objective,
+      self.optim.make(self.train.steps),
+      frames=self.clips.frames,
+      size=self.model.size,
+      mesh=mesh,
+      seed=self.seed.seed,
+    )
+
+
+class TrialRunner:
+  """Fine-tunes and tests, with programs compiled once for each label."""
+
+  def __init__(
+    self,
+    options: Finetune,
+    evaluation: Evaluation,
+    loaded: pretrained.Pretrained | None,
+  ) -> None:
+    """Sets what all trials share.
+
+    Args:
+      options: Options of the task.
+      evaluation: The videos, and which clips of them are tested.
+      loaded: The backbone to begin with; None for random weights.
+    """
+    self._options, self._evaluation, self._loaded = options, evaluation, loaded
+    self._networks = functools.cache(self._make_networks)
+
+  def _make_networks(self, classes: int) -> tuple[Training, features.Encoder]:
+    """Makes the training, and the encoder of test clips to scores [B, C]."""
+    mesh = self._evaluation.mesh
+    training = self._options.make_training(mesh, classes)
+    compute = supervised.make_scores(training.objective.network)
+    view = features.centre_view(self._evaluation.placement.size)
+    return training, features.make_encoder(compute, view, mesh)
+
+  def run(
+    self, trial: trials_lib.Trial, config: RunConfig, directory: epath.Path
+  ) -> dict[str, float]:
+    """Trains and tests a classifier, and writes its predictions.
+
+    Args:
+      trial: The label and the videos to train and test on.
+      config: The config of the trial.
+      directory: The directory of the trial.
+
+    Returns:
+      Accuracies in percent, and the speed of the training, see `Meter.speed`.
+    """
+    options, source = self._options, self._evaluation.source
+    training, scorer = self._networks(len(trial.classes))
+    cut = cutting.make_cut(
+      source,
+      options.clips,
+      records=trial.train,
+      starts=training.objective.starts,
+      label=trial.label,
+    )
+    loop_run = loop.Run(
+      str(directory),
+      config,
+      options.train,
+      options.batches,
+      options.loading,
+      options.seed.seed,
+    )
+    state, speed = loop.fit(
+      loop_run, training, cut, initial=self._initial(training)
+    )
+    outputs = self._evaluation.encode(
+      scorer,
+      {"params": state.params, "batch_stats": state.batch_stats},
+      source.index.split(trial.test_split),
+      label=trial.label,
+      title=f"test of {trial.name}",
+    )
+    predictions = trial.predictions(outputs, outputs.values["scores"])
+    predictions.save(directory / PREDICTIONS)
+    layer = jax.device_get(state.params["classifier"])
+    class_activation.draw_strips(
+      directory / class_activation.SALIENCY,
+      class_activation.LinearClassifier(
+        training.objective.network.backbone.apply,
+        state.backbone(),
+        layer["kernel"],
+        layer["bias"],
+        trial.classes,
+      ),
+      self._evaluation,
+      outputs.segments,
+    )
+    return predictions.accuracies() | speed
+
+  def _initial(self, training: Training) -> Callable[[], TrainState]:
+    """The function that makes the first state, with a run's backbone if any."""
+
+    def initial() -> TrainState:
+      state = training.init_state()
+      if not self._loaded:
+        return state
+      # A copy, because the first step donates the memory of its state.
+      return state.with_backbone(jax.tree.map(jnp.copy, self._loaded.variables))
+
+    return initial
