@@ -2,6 +2,8 @@
 
 import pytest
 
+from hdc_jax.runtime import buckets as buckets_lib
+
 
 @pytest.fixture(params=["disk", "gs", "s3"])
 def workdir(request, tmp_path, buckets):
@@ -13,5 +15,5 @@ def workdir(request, tmp_path, buckets):
 @pytest.fixture
 def local(workdir, tmp_path, buckets):
   """The same, as a local directory."""
-  root = buckets if buckets.is_remote(workdir) else tmp_path
+  root = buckets if buckets_lib.is_remote(workdir) else tmp_path
   return root / "b" / "run"
