@@ -22,7 +22,7 @@ def test_a_result_names_device_and_versions(workdir, local):
 
 def test_a_config_is_written_whole(workdir, local):
   config = small.config()
-  results.write_config(workdir, config)
+  results.write_config(workdir, config.to_dict())
   assert results.read_config(workdir) == json.loads(
     (local / "config.json").read_text()
   )
@@ -32,7 +32,7 @@ def test_a_config_is_written_whole(workdir, local):
 def test_a_whole_run_in_a_bucket(workdir, local):
   """Config, metrics, predictions and result become a page."""
   config = small.config()
-  results.write_config(workdir, config)
+  results.write_config(workdir, config.to_dict())
   with metrics.MetricsWriter(workdir) as writer:
     writer.write(1, {"loss": 2.5})
   made = Predictions(
