@@ -91,25 +91,34 @@ def fields_of(cls):
 def test_every_option_is_checked(task, section, name, owner, field):
   """A value of another type, and one outside of the range if there is one."""
   method = name if section == "method" else "hdc"
-  changes = {"model.name": name} if section == "model" else {}
+  changes = {"data.path": "/nowhere", "checkpoint": "/nowhere"}
+  if task == "tables":
+    changes = {}
+  if task in ("pretrain", "preview"):
+    del changes["checkpoint"]
+  if section == "model":
+    changes["model.name"] = name
   path = owner.full_name(field.name).removeprefix("config.")
   rule = rule_of(field)
   if rule.when:
     changes[f"{owner.section}.{rule.when[0]}"] = rule.when[1][0]
-  for value in wrong_values(field, rule):
+  for value in wrong_values(owner, field, rule):
     config = config_lib.default(task, method, changes=changes | {path: value})
     with pytest.raises(ConfigError, match=f"config.{path}"):
       tasks.task_of(config).resolve(config)
 
 
-def wrong_values(field, rule):
+def wrong_values(owner, field, rule):
   """A value of another type, and one for each bound that the rule has."""
   like = field.default
-  yield 1.5 if isinstance(like, tuple | str) else "text"
+  # In the tests another checker of types answers first for methods.
+  if not owner.__module__.startswith("hdc_jax.methods"):
+    yield 1.5 if isinstance(like, tuple | str) else "text"
   if rule.required:
     yield type(like)()
+  sample = like[0] if isinstance(like, tuple) and like else like
   elements = [
-    bound + offset
+    float(bound + offset) if isinstance(sample, float) else bound + offset
     for bound, offset in (
       (rule.at_least, -1),
       (rule.above, 0),
@@ -119,7 +128,7 @@ def wrong_values(field, rule):
     if bound is not None
   ]
   if rule.choices is not None:
-    elements.append("nope" if isinstance(like, str) else type(like)())
+    elements.append("nope" if isinstance(sample, str) else -1)
   for element in elements:
     if isinstance(like, tuple):
       yield (element,) * max(rule.lengths or (1,))
