@@ -26,6 +26,7 @@ def load(path, arg=""):
   return module.get_config(arg)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_a_step_at_reduced_size(path):
   config = load(path)

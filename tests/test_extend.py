@@ -65,6 +65,7 @@ def _run(copy, *arguments):
   assert not done.returncode, done.stderr
 
 
+@pytest.mark.slow
 def test_a_method_a_dataset_and_a_backbone(extended, write_video):
   """The method trains the backbone on the dataset."""
   for name in ("a.mp4", "b.mp4"):

@@ -208,6 +208,7 @@ def test_help_teaches(call, capsys):
   assert "--workdir" in stdout
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_a_rerun_goes_on(prepared, tmp_path):
   """A real process: interrupted, resumed, with its ids at debug level."""
   args = (

@@ -46,6 +46,7 @@ def wheel(tmp_path_factory):
   return path
 
 
+@pytest.mark.slow
 def test_files_of_the_wheel(wheel):
   """Every module, every config and the data files; no launchers, no tests."""
   names = {
@@ -61,6 +62,7 @@ def test_files_of_the_wheel(wheel):
   assert names == expected
 
 
+@pytest.mark.slow
 def test_wheel_in_a_new_environment(wheel, tmp_path):
   """Installed and imported, without TensorFlow and PyTorch.
 

@@ -97,6 +97,7 @@ def test_explains_real_motion(clips):
   assert mine < 1.3 * theirs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.25, 2.5])
 def test_scaled_motion(factor):
   """A texture moves by the scaled amount, in every frame alike."""
@@ -111,6 +112,7 @@ def test_scaled_motion(factor):
   assert np.abs(want[inner][1] - want[inner][0]).max() > 0.08 * factor
 
 
+@pytest.mark.slow
 def test_one_factor_per_clip_drawn_from_the_range():
   """Told by the flow of what comes out."""
   scaling = flow.FlowScaling(0.5, 2.0, least=1.0)
@@ -126,6 +128,7 @@ def test_one_factor_per_clip_drawn_from_the_range():
   assert 1.8 < factors.max() < 2.1
 
 
+@pytest.mark.slow
 def test_frames_follow_flow_upon_flow():
   """A point carried over flows that differ; the edge goes on behind it."""
   first = jnp.zeros((9, 9, 3)).at[2, 1].set(1.0).at[:, 0].set(0.5)

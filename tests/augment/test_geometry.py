@@ -31,6 +31,7 @@ def test_crop_of_a_grey_canvas_is_grey():
   np.testing.assert_allclose(out, 110 / 219, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_centre_crop_keeps_pixels():
   canvas = canvas_of(np.random.default_rng(0))
   key = jax.random.key(0)
@@ -62,6 +63,7 @@ def test_shows_every_frame_alike(transform):
   np.testing.assert_array_equal(out, out[:, :1].repeat(out.shape[1], 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transform", CROPS, ids=str)
 @pytest.mark.parametrize("extent", [(24, 32), (32, 26), (22, 20)])
 def test_padding_is_never_seen(transform, extent):
@@ -103,6 +105,7 @@ def inception_box(rng, sides, area, aspect):
   return 0, 0, height, width
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sides", [(128, 170), (96, 54)])
 def test_resized_crop_is_torchvisions(sides):
   """The same distribution of every side and place, of area and aspect."""
@@ -121,6 +124,7 @@ def test_resized_crop_is_torchvisions(sides):
   assert np.all(got[:, :2] + got[:, 2:] <= sides)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("sides", "want"),
   [
@@ -136,6 +140,7 @@ def test_resized_crop_falls_back_to_the_largest_in_the_centre(sides, want):
   np.testing.assert_array_equal(boxes_of(transform, sides, 4), [want] * 4)
 
 
+@pytest.mark.slow
 def test_resized_crop_shows_its_box():
   """As Pillow crops and resizes the luma."""
   canvas = canvas_of(np.random.default_rng(0), frames=1)
@@ -152,6 +157,7 @@ def test_resized_crop_shows_its_box():
     np.testing.assert_allclose(out, want, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_scale_jitter_draws_sides_and_places(jitter):
   """A ramp tells the box: its slope the side, its first value the place."""
   y, x = np.mgrid[:32, :32]

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -9,6 +10,7 @@ from PIL import Image
 from hdc_jax.augment import resampling
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
   size_in=st.integers(8, 40),

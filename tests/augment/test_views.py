@@ -31,6 +31,7 @@ def make():
   return jax.jit(lambda key, clips: views.make_views(method.views, key, clips))
 
 
+@pytest.mark.slow
 def test_shape_and_range(make, clips):
   out = make(jax.random.key(0), clips)
   assert out.shape == (BATCH, 3, FRAMES, 14, 14, 3)

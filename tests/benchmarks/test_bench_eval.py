@@ -13,6 +13,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
+@pytest.mark.slow
 def test_record(tmp_path, capsys, pytestconfig, monkeypatch, prepared):
   monkeypatch.chdir(pytestconfig.rootpath)
   path = tmp_path / "eval.json"

@@ -21,6 +21,7 @@ def root(pytestconfig, monkeypatch):
   monkeypatch.chdir(pytestconfig.rootpath)
 
 
+@pytest.mark.slow
 def test_record(tmp_path, capsys):
   path = tmp_path / "step.json"
   assert bench_step.main([*TINY, f"--json={path}"]) == 0

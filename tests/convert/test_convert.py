@@ -95,6 +95,7 @@ def assert_holds(run, want):
     assert a.tobytes() == b.tobytes()
 
 
+@pytest.mark.slow
 def test_there_and_back(run, variables, backbone, tmp_path, capsys):
   file = tmp_path / "new" / "encoder.safetensors"
   assert export(run, file) == 0

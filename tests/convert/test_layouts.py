@@ -40,6 +40,7 @@ def assert_same_bits(got, want):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layout", "backbone"), LAYOUTS)
 @settings(max_examples=8, deadline=None)
 @given(

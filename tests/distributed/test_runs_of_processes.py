@@ -67,6 +67,7 @@ def trained(prepared, tmp_path_factory):
   }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [2, 4])
 def test_losses_and_params_do_not_depend_on_processes(trained, processes):
   (alone, _), (together, _) = trained[1], trained[processes]
@@ -92,6 +93,7 @@ def test_the_ids_of_a_step_do_not_depend_on_processes(trained, processes):
     assert one == other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_what_four_saved_others_resume(trained, processes, prepared, tmp_path):
   whole, outputs = trained[4]
@@ -118,6 +120,7 @@ def test_only_the_first_process_writes_and_speaks(trained):
       assert f"[{number}] " in output
 
 
+@pytest.mark.slow
 def test_an_evaluation_counts_every_example_once(trained, prepared, tmp_path):
   flags = (
     "--config=configs/tiny.py:task=retrieve",
@@ -134,6 +137,7 @@ def test_an_evaluation_counts_every_example_once(trained, prepared, tmp_path):
   assert rows[0] == rows[1]
 
 
+@pytest.mark.slow
 def test_another_config_is_found_before_the_run(prepared, tmp_path):
   data = f"--config.data.path={prepared}"
   commands = hosts.main_commands(2, f"--workdir={tmp_path}", *_FLAGS, data)
@@ -148,6 +152,7 @@ def test_another_config_is_found_before_the_run(prepared, tmp_path):
   assert not (tmp_path / results.CONFIG).exists()
 
 
+@pytest.mark.slow
 def test_other_code_is_found_before_the_run(prepared, tmp_path):
   other = tmp_path / "other"
   for part in ("hdc_jax", "configs"):
@@ -164,6 +169,7 @@ def test_other_code_is_found_before_the_run(prepared, tmp_path):
     assert "install the same commit everywhere" in output
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_stops_all_at_the_same_step(prepared, tmp_path):
   flags = (*_FLAGS, "--config.train.steps=100000")
   flags += ("--config.train.checkpoint_every=100000",)
@@ -179,6 +185,7 @@ def test_a_signal_to_one_stops_all_at_the_same_step(prepared, tmp_path):
   assert f"stopped by SIGTERM at step {step}, which is saved" in output
 
 
+@pytest.mark.slow
 def test_a_lost_process_does_not_hang_the_others(prepared, tmp_path):
   flags = (*_FLAGS, "--config.train.steps=100000", "--config.train.patience=40")
   data = f"--config.data.path={prepared}"
@@ -191,6 +198,7 @@ def test_a_lost_process_does_not_hang_the_others(prepared, tmp_path):
   assert code != 0, output
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_does_not_wait(prepared, tmp_path):
   """Its data are damaged; the others know nothing of it, and wait for it."""
   for number in (0, 1):

@@ -90,6 +90,7 @@ def encoded(source, weights):
   return encode(source, weights)
 
 
+@pytest.mark.slow
 def test_batches_and_devices_do_not_change_features(source, weights, encoded):
   assert len(encoded.segments) > 6  # more scenes than videos
   for batch_size, devices in ((1, 1), (7, 1), (64, 4)):
@@ -116,6 +117,7 @@ def test_features_are_means_over_clips(source, weights, encoded):
   )
 
 
+@pytest.mark.slow
 def test_what_is_random_in_a_view_does_not_depend_on_the_batch(source, weights):
   placement = RandomPlacement(8, 1, 40, clips=2, seed=0)
   view = augmentations.classification_view(augmentations.Scales(), SIZE)

@@ -26,6 +26,7 @@ def found(prepared, tmp_path_factory):
   return runs
 
 
+@pytest.mark.slow
 def test_processes_do_not_change_what_is_found(found):
   (want,) = found[1]
   assert len(want["ids"]) > 6  # videos with several scenes

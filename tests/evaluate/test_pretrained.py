@@ -143,6 +143,7 @@ def test_another_network_is_refused(saved, mesh, tmp_path, change, message):
     pretrained.load(str(tmp_path), mesh)
 
 
+@pytest.mark.slow
 def test_initial_weights_are_those_of_the_seed(mesh):
   one, same, other = (
     pretrained.initial(model(), seed, mesh) for seed in (0, 0, 1)

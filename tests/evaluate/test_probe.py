@@ -171,6 +171,7 @@ def one_hot(classes=2, count=12):
   return features, np.repeat(np.arange(classes), count)
 
 
+@pytest.mark.slow
 def test_sweep_holds_out_what_it_measures():
   """Only what was trained on can be known, and in the end all was."""
   features, labels = one_hot()
@@ -184,6 +185,7 @@ def test_sweep_holds_out_what_it_measures():
   assert np.all(scores.argmax(axis=-1) == labels[:, None])
 
 
+@pytest.mark.slow
 def test_sweep_is_of_held_out_videos():
   """Against the accuracy of probes trained on the rest, view by view."""
   features, labels = problem(count=60, views=3)

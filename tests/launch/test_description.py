@@ -233,6 +233,7 @@ def test_launchers_import_nothing_heavy():
   assert done.stdout == "set()\n"
 
 
+@pytest.mark.slow
 def test_reading_the_config_starts_no_accelerator():
   code = (
     "from jax._src import xla_bridge; from tests.launch import example;"

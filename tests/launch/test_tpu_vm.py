@@ -284,6 +284,7 @@ def started():
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_again_ends_the_waiting(gcloud, kind):
   gcloud(**{RUN: [{"seconds": 60}], "delete": codes(1)})
@@ -302,6 +303,7 @@ def test_ctrl_c_again_ends_the_waiting(gcloud, kind):
   assert changes() == [*UP, "delete"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("kind", "when"),
   [

@@ -42,6 +42,7 @@ def reference(variables, temperature):
   return np.mean(losses)
 
 
+@pytest.mark.slow
 def test_value(method):
   network, variables, views = embedding.make(method, VIDEOS)
   embeddings, updated = network.apply(
@@ -80,6 +81,7 @@ def test_views(method):
   ]
 
 
+@pytest.mark.slow
 def test_one_encoder(method):
   """Without a running mean both views have gradients."""
   network, variables, views = embedding.make(method, VIDEOS)

@@ -40,6 +40,7 @@ def infonce(q, p, n, temperature=0.07):
   return np.mean(losses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("negative", ["shift", "flow"])
 def test_value_and_views(negative):
   method = make(negative=negative)
@@ -84,6 +85,7 @@ def test_bad_configs(fields, message):
     make(**fields)
 
 
+@pytest.mark.slow
 def test_a_network_can_be_asked_for_some_views():
   """As the keys' encoder is: only these go through the backbone."""
   method = make()
@@ -125,6 +127,7 @@ def stepped():
   return jax.device_get((states, losses))
 
 
+@pytest.mark.slow
 def test_the_encoder_of_the_keys_is_a_running_mean(stepped):
   states, _ = stepped
   chex.assert_trees_all_equal(states[0].ema, states[0].params)

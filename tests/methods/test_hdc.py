@@ -114,6 +114,7 @@ def split(params):
 WEIGHTS = {"block3": 0.25, "block4": 0.5, "block5": 1.0}
 
 
+@pytest.mark.slow
 def test_value(recorded):
   loss_fn, params = recorded
   loss, metrics = jax.jit(loss_fn)(params)

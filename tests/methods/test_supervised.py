@@ -2,6 +2,7 @@
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -45,6 +46,7 @@ def step(run, state, clips):
   return jax.device_get(run.train_step(state, clips))
 
 
+@pytest.mark.slow
 def test_is_cross_entropy_in_numpy(first):
   """Of the pooled last block, in float64, without dropout."""
   config = CONFIG.copy_and_resolve_references()
@@ -53,11 +55,12 @@ def test_is_cross_entropy_in_numpy(first):
   shape = (8, *run.views_shape)
   views = np.float32(np.random.default_rng(0).uniform(-1, 1, shape))
   labels = batch()["label"]
+  examples = {"views": views, "label": labels}
 
   @jax.jit
   def measure(state):
     _, metrics = run.update(
-      state, {"views": views, "label": labels}, jax.random.key(0)
+      state, jax.tree.map(jnp.asarray, examples), jax.random.key(0)
     )
     return metrics["loss"], metrics["accuracy"]  # compiles no gradient
 
@@ -85,6 +88,7 @@ def advanced(made, first):
   return history
 
 
+@pytest.mark.slow
 def test_devices_do_not_change_the_result(advanced, made):
   """Neither the dropped features nor anything else.
 

@@ -134,6 +134,7 @@ def small(request):
   return variables, jax.jit(model.apply), x
 
 
+@pytest.mark.slow
 def test_clips_do_not_see_each_other(small):
   """Instance norm: a clip's features do not depend on its batch."""
   variables, apply, x = small

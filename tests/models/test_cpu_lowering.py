@@ -80,6 +80,7 @@ def test_values(case):
       np.testing.assert_allclose(got, want, atol=1e-5 * np.abs(want).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_gradients_are_xlas(case):
   """By input and kernel, also where the input's is a convolution itself."""
@@ -138,6 +139,7 @@ def convolutions(name):
   return list(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["c3d", "r2plus1d10", "r3d18"])
 def test_memory_is_bounded(name):
   """As the module says, at the paper's shapes, forward and backward."""

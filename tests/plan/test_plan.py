@@ -224,6 +224,7 @@ def test_operations_are_named_by_module(record):
   assert any(name.startswith("backbone/") for name, _ in names)
 
 
+@pytest.mark.slow
 @needs_libtpu
 def test_what_is_known_is_not_compiled_again(
   record, cache, no_compiler, tmp_path, capsys
@@ -241,6 +242,7 @@ def test_what_is_known_is_not_compiled_again(
   assert f"{known['estimated_cycles']:,} cycles at 1.50 GHz" in page
 
 
+@pytest.mark.slow
 @needs_libtpu
 def test_another_batch_is_not_the_same_program(cache, no_compiler, capsys):
   assert run(cache, "--batch_per_chip=3") == 1
@@ -281,6 +283,7 @@ def test_several_slices_make_a_table(cache, up_to_five, capsys):
   assert up_to_five == {128}
 
 
+@pytest.mark.slow
 @needs_libtpu
 def test_the_dataset_tells_its_short_side(
   cache, up_to_five, remote, tmp_path, monkeypatch
@@ -394,6 +397,7 @@ def test_bisection(largest, start, guess):
   assert min(asked) >= 1
 
 
+@pytest.mark.slow
 def test_clips_are_cut_as_for_training():
   clips = small.options(data__canvas=128).clips
   starts = sampling.IndependentStarts(2)

@@ -77,6 +77,7 @@ def change_file(source):
   return []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("change", "again"),
   [

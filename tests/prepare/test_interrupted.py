@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from hdc_jax.data.store import records
+from hdc_jax.data.store import index
 from tests.prepare.preparing import arguments, contents, run
 
 
@@ -110,6 +110,6 @@ def test_stopped_it_leaves_finished_shards_and_says_so(
   assert err.splitlines()[-1].startswith(words)
   assert "of 8 shards are finished; run the same command again" in err
   assert "Traceback" not in err
-  assert [path.name for path in tmp_path.glob(".*")] == [records.UNFINISHED]
+  assert [path.name for path in tmp_path.glob(".*")] == [index.UNFINISHED]
   assert not (tmp_path / "index.json").exists()
   assert list(tmp_path.glob("*.array_record"))

@@ -59,6 +59,7 @@ def test_the_summary_counts(folder, tmp_path, capsys):
   assert "run 4, walk 4" in out
 
 
+@pytest.mark.slow
 def test_stopped_while_generating_it_is_no_folder_of_videos(
   tmp_path, write_video, monkeypatch
 ):
@@ -79,6 +80,7 @@ def test_stopped_while_generating_it_is_no_folder_of_videos(
   assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.slow
 def test_synthetic_videos(tmp_path, capsys):
   args = ["--dataset=synthetic", f"--output={tmp_path}", "--workers=2"]
   args += ["--videos=5", "--short_side=32"]
@@ -110,6 +112,7 @@ def run_published(dataset, made, output):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["ucf101", "hmdb51"])
 def test_splits_of_avi_files(tmp_path, dataset):
   """Every split holds the videos it should, with their frames and classes."""
@@ -174,6 +177,7 @@ def test_the_summary_holds_the_result_against_the_official_numbers(
   assert official["classes"] == 101
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_counted_and_listed(tmp_path, capsys):
   made, output = layouts.kinetics(tmp_path), tmp_path / "out"
   gone = made.source / "val/abseiling/-_0_0003_1__000027_000037.mp4"

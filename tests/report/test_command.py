@@ -3,11 +3,14 @@
 import subprocess
 import sys
 
+import pytest
+
 from hdc_jax.errors import DataError
 from hdc_jax.report import command
 from tests.report.pages import Page, add_picture
 
 
+@pytest.mark.slow
 def test_command_line(tmp_path, run):
   add_picture(run, "neighbours-motion.png")
   words = [sys.executable, "-m", "hdc_jax.report", run, "--output=out"]

@@ -16,6 +16,7 @@ from hdc_jax.train import flops as flops_lib
 from tests.tasks import planning
 
 
+@pytest.mark.slow
 def test_a_dry_run_prints_and_writes_nothing(tmp_path, quick, capsys):
   flags = [
     *planning.flags(3),

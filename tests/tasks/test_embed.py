@@ -46,6 +46,7 @@ def read(workdir, names=NAMES):
   return {k: np.concatenate([f[k] for f in files]) for k in files[0]}
 
 
+@pytest.mark.slow
 def test_every_video_in_the_order_of_the_dataset(run):
   workdir, made, _ = run
   source = sources.open(made.data.path)
@@ -71,6 +72,7 @@ def test_files_of_the_size_asked_for(run):
   assert json.loads((workdir / "result.json").read_text()) == result
 
 
+@pytest.mark.slow
 def test_batches_and_devices_do_not_change_them(run, tmp_path, monkeypatch):
   """Nor does the size of the files."""
   workdir, made, _ = run

@@ -61,6 +61,7 @@ def read(path):
     return dict(archive)
 
 
+@pytest.mark.slow
 def test_a_row_for_each_fold_and_their_mean(run):
   workdir, _, result = run
   *trials, mean = result["rows"]
@@ -206,6 +207,7 @@ def test_weights_of_a_later_step_are_not_mixed_in(run, ucf101, tmp_path):
     finetune.run(made, str(tmp_path / "run"))
 
 
+@pytest.mark.slow
 def test_from_scratch(run, ucf101, tmp_path):
   """Without a checkpoint: another network."""
   workdir, _, _ = run

@@ -52,6 +52,7 @@ def run(one_device, ucf101, pretrained_run, tmp_path_factory):
   return workdir, made, result, swept
 
 
+@pytest.mark.slow
 def test_a_row_for_each_rate_of_each_trial(run):
   workdir, _, result, _ = run
   *rows, _ = result["rows"]
@@ -94,6 +95,7 @@ def test_predictions_are_those_of_the_chosen_rate(run):
       assert row["top1"] == pytest.approx(100 * np.mean(guesses == truth))
 
 
+@pytest.mark.slow
 def test_scores_are_means_of_probabilities(run, one_device):
   """Of a video, by each of two clips in each of three crops on its own."""
   workdir, made, _, swept = run
@@ -142,6 +144,7 @@ def test_training_videos_are_seen_from_several_views(run):
     assert len(seen[fold] | seen[fold + 1]) == len(both) < 18
 
 
+@pytest.mark.slow
 def test_frames_of_many_sizes(pretrained_run, write_video, tmp_path):
   """Also where the canvas is larger than all of them."""
   for i, width in enumerate((96, 128, 112, 160)):

@@ -69,6 +69,7 @@ def saved_state(workdir, training):
     return jax.device_get(training.restore_state(saved, saved.steps[-1]))
 
 
+@pytest.mark.slow
 def test_resuming_is_byte_for_byte(whole, compiled, prepared, tmp_path):
   """20 steps = 10 + restart + 10: params, optimizer, data, augmentations."""
   config = small.config(data__path=prepared, train__steps=10)
@@ -97,6 +98,7 @@ def test_resuming_is_byte_for_byte(whole, compiled, prepared, tmp_path):
 RUNS = small.BACKBONES | small.METHODS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_every_backbone_and_method_resumes(
   name, one_device, prepared, tmp_path

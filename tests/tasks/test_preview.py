@@ -10,6 +10,7 @@ from hdc_jax.tasks import preview
 from tests import small
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("changes", "views"),
   [

@@ -29,6 +29,7 @@ def run(prepared, tmp_path_factory):
   return small.config("retrieve", data__path=prepared, checkpoint=str(workdir))
 
 
+@pytest.mark.slow
 def test_the_task(run, tmp_path, capsys):
   result = retrieve.run(run, str(tmp_path))
   names = [row["name"] for row in result["rows"]]

@@ -108,6 +108,7 @@ def ucf101(tmp_path_factory):
   return root / "data"
 
 
+@pytest.mark.slow
 def test_the_whole_of_table_1(ucf101, tmp_path, quick, classifiers, capsys):
   flags = [
     *planning.flags(1),

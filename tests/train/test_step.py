@@ -35,6 +35,7 @@ def advanced(made):
   return runs
 
 
+@pytest.mark.slow
 def test_devices_do_not_change_the_result(advanced):
   """Loss, gradient norm, every term and the updated params."""
   for (params_1, metrics_1), (params_8, metrics_8) in zip(

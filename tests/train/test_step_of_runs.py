@@ -26,6 +26,7 @@ def stepped(request):
   return first, *states
 
 
+@pytest.mark.slow
 def test_devices_do_not_change_the_result(stepped):
   """Metrics, running means, and gradients (the optimizer's trace).
 

@@ -55,6 +55,7 @@ def test_shapes_are_known_beforehand(source, canvas):
   }
 
 
+@pytest.mark.slow
 def test_labels_are_those_of_the_middle_frames(source):
   """Of a label that changes with time; frames tell their time by the grain."""
   still = Clips(frames=1, canvas=40)

@@ -71,6 +71,7 @@ def test_clips_of_a_video_differ(batches):
   assert not np.array_equal(y[:, 0], y[:, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 3])
 def test_workers_do_not_change_batches(source, batches, workers):
   loading = Loading(threads=2, workers=workers)

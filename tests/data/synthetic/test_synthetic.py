@@ -422,6 +422,7 @@ def test_no_instant_of_the_true_pose_tells_the_motion():
   assert _accuracy(poses, motions, videos) < _bound(count)
 
 
+@pytest.mark.slow
 def test_no_frame_tells_the_motion_but_the_scene(measured):
   m = measured
   assert _accuracy(m.frames, m.motions, m.videos) < _bound(NUM_VIDEOS)

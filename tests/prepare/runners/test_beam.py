@@ -71,6 +71,7 @@ def test_beam_makes_the_same_bytes(folder, local, tmp_path, capsys):
   assert "already prepared" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_other_processes_of_beam_make_the_same_bytes(folder, local, tmp_path):
   assert run(folder, tmp_path, BEAM, *ELSEWHERE) == 0
   assert contents(tmp_path) == contents(local)
@@ -164,6 +165,7 @@ def test_ctrl_c_says_how_far_it_came(
   assert "interrupted: 0 of 4 shards are finished" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_killed_midway_it_goes_on(write_video, tmp_path):
   """By Beam or by the local processes: what was finished stays."""
   folder, output = tmp_path / "videos", tmp_path / "output"

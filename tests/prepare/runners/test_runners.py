@@ -94,6 +94,7 @@ def test_from_bucket_to_bucket(made, tmp_path, buckets, capsys):
   assert after.st_mtime_ns == before.st_mtime_ns
 
 
+@pytest.mark.slow
 def test_generated_videos_in_a_bucket(buckets, tmp_path):
   args = ["--dataset=synthetic", "--videos=4", "--short_side=32", "--workers=1"]
   for output in ("gs://b/out", str(tmp_path)):
