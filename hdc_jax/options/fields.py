@@ -12,9 +12,9 @@ Clips(frames=8)
 Traceback (most recent call last):
 hdc_jax.errors.ConfigError: config.data.frames=0 must be at least 1
 
-So a wrong value is an error wherever it comes from: a config file, the command
-line, or Python. `Schema.build` makes these objects from a config, and
-docs/options.md is a table of all of them.
+So a wrong value is an error, whether a config file, the command line or Python
+gives it. `Schema.build` makes these objects from a config, and docs/options.md
+is a table of all of them.
 """
 
 import dataclasses
@@ -30,7 +30,8 @@ from hdc_jax.errors import ConfigError, choose, require
 class Rule:
   """The meaning of a field, and the values that it may have.
 
-  Rules for numbers, and choices, hold for each element of a tuple.
+  If the value is a tuple, each element must obey the rules for numbers and be
+  one of the choices.
 
   Attributes:
     help: A sentence that explains the field.
@@ -41,11 +42,11 @@ class Rule:
     multiple_of: Number that must divide the value.
     choices: All values allowed.
     lengths: All lengths that a tuple may have.
-    required: Remedy, for the message, if a string or tuple is empty; '' if it
-      may be empty.
-    when: Name of another field of the same dataclass, and its values with which
-      this field has an effect. With other values, a config does not have this
-      field.
+    required: What to do if a string or tuple is empty, for the message of the
+      error; '' if it may be empty.
+    when: Name of another field of the same dataclass, and the values of that
+      field with which this one has an effect. With others, a config does not
+      have this field.
   """
 
   help: str
@@ -92,7 +93,7 @@ class Options:
       cls.section = section
 
   def __post_init__(self) -> None:
-    """Checks every field by its rule, and then with `check`.
+    """Checks every field by its rule, and then all together by `check`.
 
     Raises:
       ConfigError: Naming the field and the values that it may have.
@@ -223,7 +224,7 @@ def _check_type(path: str, value: Any, like: Any) -> None:
   # To Python, True and False are integers.
   mixed = isinstance(value, bool) and not isinstance(like, bool)
   if mixed or not isinstance(value, wanted):
-    raise ConfigError(f"{path}={value!r} must be like {like!r}")
+    raise ConfigError(f"{path}={value!r} must have the type of {like!r}")
 
 
 def _check_element(path: str, value: Any, element: Any, rule: Rule) -> None:

@@ -58,12 +58,12 @@ class RunConfig:
     """Checks that a run with this config may resume from a checkpoint.
 
     Args:
-      saved: The config in the checkpoint, by section. Fields that it does not
-        have had their defaults.
+      saved: The config in the checkpoint, by section. A field that is missing
+        there had its default.
       run: Directory of the run, for the message.
 
     Raises:
-      ConfigError: Naming the first decisive field that differs.
+      ConfigError: Naming the first field of `DECISIVE` that differs.
     """
     now, then = flatten(self.values), flatten(self.schema.fit(saved))
     for field in sorted(now.keys() | then.keys()):

@@ -1,7 +1,8 @@
 """Schemas: the fields of a task's configs, and the options made from a config.
 
-A task lists its options as fields of a frozen dataclass. The fields of a config
-depend on its choice of variants:
+A task lists its options as fields of a frozen dataclass. Some options have
+several classes, such as one for each backbone. A config names one of them, and
+has its fields:
 
 >>> from typing import Annotated
 >>> from hdc_jax.options import Options, Schema, Variant, option
@@ -44,7 +45,7 @@ class Variant:
   It annotates a field of a task's options.
 
   Attributes:
-    section: The section whose field `name` is that name: 'model' for
+    section: The section whose field `name` names the class: 'model' for
       `config.model.name`.
     classes: The classes of options by name; the first is the default.
   """
@@ -64,7 +65,8 @@ class Schema:
     Args:
       options: A frozen dataclass, each of whose fields has a class of options
         as its type, annotated by a `Variant` where there are several.
-      configs: Schemas of whole configs that are sections of this one.
+      configs: Schemas of other tasks, by section. Such a section holds a whole
+        config of that task.
     """
     self._options = options
     self._configs = configs or {}
@@ -78,7 +80,7 @@ class Schema:
     """The defaults of all fields, by section.
 
     Args:
-      names: Name of the variant by section; the first variant by default.
+      names: Name of the chosen class by section; the first class by default.
     """
     chosen = {section: {"name": n} for section, n in (names or {}).items()}
     return self.fit(chosen)
@@ -91,7 +93,7 @@ class Schema:
         defaults; values of fields that the config does not have are ignored.
 
     Raises:
-      ConfigError: If a section names an unknown variant.
+      ConfigError: If a section names an unknown class.
     """
     fitted: Tree = {k: values[k] for k in ("task",) if k in values}
     for section, name in self._names(values).items():
@@ -104,7 +106,7 @@ class Schema:
     return fitted
 
   def build(self, values: Mapping[str, Any]) -> Any:
-    """Makes the options of a task, which are checked.
+    """Makes the options of a task, and checks them.
 
     Args:
       values: Values by section.
@@ -128,7 +130,7 @@ class Schema:
     )
 
   def known(self) -> dict[Path, list[Any]]:
-    """The defaults of all fields that any variant has, by path."""
+    """The defaults of all fields that any class has, by path."""
     known: dict[Path, list[Any]] = {("task",): []}
     known |= {(section, "name"): [] for section in self.variants()}
     for cls in self._every_class():
@@ -164,7 +166,7 @@ class Schema:
       values: Values by section.
 
     Raises:
-      ConfigError: If a section names an unknown variant.
+      ConfigError: If a section names an unknown class.
     """
     names = self._names(values)
     return {
@@ -173,18 +175,18 @@ class Schema:
     }
 
   def kinds(self) -> dict[str, type[Options] | Variant]:
-    """The class, or the variant of several, of each of the task's options."""
+    """The class of each of the task's options, or a `Variant` of several."""
     return dict(self._classes)
 
   def variants(self) -> dict[str, Variant]:
-    """The variants, by the section that has their name."""
+    """The variants, by the section whose field `name` names the class."""
     kinds = [cls for cls in self._classes.values() if isinstance(cls, Variant)]
     return {kind.section: kind for kind in reversed(kinds)}
 
   def check_field(
     self, path: Path, values: Mapping[str, Any], prefix: Path = ("config",)
   ) -> None:
-    """Checks that a config has a field, with the variants that it chooses.
+    """Checks that a config has a field, given the classes that it names.
 
     Args:
       path: The names that lead to the field.
@@ -226,7 +228,7 @@ class Schema:
           )
 
   def _decisive(self, section: Path, values: Mapping[str, Any]) -> str:
-    """The name that decides which fields a section has; '' if none does."""
+    """Name of the task or class that decides a section's fields, or ''."""
     if not section:
       return f"task {values['task']}" if "task" in values else ""
     names = self._names(values)
@@ -237,7 +239,7 @@ class Schema:
     return ""
 
   def _names(self, values: Mapping[str, Any]) -> dict[str, str]:
-    """The name of the variant that each section chooses."""
+    """The name of the class that each section with a `Variant` chooses."""
     names = {}
     for section, kind in self.variants().items():
       name = section_of(values, section).get("name", next(iter(kind.classes)))
