@@ -1,6 +1,7 @@
-"""The tasks of `python -m hdc_jax.main`: a file for each, and its record.
+"""The tasks of `python -m hdc_jax.main`: each has a file with its record.
 
-`main`, the preflight, dry runs and launchers know the tasks from `TASKS` alone.
+`main`, the preflight, dry runs and launchers find the tasks in `TASKS`, and
+nowhere else.
 """
 
 from typing import Any
@@ -58,7 +59,8 @@ def check_batches(task: Task, config: RunConfig, devices: int) -> None:
     devices: Number of devices, over all hosts.
 
   Raises:
-    ConfigError: If a batch does not; names the nearest sizes that do.
+    ConfigError: If a batch does not split evenly. The message names the nearest
+      sizes that do.
   """
   flat = identity.flatten(config.values)
   for field in task.batches:
@@ -68,12 +70,12 @@ def check_batches(task: Task, config: RunConfig, devices: int) -> None:
 def resolve(
   config: ml_collections.ConfigDict, workdir: str = ""
 ) -> list[tuple[Task, Any, RunConfig]]:
-  """The runs that a config describes, with their options checked.
+  """Lists the runs that a config describes, and checks their options.
 
   Args:
     config: A config of any task.
-    workdir: Directory of the run; the checkpoints that the runs of a table make
-      lie in it.
+    workdir: Directory of the run. The runs of a table lie in it, with the
+      checkpoints that they read from each other.
 
   Returns:
     Task, options and config of each run, in order. There is one run, except for

@@ -43,7 +43,8 @@ class FrozenBackbone(Options):
 
   checkpoint: str = option(
     "",
-    "Run directory, or one step in it, whose backbone to use.",
+    "Directory of a run, or one of its checkpoints (RUN/checkpoints/N), whose "
+    "backbone is evaluated.",
     required="name the directory of a run",
   )
 
@@ -54,8 +55,8 @@ class InitialBackbone(Options):
 
   checkpoint: str = option(
     "",
-    "Run directory, or one step in it, whose backbone to begin with; empty: "
-    "random weights.",
+    "Directory of a run, or one of its checkpoints (RUN/checkpoints/N), with "
+    "whose backbone the training begins; empty: random weights.",
   )
 
 
@@ -78,7 +79,7 @@ class EvaluationOptions:
   model: Annotated[BackboneOptions, Variant("model", BACKBONES)]
 
   def open(self) -> Evaluation:
-    """Opens the dataset, to be evaluated on all devices.
+    """Opens the dataset for an evaluation on all devices.
 
     Raises:
       ConfigError: If the dataset does not have such clips, splits or labels.
@@ -92,7 +93,7 @@ class EvaluationOptions:
 
   @property
   def checkpoint(self) -> str:
-    """The run, or one step in it, whose backbone is used; '' for none."""
+    """Path of the run or checkpoint whose backbone is used; '' for none."""
     raise NotImplementedError
 
   def check_dataset(self, index: Index) -> None:
@@ -109,10 +110,10 @@ class EvaluationOptions:
 
 @dataclasses.dataclass(frozen=True)
 class TrainAndTest(EvaluationOptions):
-  """Options of tasks that train on, or search, one split and test another.
+  """Options of tasks that train on or search one split, and test another.
 
   Attributes:
-    folds: Splits to train on or to search, and labels.
+    folds: Splits to train on or to search, and labels to evaluate.
     tested: Split to test on.
   """
 
@@ -138,12 +139,12 @@ class Task:
       content of result.json.
     recipe: Values of fields, by dotted name, with which the papers run the
       task, where they differ from the defaults.
-    batches: Dotted names of the fields whose values must be multiples of the
-      number of devices.
+    batches: Dotted names of the fields that are sizes of batches, which must be
+      multiples of the number of devices.
     cost: Estimates the cost of a run from its options and the number of videos
       of each split of a dataset; None if there is no estimate.
-    configs: Tasks whose whole configs are sections of this one's config, by
-      the name of the section.
+    configs: Other tasks, by section. Such a section of this task's config holds
+      a whole config of that task.
   """
 
   name: str
@@ -163,7 +164,7 @@ class Task:
     )
 
   def resolve(self, config: ml_collections.ConfigDict) -> tuple[Any, RunConfig]:
-    """Makes the options of a config, which are checked.
+    """Makes the options of a config, and checks them.
 
     Args:
       config: A config of this task.
@@ -191,7 +192,7 @@ class Task:
 def make_stamp(
   task: str, config: RunConfig, checkpoint: str, source: sources.Source
 ) -> dict[str, Any]:
-  """The entries of result.json that identify what a result was computed from.
+  """Makes the entries of result.json that say what it was computed from.
 
   A result with the same entries need not be computed again.
 

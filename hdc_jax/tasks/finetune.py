@@ -1,9 +1,9 @@
 """Task `finetune`: supervised training of a backbone, and its test.
 
-The protocol of HDC: dropout and one linear layer on the pooled last block are
-trained together with the backbone, by SGD. The test averages the scores of
-non-overlapping clips, in five crops each, over the video. Each fold of the
-dataset has a training of its own, in a directory of its own. Without a
+The protocol is that of HDC: a linear layer, after dropout of the pooled last
+block, is trained together with the backbone, by SGD. The test averages the
+scores of non-overlapping clips, in five crops each, over the video. Each fold
+of the dataset has a training of its own, in a directory of its own. Without a
 checkpoint, the backbone is trained from scratch.
 """
 
@@ -74,7 +74,8 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   rows = []
   for trial in plan.write_trials(workdir):
     directory = epath.Path(workdir) / trial.name
-    # The trial's checkpoint is named with its step, as its run may go on.
+    # Name the step of the checkpoint, because its run may go on and save
+    # others.
     trial_config = run_config.changed(trial.changes | {"checkpoint": name})
     trial_stamp = stamp | {"config_fingerprint": trial_config.fingerprint}
     result = results.read_result(directory)
@@ -97,7 +98,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
 
 
 def cost(options: Finetune, counts: Mapping[str, int]) -> costs.Cost:
-  """Estimates the cost of a run: training and test on each fold.
+  """Estimates the cost of a run: a training and a test for each fold.
 
   Args:
     options: Options of the task.
@@ -130,8 +131,8 @@ TASK = Task(
   "fine-tuning",
   Finetune,
   run,
-  # Values of HDC. Choice: the paper gives no length; 150 epochs of UCF101 are
-  # that of video clip order prediction, whose protocol the paper follows.
+  # Values of HDC. Choice: the paper gives no length. These are 150 epochs of
+  # UCF101, as in video clip order prediction, whose protocol the paper follows.
   recipe={
     "data.batch_size": 32,
     "optim.lr": 0.01,

@@ -68,7 +68,7 @@ class Finetune(TrainAndTest):
 
   @property
   def checkpoint(self) -> str:
-    """The run, or one step in it, to begin with; '' for random weights."""
+    """Path of the run or checkpoint to begin with; '' for random weights."""
     return self.initial.checkpoint
 
   def check_dataset(self, index: Index) -> None:
@@ -101,7 +101,7 @@ class Finetune(TrainAndTest):
 
 
 class TrialRunner:
-  """Fine-tunes and tests, with programs compiled once for each label."""
+  """Runs trials, which share compiled programs if they have as many classes."""
 
   def __init__(
     self,
@@ -109,7 +109,7 @@ class TrialRunner:
     evaluation: Evaluation,
     loaded: pretrained.Pretrained | None,
   ) -> None:
-    """Sets what all trials share.
+    """Keeps what all trials share.
 
     Args:
       options: Options of the task.
@@ -185,7 +185,7 @@ class TrialRunner:
     return predictions.accuracies() | speed
 
   def _initial(self, training: Training) -> Callable[[], TrainState]:
-    """The function that makes the first state, with a run's backbone if any."""
+    """The function that makes the first state, with any loaded backbone."""
 
     def initial() -> TrainState:
       state = training.init_state()

@@ -29,7 +29,7 @@ class Job:
     directory: Directory of the run, an absolute path.
     task: The task.
     config: The config of the run.
-    evaluation: The evaluation of the table that the run makes; None for a
+    evaluation: Which of the table's evaluations the run is; None for a
       pretraining.
   """
 
@@ -84,8 +84,8 @@ class PlannedRow:
 
   Attributes:
     row: The row of the paper.
-    changes: Values of the pretraining that differ from the config's, by dotted
-      field.
+    changes: Values of the row's pretraining that differ from `config.pretrain`,
+      by dotted field.
     jobs: The runs, in order.
   """
 
@@ -94,7 +94,7 @@ class PlannedRow:
   jobs: Sequence[Job]
 
   def values(self, done: Mapping[epath.Path, Any]) -> dict[str, Any]:
-    """The values of the row that exist already, by column.
+    """The published values, and those measured so far, by column.
 
     Args:
       done: The content of result.json of each complete job, by its directory.
@@ -112,7 +112,7 @@ class PlannedRow:
 
 
 def _measured(result: Mapping[str, Any]) -> Mapping[str, Any]:
-  """The values of a result for the trained network, by column."""
+  """The values that a result has for the trained network, by column."""
   rows = result.get("rows", ())
   trained = [row for row in rows if row.get("network") == "trained"]
   return trained[0] if trained else result

@@ -2,8 +2,8 @@
 
 A process whose code, config or dataset differs from those of the others does
 not fail: it trains another network, or hangs. So runs of several processes
-begin with these checks. `--preflight` makes the checks alone, also for one
-process.
+begin with these checks. With `--preflight`, a command makes the checks and
+stops, even if it is a single process.
 """
 
 import contextlib
@@ -103,7 +103,7 @@ def check(config: ml_collections.ConfigDict, workdir: str) -> str:
 
 
 def _code() -> dict[str, str]:
-  """The hash of each file of this package, by name."""
+  """The hash of each file of this package, by the path of the file."""
   root = pathlib.Path(hdc_jax.__file__).parent
   return {
     f"hdc_jax/{path.relative_to(root)}": _digest(path.read_text())
@@ -194,7 +194,7 @@ def _check_workdir(workdir: str, hosts: Sequence[str]) -> None:
 
 
 def _check_datasets(runs: Sequence[Run], hosts: Sequence[str]) -> Iterator[str]:
-  """Checks that all processes read the same datasets, and can store them.
+  """Checks that all processes read the same datasets, and have disk space.
 
   Args:
     runs: The runs, whose datasets are checked.
@@ -218,7 +218,7 @@ def _check_datasets(runs: Sequence[Run], hosts: Sequence[str]) -> Iterator[str]:
       index = _read_index(path)
       for options in options_of_runs:
         options.check_dataset(index)
-      # A single process may check on another machine than it will run on.
+      # A single process may make this check on another machine than the run's.
       if len(hosts) > 1:
         cache_lib.check_space(path, index, cache)
     fingerprints = processes.exchange(index.fingerprint)
@@ -254,7 +254,8 @@ def _check_checkpoints(
 ) -> Iterator[str]:
   """Checks that checkpoints exist and fit the backbones of the runs.
 
-  Checkpoints in the run directory are not checked, as the run makes them.
+  Checkpoints in the run directory are not checked, because the run itself makes
+  them.
 
   Args:
     runs: The runs, whose checkpoints are checked.

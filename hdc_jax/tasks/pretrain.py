@@ -27,13 +27,13 @@ from hdc_jax.train.training import Training, make_training
 
 _log = logging.getLogger(__name__)
 
-# The class of the augmentation's options, by name of the method.
+# The class of the options in section `augment`, by name of the method.
 AUGMENTS = {name: method.augment for name, method in METHODS.items()}
 
 
 @dataclasses.dataclass(frozen=True)
 class Learning:
-  """Options of the training: those of task `pretrain` without the dataset.
+  """Options of a pretraining, except for those of its dataset.
 
   Attributes:
     seed: Seed of everything random.
@@ -131,7 +131,7 @@ class WithoutData(Learning):
 
   @classmethod
   def read(cls, config: ml_collections.ConfigDict) -> Self:
-    """Makes the options of a config, which are checked.
+    """Makes the options of a config, and checks them.
 
     Args:
       config: A config of task `pretrain`.

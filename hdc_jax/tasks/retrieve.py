@@ -2,10 +2,10 @@
 
 The protocol of video clip order prediction, which the HDC paper follows: the
 features of the last block are averaged over evenly spread clips in their centre
-crops, and compared by cosine distance. Segments of one split are queries, those
-of another are searched. A query is a hit at k if one of its k nearest
-neighbours has its class. The weighted votes of the neighbours also classify the
-query (kNN).
+crops, and compared by cosine distance. The segments of one split are the
+queries, and those of another are searched. A query is a hit at k if one of its
+k nearest neighbours has its class. The weighted votes of the neighbours also
+classify the query (kNN).
 """
 
 import dataclasses
@@ -46,7 +46,8 @@ class Search(Options, section="retrieve"):
 
   topk: tuple[int, ...] = option(
     (1, 5, 10, 20, 50),
-    "Numbers of neighbours among which a hit counts.",
+    "Values of k: a query is a hit at k if one of its k nearest neighbours has "
+    "its class.",
     required="name at least one number, such as (1,)",
     at_least=1,
   )
@@ -55,7 +56,8 @@ class Search(Options, section="retrieve"):
   )
   temperature: float = option(
     0.07,
-    "Temperature of the votes: the smaller, the more the nearest count.",
+    "Temperature of the votes: the smaller it is, the more the nearest "
+    "neighbours count.",
     above=0,
   )
   untrained: bool = option(
@@ -79,7 +81,7 @@ class Retrieve(TrainAndTest):
 
   @property
   def checkpoint(self) -> str:
-    """The run, or one step in it, whose backbone is evaluated."""
+    """Path of the run or checkpoint whose backbone is evaluated."""
     return self.frozen.checkpoint
 
 
@@ -92,7 +94,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       and report.html. If it has this result already, nothing is computed.
 
   Returns:
-    The content of result.json. For each label, `rows` has the rates of the
+    The content of result.json. For each label, `rows` has the hit rates of the
     trained network, of the untrained one and of chance, in percent.
 
   Raises:
@@ -132,7 +134,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
 
 
 class _Searcher:
-  """Searches splits by the features of several networks in one program."""
+  """Measures retrieval with several networks, which encode in one program."""
 
   def __init__(
     self,
@@ -141,7 +143,7 @@ class _Searcher:
     weights: Mapping[str, Any],
     workdir: str,
   ) -> None:
-    """Makes the encoder.
+    """Makes the encoder of clips to the features of every network.
 
     Args:
       options: Options of the task.

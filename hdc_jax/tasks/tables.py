@@ -1,8 +1,8 @@
 """Task `tables`: a table of the HDC paper, with the published values.
 
-Every row is a pretraining and its evaluations, each a run in a directory of its
-own, which can also be run by itself. Rows with the same pretraining share it,
-also with other tables in the same directory.
+Every row has a pretraining and its evaluations. Each is a run in a directory of
+its own, and can also be run alone. Rows with the same config for pretraining
+share one run, even if they belong to different tables in the same directory.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ from hdc_jax.tasks.base import Task
 
 _log = logging.getLogger(__name__)
 
-# Name of the pretraining that the config describes, in directories.
+# Directory of the pretraining of the full model, as `config.pretrain` has it.
 _FULL = "full"
 
 _PREPARED = "what `python -m hdc_jax.prepare` wrote"
@@ -89,7 +89,7 @@ class _Planner:
 
     Args:
       chosen: The table, and the paths of its datasets.
-      config: The config of the table, with those of its tasks.
+      config: The config of the table, with the config of each of its tasks.
       root: Directory of the table, an absolute path.
 
     Raises:
@@ -144,7 +144,7 @@ class _Planner:
 
 
 def _differences(full: RunConfig, changed: RunConfig) -> dict[str, Any]:
-  """The values of a config that differ from those of the full model's.
+  """The values of a config that differ from those of the full model.
 
   Fields that only another backbone has are compared with their defaults.
 
@@ -165,7 +165,8 @@ def _differences(full: RunConfig, changed: RunConfig) -> dict[str, Any]:
 def _changed(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
   """A config with other values.
 
-  Fields that not all backbones have get their defaults if the backbone changes.
+  If the backbone changes, the fields that only some backbones have get their
+  defaults.
 
   Args:
     config: The config to change.
@@ -202,7 +203,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   options, run_config = TASK.resolve(config)
   planned = plan(config, workdir)
   jobs = [job for row in planned for job in row.jobs]
-  # A wrong path is an error now, and not after days of pretraining.
+  # Find a wrong path now, and not after days of pretraining.
   for path in dict.fromkeys(job.config.values["data"]["path"] for job in jobs):
     sources.read_index(path)
   done = {
@@ -219,7 +220,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   }
 
   def write_table() -> dict[str, Any]:
-    """Writes the values that exist already, and returns result.json."""
+    """Writes the values measured so far, and returns what result.json has."""
     rows = [row.values(done) for row in planned]
     result = results.write_result(workdir, stamp | {"rows": rows})
     report.write(workdir, runs=[workdir])
