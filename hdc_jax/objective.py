@@ -1,4 +1,4 @@
-"""What a run learns: views of a video, a network, and a loss of both.
+"""Objectives: views of a video, a network, and the loss of the two.
 
 Methods make objectives, and the training advances them: it needs to know
 neither what the views are nor what the network computes.
@@ -33,9 +33,9 @@ class Variables(Protocol):
   ema: Any
 
 
-# From the trained parameters, the other variables, a batch with 'views'
-# [B, V, T, H, W, 3] and a key for what is random in the network, to the loss,
-# and to scalars to log and the new running means.
+# A function of the trained parameters, the other variables, a batch with
+# 'views' [B, V, T, H, W, 3] and a key for what is random in the network. It
+# returns the loss; and a pair of scalars to log and new running means.
 Loss = Callable[
   [Any, Variables, Batch, jax.Array],
   tuple[jax.Array, tuple[Metrics, Any]],
@@ -50,11 +50,11 @@ class Objective:
     network: The module whose parameters are trained; it takes views
       [B, V, T, H, W, 3], and its `backbone` takes clips to endpoints.
     views: The V views that are made of every video.
-    starts: How the clips that the views show are placed in a video.
+    starts: At which frames of a video the clips start that the views show.
     loss: A traceable function, see `Loss`.
     description: The loss in words, for the log.
-    momentum: Decay m of the running mean of the parameters that encodes the
-      keys, m·ema + (1 - m)·params; 0 for none.
+    momentum: Decay m of the running mean of the parameters, with which the keys
+      are encoded: ema ← m·ema + (1 - m)·params; 0 for none.
   """
 
   network: nn.Module

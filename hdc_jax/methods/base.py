@@ -22,8 +22,8 @@ from hdc_jax.models import heads
 from hdc_jax.objective import Batch, Metrics, Objective, Variables
 from hdc_jax.options import Options, option
 
-# A function of anchors, positives and, for some, negatives, all [B, N, D], to
-# the loss and the accuracy, see `losses`.
+# A function that maps anchors, positives and, in some methods, negatives, all
+# [B, N, D], to the loss and the accuracy, see `losses`.
 Contrast = Callable[..., tuple[Float[Array, ""], Float[Array, ""]]]
 
 
@@ -44,9 +44,9 @@ class Head:
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Embedding:
-  """The description of an embedding; equal ones are computed once.
+  """Which embedding to compute; equal descriptions are computed once.
 
-  Embeddings are ordered, so that they can be the keys of a pytree.
+  They have an order, because the keys of a pytree must have one.
 
   Attributes:
     view: Name of the view.
@@ -69,8 +69,8 @@ class Term:
   Attributes:
     name: The name under which `loss/<name>` and `accuracy/<name>` are logged.
     anchor: The embeddings that are compared with keys.
-    positive: The embeddings that anchors should be similar to. Those of other
-      videos are negatives.
+    positive: The embeddings that anchors should be similar to. The positives of
+      the other videos are negatives.
     contrast: The loss of anchors, positives and, if there are any, negatives.
     weight: Weight of the term in the sum.
     negative: Further negatives, one for each video; None if there are none.
@@ -96,9 +96,10 @@ class Method:
   Attributes:
     views: The V views of each video.
     terms: The summands of the loss.
-    starts: How the clips that the views show are placed in a video.
-    momentum: Decay m of the running mean of the parameters that encodes the
-      keys (0.999 in MoCo); 0 if one encoder encodes anchors and keys.
+    starts: At which frames of a video the clips start that the views show.
+    momentum: Decay m of the running mean of the parameters, with which the keys
+      are encoded (0.999 in MoCo); 0 if the parameters themselves encode both
+      anchors and keys.
   """
 
   views: tuple[views_lib.View, ...]
@@ -152,7 +153,7 @@ class Method:
 
 @dataclasses.dataclass(frozen=True)
 class MethodOptions(Options, abc.ABC, section="method"):
-  """Base of the options of methods, which are section `method` of a config.
+  """Base of the options of each method: section `method` of a config.
 
   Attributes:
     name: The name of the method in a config and in the registry.
@@ -167,8 +168,9 @@ class MethodOptions(Options, abc.ABC, section="method"):
 
   momentum: float = option(
     0.0,
-    "Decay of the running mean of the parameters that encodes the keys (0.999 "
-    "in MoCo); 0: one encoder for anchors and keys.",
+    "Decay of the running mean of the parameters, with which the keys are "
+    "encoded (0.999 in MoCo); 0: the parameters themselves encode anchors and "
+    "keys.",
     at_least=0,
     below=1,
   )
@@ -228,8 +230,8 @@ class Network(nn.Module):
       head: heads.Projection(head.dim, head.hidden, name=head.name)
       for head in dict.fromkeys(e.head for e in wanted)
     }
-    # Embeddings with the same head are projected together, for the statistics
-    # of batch norm.
+    # Embeddings with the same head are projected together, so that batch norm
+    # in the head takes its statistics over all of them.
     groups: dict[tuple[str, str, Head], list[Embedding]] = {}
     for e in wanted:
       groups.setdefault((e.endpoint, e.pool, e.head), []).append(e)

@@ -1,9 +1,9 @@
-"""CVRL (arXiv 2008.03800): contrasts two clips of a video with all others.
+"""CVRL (arXiv 2008.03800): two clips of a video are alike, others are not.
 
 There are two views, of two clips whose distance in time is drawn so that near
 clips are more likely (`sampling.IntervalStarts`). Each view has one
 augmentation for all its frames. The views differ in the probability of blur,
-and only the second one is solarized. The only term is NT-Xent of the last
+and only the second may be solarized. The only term is NT-Xent of the last
 block, through a head of three hidden layers; all views of other videos are
 negatives.
 """
@@ -82,7 +82,8 @@ class CVRL(base.MethodOptions):
   name = "cvrl"
   augment = CVRLAugment
   recipe: ClassVar = {
-    # The canvas has whole frames with a short side of 256 pixels, up to 4:3.
+    # The canvas holds whole frames with a short side of 256 and a long side of
+    # at most 342 pixels.
     "data.canvas": 342,
     "data.stride": 2,
     "data.batch_size": 1024,
@@ -93,10 +94,10 @@ class CVRL(base.MethodOptions):
     "augment.jitter.saturation": 0.8,
     "augment.jitter.hue": 0.2,
     # Choice: the paper's rate, although the loss here is a mean over both
-    # directions and all devices. The official code sums over them.
+    # directions and all devices. The official code sums over both.
     "optim.lr": 0.32,
     "optim.schedule": "cosine",
-    # The paper's weight decay of 1e-6 is λ of λ/2·w².
+    # The paper's weight decay of 1e-6 is λ in λ/2·w²; this field is λ/2.
     "optim.l2": 5e-7,
     # 200 epochs of the 240,000 videos of Kinetics-400, the first 5 with
     # warm-up.
@@ -108,8 +109,8 @@ class CVRL(base.MethodOptions):
   dim: int = option(128, "Width of the embeddings.", at_least=1)
   power: float = option(
     1.0,
-    "Power of the density of the interval between the two clips; the larger, "
-    "the nearer to uniform.",
+    "Exponent of the density of the interval between the two clips; the larger "
+    "it is, the more uniform is the interval.",
     above=0,
   )
   hidden: tuple[int, ...] = option(

@@ -1,12 +1,13 @@
 """DSM (arXiv 2009.05757): learns the motion of a clip rather than its scene.
 
 There are three views: the query `q`; the positive `p`, the same clip with its
-scene distorted by a spline warp and its motion kept; and the negative `n`, with
-the scene kept and other motion, either of another clip of the video ('shift')
-or by scaling the optical flow ('flow'). The only term, at the last block, makes
-`q` similar to `p`, and dissimilar to `n` and to other videos.
+scene distorted by a spline warp and its motion kept; and the negative `n`,
+which has the same scene and other motion. It is another clip of the video
+('shift'), or the same clip with scaled optical flow ('flow'). The only term, at
+the last block, makes `q` similar to `p`, and dissimilar to `n` and to other
+videos.
 
-Choice: the paper names no other augmentations; these are HDC's.
+Choice: the paper names no further augmentations; all views have those of HDC.
 """
 
 import dataclasses
@@ -42,7 +43,7 @@ class DSM(base.MethodOptions):
 
   objective: str = option(
     "infonce",
-    "Loss of the comparison: infonce or triplet.",
+    "Loss that compares the views: infonce or triplet.",
     choices=("infonce", "triplet"),
   )
   temperature: float = option(
@@ -53,8 +54,8 @@ class DSM(base.MethodOptions):
   )
   margin: float = option(
     0.5,
-    "Margin of the triplet loss: how much farther than positives negatives "
-    "must be.",
+    "Margin of the triplet loss: how much farther away negatives must be than "
+    "positives.",
     at_least=0,
     when=("objective", ("triplet",)),
   )

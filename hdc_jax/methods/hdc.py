@@ -1,15 +1,16 @@
 """HDC: hierarchically decoupled spatial-temporal contrast (arXiv 2011.11261).
 
-Each video gives one clip and a second one from another random time. There are
-three views: `o` and `s` of the first clip, `t` of the second, augmented
-independently from one family. At each chosen block of the backbone,
+Two clips are cut out of each video, at independent random times. There are
+three views, augmented independently by the same augmentations: `o` and `s` show
+the first clip, and `t` shows the second. Each chosen block of the backbone has
+two terms:
 
 - spatial contrast (Eq. 4): `o` against `s`, pooled over space only, at every
   temporal position;
-- temporal contrast (Eq. 5): `o` against `t`, pooled over space and time;
+- temporal contrast (Eq. 5): `o` against `t`, pooled over space and time.
 
-and HD-NCE (Eq. 6) is their weighted sum. With blocks 3, 4 and 5 that is six
-terms. The rows of the paper's Table 1 differ in `contrasts`, `blocks` and
+The loss, HD-NCE (Eq. 6), is the weighted sum of all terms: six with blocks 3, 4
+and 5. The rows of the paper's Table 1 differ in `contrasts`, `blocks` and
 `weights` alone.
 """
 
@@ -57,7 +58,8 @@ class HDC(base.MethodOptions):
     required="give each of config.method.blocks a weight",
   )
   symmetric: bool = option(
-    False, "Whether positives are compared with the anchors of all videos too."
+    False,
+    "Whether each positive is also contrasted with the anchors of all videos.",
   )
 
   def check(self) -> None:
@@ -120,7 +122,7 @@ class HDC(base.MethodOptions):
 def make_views(
   augment: augmentations.Family, size: int
 ) -> tuple[views.View, ...]:
-  """Makes the views o, s and t, whose augmentations have one distribution.
+  """Makes the views o, s and t, which have the same random augmentations.
 
   Args:
     augment: Options of the augmentation.
