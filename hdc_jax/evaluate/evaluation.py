@@ -37,8 +37,8 @@ class Outputs:
   Attributes:
     segments: The segments, in the order of the videos.
     ids: The id of each segment's video.
-    values: Outputs by name, float32: means over the clips of each segment,
-      [P, …]; or those of every clip, [P, clips, …].
+    values: Outputs by name, float32. They are means over the clips of each
+      segment, [P, …], or the outputs for every clip, [P, clips, …].
   """
 
   segments: list[Segment]
@@ -58,7 +58,7 @@ class Outputs:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-  """The devices and the clips of an evaluation.
+  """The clips that an evaluation encodes, and the devices that encode them.
 
   Attributes:
     mesh: All devices of the run.
@@ -83,7 +83,7 @@ class Evaluation:
     shown: ShownClips,
     size: int,
   ) -> Self:
-    """Opens a dataset, to be evaluated on all devices.
+    """Opens a dataset for an evaluation on all devices.
 
     Args:
       dataset: Where the videos are.
@@ -168,9 +168,9 @@ class Evaluation:
   def _lockstep(
     self, clips: Iterator[cutting.Batch], placement: Placement
   ) -> Iterator[cutting.Batch]:
-    """Yields local batches of one size: those of this process, then padding.
+    """Yields the clips in batches of one size, and after them padding.
 
-    The padding has no end if there are other processes, which may have more
+    With several processes, the padding has no end, as others may have more
     clips.
     """
     size = self.batch_size // jax.process_count()
@@ -180,7 +180,7 @@ class Evaluation:
 
 
 class _Collected:
-  """Collects the outputs of each segment: their sum, or those of every clip."""
+  """Collects outputs by segment: the sum over its clips, or each by itself."""
 
   def __init__(self, average: bool) -> None:
     self._average = average
@@ -205,7 +205,7 @@ class _Collected:
     for name, value in outputs.items():
       segments = self._values.setdefault(name, {})
       if not self._average:
-        # By the number of the clip, as clips come in any order.
+        # Keep the number of the clip, because clips come in any order.
         segments.setdefault(segment, {})[clip] = value
       elif segment in segments:
         segments[segment] += value
@@ -221,7 +221,8 @@ class _Collected:
       order: The position of each video, by its record number.
 
     Returns:
-      P segments; and by name float32 [P, …], or [P, clips, …] without averages.
+      The P segments, and the outputs by name, float32: [P, …], or [P, clips, …]
+      if they are not averaged.
     """
     segments = sorted(self._counts, key=lambda s: (order[s.video], s.first))
 

@@ -21,7 +21,8 @@ from hdc_jax.options import Options, option
 # name.
 Compute = Callable[[Any, jax.Array], dict[str, jax.Array]]
 # A function of weights and a global batch of `evaluation.rebatch` to arrays
-# [B, …] by name. With them it returns the fields of `ADDRESS` and 'mask'.
+# [B, …] by name. It also returns the fields of `ADDRESS` and 'mask' of the
+# batch.
 Encoder = Callable[[Any, Mapping[str, jax.Array]], dict[str, jax.Array]]
 
 # Name → function of an endpoint [B, T, H, W, C], float32, to vectors [B, D].
@@ -43,8 +44,9 @@ class Features(Options, section="features"):
   )
   pool: str = option(
     "average",
-    "How it is pooled: average or max over all positions, or cells (maxima of "
-    "1×2×2 positions, flattened, as in video clip order prediction).",
+    "How the output is pooled: average or max over all positions, or cells "
+    "(maxima of 1×2×2 positions, flattened, as in video clip order "
+    "prediction).",
     choices=POOLS,
   )
 
@@ -55,7 +57,7 @@ def pool(endpoint: jax.Array, how: str) -> jax.Array:
   Args:
     endpoint: Output of a block, [B, T, H, W, C] of any float dtype.
     how: A key of `POOLS`: 'average' or 'max' over all positions; or 'cells',
-      maxima of 1×2×2 positions, flattened (a side of 1 stays).
+      maxima of 1×2×2 positions, flattened (an axis of length 1 is not pooled).
 
   Returns:
     float32 [B, C], or [B, T · H/2 · W/2 · C] for 'cells'.
@@ -95,7 +97,7 @@ def make_encoder(
     view: The augmentation of each clip. What is random in it depends on the
       seed, the video and the number of the clip, not on the batch.
     mesh: The devices over which each batch is sharded.
-    seed: Seed of the view.
+    seed: Seed of what is random in the view.
 
   Returns:
     A function of weights and a batch of `evaluation.rebatch`.
@@ -123,7 +125,7 @@ def make_encoder(
 
 
 def centre_view(size: int) -> views.View:
-  """The view that shows the centre of a clip without augmentation.
+  """Makes the view that shows the centre of each frame, without augmentation.
 
   Args:
     size: Height and width of the view, in pixels.

@@ -1,4 +1,4 @@
-"""Rates of hits among nearest neighbours, and those of chance."""
+"""Hit rates among nearest neighbours, and among random neighbours."""
 
 import functools
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ def hit_rates(hits: np.ndarray, ks: Sequence[int]) -> dict[str, float]:
 
 @functools.cache
 def _chance(others: int, size: int, k: int) -> float:
-  """The probability that a random subset has a hit.
+  """The probability that k segments drawn at random have a hit among them.
 
   Args:
     others: Number of segments that are no hits.
     size: Number of all segments.
-    k: Size of the subset.
+    k: Number of segments that are drawn.
   """
   return 1.0 - comb(others, k) / comb(size, k)
 

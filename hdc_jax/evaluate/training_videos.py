@@ -17,7 +17,7 @@ from hdc_jax.runtime.progress import Progress
 
 # The id of a video, and the classes of its segments, sorted.
 Labelled = tuple[str, list[int]]
-# Bound of the size of a record, in bytes: ten seconds have some 200 kB.
+# Assumed size of a record, in bytes: a video of ten seconds has about 200 kB.
 _RECORD_BYTES = 1 << 18
 
 
@@ -63,7 +63,7 @@ def read(
     source: The videos.
     records: Record numbers of the training videos, int64 [N].
     label: Name of the label whose classes are read.
-    split: Name of the split that the videos are of, for messages.
+    split: Name of the split that has the videos, for messages.
     loading: Threads that read.
 
   Returns:
@@ -110,7 +110,7 @@ def _check_classes(
     raise DataError(
       f"split {split!r} has no video of {len(missing)} of the {len(names)} "
       f"classes of {label!r}: {', '.join(missing[:5])}"
-      f"{', …' if len(missing) > 5 else ''}; nothing could learn them"
+      f"{', …' if len(missing) > 5 else ''}; no network can learn them"
     )
 
 

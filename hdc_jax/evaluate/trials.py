@@ -1,8 +1,8 @@
 """Trials: the videos of each training and test, by label, fold and subset.
 
-A trial is one training and its test. There is one for each label, each fold of
-the dataset, and each random subset of the training videos. Results are averaged
-over folds and subsets, see `statistics.mean_rows`.
+A trial is one training and its test. There is one for each combination of a
+label, a fold of the dataset and a random subset of the training videos. Results
+are averaged over folds and subsets, see `statistics.mean_rows`.
 """
 
 import dataclasses
@@ -55,7 +55,8 @@ class Trial:
   def name(self) -> str:
     """Name of the trial's directory: 'class-split1-draw0', or shorter.
 
-    It has the fold and the subset only where there are several.
+    The fold is in the name only if the dataset has several, and likewise the
+    subset.
     """
     split = f"-split{self.fold}" if self.fold else ""
     return f"{self.label}{split}" + (
@@ -144,7 +145,7 @@ class TrialPlan:
 
     Args:
       workdir: Directory of the run.
-      whole: A trial that trains on all videos.
+      whole: The trial as it would be with all training videos.
     """
     labelled: list[training_videos.Labelled] = []
     for draw in range(self.subset.draws):
@@ -176,7 +177,8 @@ class TrialPlan:
 
   def _read_labels(self, trial: Trial) -> list[training_videos.Labelled]:
     """Reads the id and the classes of each training video, and checks them."""
-    # A test split without labels is an error before the training.
+    # Read a test video too, so that a test split without labels is an error
+    # before the training.
     first = int(self.source.index.split(trial.test_split)[0])
     segments_of(first, self.source[first], trial.label)
     return training_videos.read(
@@ -200,9 +202,9 @@ def _write_list(
   Args:
     path: Path of the file.
     stamp: The values on which the list depends.
-    trial: The trial, with all training videos.
+    trial: The trial as it would be with all training videos.
     labelled: Id and classes of each of these videos.
-    positions: Positions of the videos to list.
+    positions: Which of these videos to list, as indices into `labelled`.
   """
   videos = [
     {
