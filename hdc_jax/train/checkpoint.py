@@ -1,6 +1,6 @@
-"""Checkpoints: the state, the data state and the config after a step.
+"""Checkpoints: the state of the training and of the data, and the config.
 
-A checkpoint exists whole or not at all.
+A checkpoint holds them as they are after a step. It exists whole or not at all.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ class Restored:
   """The content of a checkpoint.
 
   Attributes:
-    state: Arrays in the tree, with the shardings, that were asked for.
+    state: Arrays, in the tree and with the shardings that were asked for.
     data: State of the data, see `loader.data_state`.
   """
 
@@ -37,8 +37,8 @@ class Restored:
 class Checkpoints:
   """The checkpoints of a run directory, saved in the background by Orbax.
 
-  All processes take part in saving and restoring. A context manager, whose end
-  waits for a save in progress.
+  All processes take part in saving and restoring. As a context manager, it
+  waits at its end for a save in progress.
   """
 
   def __init__(self, workdir: epath.PathLike, keep: int = 2) -> None:
@@ -56,7 +56,7 @@ class Checkpoints:
     if os.fspath(workdir).startswith("s3://"):
       raise ConfigError(
         f"{workdir}: Orbax writes checkpoints to disks and to gs://, not to "
-        "s3://; name a --workdir there, and copy it when the run has ended"
+        "s3://; name such a --workdir, and copy it to s3:// after the run"
       )
     # Orbax refuses relative paths.
     self._path = files.absolute(workdir) / "checkpoints"
@@ -131,7 +131,7 @@ class Checkpoints:
     return identity.with_tuples(restored[CONFIG])
 
   def restore(self, step: int, abstract_state: Any) -> Restored:
-    """Reads the state and the data state of a checkpoint.
+    """Reads the state of the training and that of the data of a checkpoint.
 
     Args:
       step: One of `steps`.
@@ -170,7 +170,7 @@ class Checkpoints:
       DataError: If the checkpoint is damaged or of another network.
     """
     path = self._path / str(step) / STATE
-    # A head may have running means where the backbone has none.
+    # Leave out what the backbone does not have: heads alone may have means.
     wanted = {name: {BACKBONE: t} for name, t in abstract.items() if t}
     arguments = ocp.args.PyTreeRestore(
       item=wanted,

@@ -41,8 +41,8 @@ class Train(Options, section="train"):
   )
   patience: float = option(
     1800,
-    "Seconds that a step may take (the first compiles) before the run is taken "
-    "for hung and ends; 0: no limit.",
+    "Seconds that a step may take, with compilation in the first, before the "
+    "run counts as hung and ends; 0: no limit.",
     at_least=0,
   )
 
@@ -191,7 +191,7 @@ def _train(
       stopping = stop.reached(step)
       due = step % run.train.checkpoint_every == 0 or step == steps
       if due or stopping:
-        # Never save a state whose loss has not been seen to be finite.
+        # Check that the loss is finite before its state is saved.
         reports.flush()
         data = loader.data_state(source, step)
         saved.save(step, state, data, run.config.values)

@@ -57,11 +57,11 @@ class TrainState:
     )
 
 
-# A function of a state, a batch with 'views' and a key for what is random in
-# the network, to the next state and the metrics.
+# A function that maps a state, a batch with 'views' and a key for what is
+# random in the network to the next state and the metrics.
 Update = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
-# A compiled function of a state and a batch of clips to the next state and the
-# metrics.
+# A compiled function that maps a state and a batch of clips to the next state
+# and the metrics.
 TrainStep = jax.stages.Wrapped
 
 
@@ -101,8 +101,9 @@ def make_update(
 
   Returns:
     A traceable function of the state, a batch with 'views' [B, V, T, H, W, 3]
-    and a key for what is random in the network. It gives the next state and
-    scalar metrics: those of the loss, `loss` itself and `grad_norm`.
+    and a key for what is random in the network. It returns the next state and
+    the metrics, scalars: `loss`, `grad_norm` and those that the loss function
+    returns.
   """
 
   def update(
@@ -132,8 +133,8 @@ def make_train_step(
     update: A function from `make_update`.
     views: The views into which clips are augmented.
     mesh: A mesh with the axis 'data'.
-    seed: Seed of the augmentations, which depend on it, on the step and on the
-      position in the global batch.
+    seed: Seed of the augmentations. They depend on the seed, on the step and on
+      the position of the video in the global batch, and on nothing else.
 
   Returns:
     A function of the state and a batch of the loader ('y', 'uv' and more, see
