@@ -5,7 +5,7 @@ import dataclasses
 from hdc_jax.errors import ConfigError
 from hdc_jax.options import Options, option
 
-# Longest clip: more frames are a mistyped number rather than a wish.
+# Longest clip: a larger number of frames is most likely a mistyped one.
 MAX_FRAMES = 256
 
 _PATH = "What `hdc_jax.prepare` wrote, or a directory of videos."
@@ -38,8 +38,8 @@ class Clips(Options, section="data"):
   )
   canvas: int = option(
     128,
-    "Side in pixels of the square that the host cuts from the frames; where it "
-    "is larger than their short side, they are whole.",
+    "Side in pixels of the square that the host cuts out of each frame; a side "
+    "of the frame that is shorter is kept whole, and padded.",
     at_least=2,
     multiple_of=2,
   )
@@ -75,7 +75,7 @@ class Batches(Options, section="data"):
   )
   max_bad: float = option(
     0.01,
-    "Part of the videos that may fail to decode before the run stops.",
+    "Fraction of the videos that may fail to decode; if more do, the run ends.",
     at_least=0,
     at_most=1,
   )
@@ -92,8 +92,8 @@ class Folds(Options, section="data"):
   )
   folds: tuple[int, ...] = option(
     (),
-    "Numbers of the folds to average over (train1 and test1, …), where a "
-    "dataset is divided into train and test in several ways; empty: all.",
+    "Numbers of the folds to average over, for a dataset that has several: 1 "
+    "for train1 and test1; empty: all.",
     at_least=1,
   )
   labels: tuple[str, ...] = option(
@@ -127,7 +127,7 @@ class ShownClips(Options, section="test"):
   )
   size: int = option(
     0,
-    "Height and width of the crops in pixels; 0: those of the views.",
+    "Height and width of the crops in pixels; 0: model.size.",
     at_least=0,
     multiple_of=2,
   )
@@ -138,18 +138,18 @@ class ShownClips(Options, section="test"):
 
 @dataclasses.dataclass(frozen=True)
 class Subset(Options, section="subset"):
-  """How few labels to learn from."""
+  """How many of the labelled videos to learn from."""
 
   fraction: float = option(
     1.0,
-    "Part of the videos of each class: 0.01 or 0.1 for semi-supervised "
-    "learning.",
+    "Fraction of the videos of each class that is used: 0.01 or 0.1 for "
+    "semi-supervised learning.",
     above=0,
     at_most=1,
   )
   shots: int = option(
     0,
-    "Videos of each class, for few-shot learning; 0: by the fraction.",
+    "Videos of each class, for few-shot learning; 0: take the fraction.",
     at_least=0,
   )
   draws: int = option(1, "Subsets to draw, and to average over.", at_least=1)
@@ -168,6 +168,6 @@ class Subset(Options, section="subset"):
       )
     if self.whole and self.draws > 1:
       raise ConfigError(
-        f"config.subset.draws={self.draws}: more than one only of subsets, "
-        "with config.subset.fraction below 1 or config.subset.shots"
+        f"config.subset.draws={self.draws}: more than one needs random "
+        "subsets, by config.subset.fraction below 1 or config.subset.shots"
       )

@@ -164,7 +164,7 @@ def test_smaller_subsets_lie_in_larger_ones(source, tmp_path, field, values):
     ({"data__labels": ("kind",)}, ConfigError, r"data\.labels: 'kind' is not"),
     ({"test__split": "val"}, ConfigError, "no split 'val1'"),
     ({"data__folds": (4,)}, ConfigError, "no split 'train4'"),
-    ({"subset__draws": 2}, ConfigError, r"subset\.draws=2: .* only of subsets"),
+    ({"subset__draws": 2}, ConfigError, r"subset\.draws=2: .* random subsets"),
     ({"subset__draws": 0}, ConfigError, r"subset\.draws=0 must be at least 1"),
     (
       {"subset__shots": 2, "subset__fraction": 0.5},

@@ -1,7 +1,7 @@
 """Cuts training clips out of videos.
 
-The clips of one example are cut from one video. A video that cannot be decoded
-is replaced by another one.
+All clips of an element of a batch are cut out of the same video. A video that
+cannot be decoded is replaced by another one.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 # Arrays by name.
 Batch = dict[str, np.ndarray]
 
-# Number of videos to try for one example before giving up.
+# Number of videos to try for one element of a batch before giving up.
 _ATTEMPTS = 8
 
 
@@ -59,10 +59,10 @@ class CutClips(grain.transforms.RandomMap):
     stride: Source frames from one frame of a clip to the next.
     canvas: Side in pixels of the square that is cut out of every frame of a
       clip, at the same place.
-    padded: Whether frames may be smaller than the canvas, which is then filled
-      up with zeros.
-    label: Name of the label whose class, at the middle frame of each clip, goes
-      with the clip; '' for none.
+    padded: Whether frames may be smaller than the canvas. Such frames are
+      padded with zeros.
+    label: Name of the label that each clip gets: the class at its middle frame;
+      '' for none.
   """
 
   source: sources.Source
@@ -94,7 +94,7 @@ class CutClips(grain.transforms.RandomMap):
       'id' str; 'y' uint8 [clips, T, H, W]; 'uv' uint8 [clips, T, H/2, W/2, 2];
       'extent' int32 [clips, 2], height and width of the picture in its canvas,
       if `padded`; 'label' int32 [clips], if `label` is set; 'bad' int32, how
-      many videos could not be decoded before this one.
+      many videos failed to decode before one could be decoded.
 
     Raises:
       DataError: If several videos in a row cannot be decoded.
@@ -180,7 +180,7 @@ def make_cut(
 def batch_shapes(
   clips: Clips, starts: sampling.Starts, short_side: int, batch_size: int
 ) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-  """Shapes and dtypes of the arrays of a global batch that devices receive.
+  """Shapes and dtypes of the arrays that devices receive as a global batch.
 
   Args:
     clips: How clips are cut.

@@ -1,4 +1,4 @@
-"""Batches of the clips of every segment of every video, for evaluations."""
+"""Cuts evaluation clips out of every segment of videos, and batches them."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -122,7 +122,7 @@ def read_clips(
 
 
 def padding(placement: Placement, batch_size: int) -> cutting.Batch:
-  """A batch of `rebatch` in which every clip is padding.
+  """Makes a batch like those of `rebatch`, in which every clip is padding.
 
   Args:
     placement: The shape of the clips.
@@ -147,7 +147,8 @@ def rebatch(
 
   Yields:
     Batches with 'mask', bool [batch_size], which is True for real elements. The
-    last batch is padded with repetitions of its elements, where it is False.
+    last batch is filled up by repeating its elements; 'mask' is False for the
+    repetitions.
   """
   held: list[cutting.Batch] = []
   count = 0

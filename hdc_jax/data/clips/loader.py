@@ -1,9 +1,10 @@
 """Batches of clips, read with Grain in an order that only the step decides.
 
-The global batch `s` holds the videos at positions `s·B … s·B + B - 1` of an
-endless reshuffled sequence, and a clip's randomness depends on the seed and its
-position there. Neither depends on the number of hosts, worker processes or
-restarts, so the state of the data is the number of steps taken.
+In training, the videos form an endless sequence, which is shuffled anew in each
+epoch. Global batch `s` holds the B videos from position `s·B` on, and what is
+random in a clip depends on the seed and on the position alone. Neither depends
+on the number of hosts, worker processes or restarts. So the number of steps
+taken is all that has to be saved of the data's state.
 """
 
 import logging
@@ -59,8 +60,9 @@ def training_batches(
     .shuffle()
     .repeat()
     .random_map(cut)
-    # Consecutive local batches make up a global one, so that each process
-    # takes a contiguous part and the global batch is the same for any number.
+    # Consecutive local batches make up a global one, so that each process takes
+    # a contiguous part, and the global batch is the same for any number of
+    # processes.
     .batch(batch_size // process_count)
   )
   first = first_step * process_count + process_index
@@ -127,14 +129,14 @@ def read_ahead(
 ) -> grain.IterDataset:
   """Reads a dataset ahead with threads and, optionally, worker processes.
 
-  Decoding releases Python's lock, so threads are enough unless cutting clips
-  keeps one interpreter busy. How much is read ahead is bounded in bytes.
+  Decoding releases Python's lock, so threads are enough, unless the rest of the
+  work keeps one interpreter busy. How much is read ahead is bounded in bytes.
 
   Args:
     dataset: The dataset to read.
     element_bytes: Size of one decoded element, in bytes.
-    loading: Threads per process, at most, and worker processes; without workers
-      the threads run in this process.
+    loading: Largest number of threads per process, and number of worker
+      processes; without workers, the threads run in this process.
 
   Returns:
     An iterable over the elements, in order.

@@ -1,4 +1,4 @@
-"""The placement of the clips of an evaluation, in time and in the frame."""
+"""Where the clips of an evaluation lie: their first frames and their crops."""
 
 import dataclasses
 import itertools
@@ -127,7 +127,7 @@ class FixedPlacement:
 
 @dataclasses.dataclass(frozen=True)
 class RandomPlacement:
-  """Random clips in random windows, which depend on seed and segment alone.
+  """Random clips in random windows, which only the seed and segment decide.
 
   Attributes:
     frames: Frames per clip.

@@ -1,4 +1,4 @@
-"""The placement of clips in a video: their frames, and their window in these.
+"""Chooses the frames of a clip, and the window that is cut out of each frame.
 
 Random functions take a NumPy generator, so that the caller decides what a draw
 depends on.
@@ -25,7 +25,7 @@ def clip_span(frames: int, stride: int) -> int:
 def clip_indices(
   start: int, frames: int, stride: int, first: int, stop: int
 ) -> np.ndarray:
-  """Source frames of a clip, which loops where its segment is too short.
+  """Numbers of the frames of a clip, which loops if its segment is too short.
 
   Args:
     start: The first frame of the clip.
@@ -66,10 +66,11 @@ def interval_starts(
 ) -> tuple[int, int]:
   """Draws two starts, near ones more often than far ones (CVRL).
 
-  With M starts at which the clip fits, the interval k between the two has a
-  density proportional to M^p - k^p, which falls from 0 to M: for power p = 1,
-  2 (M - k) / M². The earlier start is uniform on those that leave room for k. A
-  video too short for one clip has two independent starts anywhere: its clips
+  Let M be the number of starts at which the clip fits. The interval k between
+  the two starts has a density proportional to M^p - k^p, which falls from its
+  maximum at k = 0 to 0 at k = M. For the power p = 1, it is 2 (M - k) / M². The
+  earlier start is uniform on those that leave room for k. In a video too short
+  for one clip, the two starts are independent and may be any frame: the clips
   loop (see `clip_indices`).
 
   Args:
@@ -114,11 +115,11 @@ def shifted_start(
 ) -> int:
   """Draws the start of a clip with other motion (DSM's temporal shift).
 
-  The start is random. If it is less than two frames from the given one, it is
-  the given one moved by a third of the clip, or of the video if that is
-  shorter. Choice: it is moved later, or earlier where the clip would run over
-  the end; in a video too short for either, the clip loops, as in the reference
-  code.
+  The start is drawn at random. If it is less than two frames from the given
+  one, the given one is moved instead, by a third of the clip, or of the video
+  if that is shorter. Choice: it is moved to a later frame, or to an earlier one
+  if the clip would run over the end; in a video too short for either, the clip
+  loops, as in the reference code.
 
   Args:
     rng: Generator to draw from.
@@ -139,7 +140,7 @@ def shifted_start(
 
 @runtime_checkable
 class Starts(Protocol):
-  """How the clips that a method contrasts are placed in time.
+  """At which frames of a video the clips of a method start.
 
   Attributes:
     clips: Clips per video.
@@ -186,7 +187,7 @@ class IndependentStarts:
 
 @dataclasses.dataclass(frozen=True)
 class IntervalStarts:
-  """Two clips, which are the less likely the further apart, as in CVRL.
+  """Two clips, of which near ones are more likely than far ones, as in CVRL.
 
   Attributes:
     power: Exponent p of the density of the interval.
@@ -221,9 +222,9 @@ def spread_starts(
 ) -> list[int]:
   """Evenly spread starts of clips in a segment.
 
-  As in the protocol of video clip order prediction, the centres of the clips
-  are spaced evenly from half a clip after the beginning to half a clip before
-  the end.
+  The first clip begins at the first frame, the last one ends at the last frame,
+  and the others are spaced evenly between them, as in the protocol of video
+  clip order prediction.
 
   Args:
     clips: Number of clips.
@@ -262,8 +263,8 @@ def random_window(
     rng: Generator to draw from.
     height: Height of the frame in pixels, even.
     width: Width of the frame in pixels, even.
-    size: Side of the square in pixels, even; a side of the frame that is
-      smaller is taken whole.
+    size: Side of the square in pixels, even; if a side of the frame is smaller,
+      the window has all of that side.
   """
   top, left = (
     2 * int(rng.integers(max(0, side - size) // 2 + 1))
