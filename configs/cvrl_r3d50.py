@@ -21,7 +21,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     **args, method="cvrl", changes={"model.name": "r3d50"}
   )
   if config.task == "linear":
-    # Clips are longer, and tests use the whole short side of the frames.
+    # Clips are longer than in pretraining, and the crops of the test are as
+    # large as the short side of the frames.
     config.data.frames = 32
     config.test.split = "val"
     config.test.size = 256

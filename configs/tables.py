@@ -1,4 +1,4 @@
-"""The tables of the HDC paper: one command runs all that a table needs.
+"""The tables of the HDC paper: one command makes a table with all its runs.
 
   python -m hdc_jax.main --config=configs/tables.py:table=1 \
     --config.pretrain.data.path=/data/k400 --config.ucf101=/data/ucf101 \
@@ -16,9 +16,9 @@ Arguments, after a colon:
   table=5     retrieval       on HMDB51; tables 3 and 5 also need config.hmdb51
   base=r3d18  the config from which the configs of the runs are made
 
-Any field of the runs can be set: --config.finetune.train.steps=100. Only the
-checkpoint, data.path and backbone of evaluations are set by the table: the
-backbone is that of config.pretrain.
+Any field of the runs can be set: --config.finetune.train.steps=100. Only three
+things of the evaluations are set by the table: checkpoint, data.path and the
+backbone, which is that of config.pretrain.
 """
 
 import ml_collections

@@ -1,4 +1,4 @@
-"""A small 3D-ResNet18 on generated videos: minutes on a laptop CPU.
+"""A small 3D-ResNet18 on generated videos, trained in minutes on a CPU.
 
   make demo
 
@@ -15,8 +15,8 @@ from hdc_jax.errors import choose
 
 # Recipes by method, for a small network that learns in few steps from few
 # videos. All methods have HDC's norm and learning rate. CVRL has less distorted
-# views. DSM's negative is another motion, as all clips of a generated video
-# have the same motion.
+# views. DSM takes scaled flow as its negative, as all clips of a generated
+# video have the same motion.
 _RECIPES = {
   "hdc": {"data.canvas": 56},
   "cvrl": {
@@ -47,8 +47,8 @@ _SMALL = {
   "data.frames": 8,
   "data.stride": 2,
   "model.width": 16,
-  # At this width, the stem has most of the FLOPs; 3 frames instead of 7 halve
-  # them.
+  # At this width, the stem has most of the FLOPs. A kernel of 3 frames instead
+  # of 7 halves them.
   "model.stem": (3, 7, 7),
   "model.size": 48,
   # CPUs have no bfloat16 units.

@@ -18,21 +18,23 @@ _EXAMPLES = r"""examples:
     python -m hdc_jax.main --config=configs/r3d18.py \
       --config.data.path=/data/k400 --workdir=runs/k400
 
-  Fine-tune what was learned on UCF101, its three splits in turn:
+  Fine-tune that network on each of the three folds of UCF101:
     python -m hdc_jax.main --config=configs/r3d18.py:task=finetune \
       --config.data.path=/data/ucf101 --config.checkpoint=runs/k400 \
       --workdir=runs/k400-ucf101
 
   task=linear trains linear probes, task=retrieve searches nearest neighbours,
-  task=embed writes features to files, task=preview a picture of what the
-  network is shown.
+  task=embed writes features to files, task=preview draws what the network is
+  shown.
 
-  Make Table 1 of the HDC paper; --dry_run says what that takes:
+  List the runs of Table 1 of the HDC paper, with estimates of their cost;
+  without --dry_run, make the table:
     python -m hdc_jax.main --config=configs/tables.py:table=1 --dry_run \
       --config.pretrain.data.path=/data/k400 --config.ucf101=/data/ucf101
 
-  Pretrain on two machines, of which the first is called a: on it, and with
-  --process=1 on the other; on a TPU slice without these three:
+  Pretrain on two machines. Run this on the first, whose host name is a, and the
+  same with --process=1 on the second. On a TPU slice, leave out --coordinator,
+  --processes and --process:
     python -m hdc_jax.main --coordinator=a:1234 --processes=2 --process=0 \
       --config=configs/r3d18.py --config.data.path=/data/k400 --workdir=gs://…
 
@@ -42,7 +44,7 @@ line: --config.optim.lr=0.05. Exit codes are listed in hdc_jax/errors.py.
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-  """Parses a command line, and leaves the config's fields as `fields`.
+  """Parses a command line; `fields` gets the arguments that set config fields.
 
   Args:
     argv: Arguments of the command.
@@ -53,7 +55,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     "--workdir",
     metavar="DIR",
     default="",
-    help="where checkpoints, metrics and reports go",
+    help="directory for the checkpoints, metrics and reports",
   )
   parser.add_argument(
     "--dry_run",
@@ -64,23 +66,24 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     "--preflight",
     action="store_true",
     help="check devices, data and run directory, and that all processes have "
-    "the same code and config, and stop; runs of several processes begin so",
+    "the same code and config, and stop; a run of several processes begins "
+    "with these checks",
   )
   group = parser.add_argument_group(
     "several processes",
-    "A TPU slice needs none of these. Elsewhere every process gets the same "
-    "command but for --process.",
+    "On a TPU slice, leave these out. Elsewhere, only --process differs\n"
+    "between the commands of the processes.",
   )
   group.add_argument(
     "--coordinator",
     metavar="HOST:PORT",
     default=os.environ.get("HDC_COORDINATOR", ""),
-    help="where process 0 is, and a free port there; 'auto' under Slurm or "
+    help="host of process 0, and a free port on it; 'auto' under Slurm or "
     "Open MPI; default: $HDC_COORDINATOR",
   )
   for name, what in (
-    ("processes", "how many"),
-    ("process", "the number of this one, from 0"),
+    ("processes", "number of processes"),
+    ("process", "number of this process, from 0"),
   ):
     variable = f"HDC_{name.upper()}"
     group.add_argument(
@@ -109,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
   """Does what the command line asks for."""
   config = flags.read_config(options.config, options.fields)
-  # What is wrong with the config is said before anything else is done.
+  # Report an error in the config before doing anything else.
   tasks.resolve(config, options.workdir)
   if options.dry_run:
     print(dry_run.describe(config, options.workdir))

@@ -93,5 +93,5 @@ def test_parse_arg():
   assert got == {"task": "retrieve", "n": 4, "fast": True}
   with pytest.raises(ConfigError, match="'m' is not one of n"):
     parse("m=1", n=3)
-  with pytest.raises(ConfigError, match="is not like 3"):
+  with pytest.raises(ConfigError, match="must have the type of 3"):
     parse("n=four", n=3)

@@ -118,6 +118,8 @@ def parse_arg(arg: str, **defaults: Any) -> dict[str, Any]:
     except (ValueError, SyntaxError):
       value = None
     if type(value) is not type(like):
-      raise ConfigError(f"config argument {name}={text!r} is not like {like!r}")
+      raise ConfigError(
+        f"config argument {name}={text!r} must have the type of {like!r}"
+      )
     values[name] = value
   return values

@@ -18,8 +18,8 @@ from hdc_jax.tasks import TASKS, task_of
 def add_config(parser: argparse.ArgumentParser) -> None:
   """Adds `--config` to a parser.
 
-  Arguments that set fields of the config are unknown to the parser:
-  `parse_known_args` returns them, for `read_config`.
+  The parser does not know the arguments that set fields of the config:
+  `parse_known_args` returns them, and `read_config` takes them.
 
   Args:
     parser: The parser.
@@ -42,7 +42,7 @@ def read_config(file: str, fields: Sequence[str]) -> ml_collections.ConfigDict:
     fields: Arguments like `--config.optim.lr=0.05`.
 
   Returns:
-    The config, with all fields of the variants that it chooses.
+    The config, with all fields of the backbone, method and so on that it names.
 
   Raises:
     ConfigError: If the file is missing or wrong, if a field is unknown or its
@@ -52,7 +52,7 @@ def read_config(file: str, fields: Sequence[str]) -> ml_collections.ConfigDict:
   config = files.read(file)
   schema = task_of(config).schema
   given = _split(fields)
-  # Fields that decide which other fields there are come first.
+  # First come the fields that decide which other fields the config has.
   selectors = schema.selectors()
   deciding = [(p, arg) for p, arg in given if p in selectors]
   for path, _ in deciding:
@@ -92,8 +92,8 @@ def _set(
     The config.
 
   Raises:
-    ConfigError: If a value has another type than the field, or would need
-      another recipe.
+    ConfigError: If a value has another type than the field; or if it names
+      another task or method, which has another recipe.
   """
   before = config.copy_and_resolve_references()
   values = flags.FlagValues()
@@ -115,7 +115,7 @@ def _set(
 def _check_recipe(
   path: Path, before: ml_collections.ConfigDict, now: ml_collections.ConfigDict
 ) -> None:
-  """Raises ConfigError if the field `path` has changed, and so its recipe.
+  """Raises ConfigError if a field has changed on which the recipe depends.
 
   Args:
     path: Path of the task, or of the name of a method.

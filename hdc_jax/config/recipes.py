@@ -10,8 +10,8 @@ from hdc_jax.methods import METHODS
 from hdc_jax.options.schema import nest
 from hdc_jax.tasks import TASKS
 
-# The tasks that have a method. Other tasks take only the sections of the
-# network and its clips from the recipe of a method.
+# The tasks that have a method. Other tasks take from the recipe of a method
+# only the sections below, which describe the network and its clips.
 _BY_METHOD = ("pretrain", "preview")
 _NETWORK = ("data.", "model.")
 
@@ -24,7 +24,8 @@ def default(
 ) -> ml_collections.ConfigDict:
   """Makes the config of a task, with the recipe of the papers.
 
-  The config has the fields that have an effect on such a run, and no others.
+  The config has the fields that have an effect with this task and method, and
+  no others.
 
   Args:
     task: Name of a task, see `tasks.TASKS`.
