@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks import measure
 from hdc_jax.config import flags
-from hdc_jax.data.clips import evaluation as clips_lib
+from hdc_jax.data.clips import evaluation_clips as clips_lib
 from hdc_jax.data.datasets import Request
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.evaluate import features

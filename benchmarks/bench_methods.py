@@ -15,7 +15,7 @@ from benchmarks import measure
 from hdc_jax.config import flags
 from hdc_jax.errors import require
 from hdc_jax.evaluate import statistics
-from hdc_jax.runs.rows import CONFIDENCE, format_rows
+from hdc_jax.runs.text_table import CONFIDENCE, format_rows
 from hdc_jax.runtime import commands
 from hdc_jax.tasks import Task, pretrain, retrieve
 

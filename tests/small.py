@@ -8,7 +8,7 @@ import numpy as np
 
 from hdc_jax import config as config_lib
 from hdc_jax import tasks
-from hdc_jax.options import fields
+from hdc_jax.options import declaring
 from hdc_jax.train import checkpoint
 from tests import weights
 
@@ -133,7 +133,7 @@ def resolve(config):
   for cls in task.schema.classes(complete).values():
     section = complete[cls.section] if cls.section else complete
     for field in dataclasses.fields(cls):
-      if fields.rule_of(field).required and section[field.name] == "":
+      if declaring.rule_of(field).required and section[field.name] == "":
         section[field.name] = "x"
   found, _ = task.resolve(ml_collections.ConfigDict(complete))
   return found

@@ -8,7 +8,7 @@ from hdc_jax import config as config_lib
 from hdc_jax import main, tasks
 from hdc_jax.errors import ConfigError
 from hdc_jax.options import Options
-from hdc_jax.options.fields import rule_of
+from hdc_jax.options.declaring import rule_of
 from hdc_jax.options.schema import Variant
 
 DATA = "--config.data.path=/nowhere"

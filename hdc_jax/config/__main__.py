@@ -1,5 +1,5 @@
 """Prints the fields of all configs as Markdown: `python -m hdc_jax.config`."""
 
-from hdc_jax.config import table
+from hdc_jax.config import options_page
 
-print(table.markdown())
+print(options_page.markdown())

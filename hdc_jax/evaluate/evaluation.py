@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from hdc_jax.data import sources
-from hdc_jax.data.clips import cutting, evaluation
+from hdc_jax.data.clips import evaluation_clips, training_clips
 from hdc_jax.data.clips.placement import (
   FixedPlacement,
   Placement,
@@ -138,8 +138,8 @@ class Evaluation:
     local = videos[jax.process_index() :: jax.process_count()]
     ids: dict[int, str] = {}
 
-    def clips() -> Iterator[cutting.Batch]:
-      read = evaluation.read_clips(
+    def clips() -> Iterator[training_clips.Batch]:
+      read = evaluation_clips.read_clips(
         self.source, local, self.loading, label=label, placement=placement
       )
       with Progress(len(local), "videos", title) as progress:
@@ -166,17 +166,17 @@ class Evaluation:
     return Outputs(segments, names, values)
 
   def _lockstep(
-    self, clips: Iterator[cutting.Batch], placement: Placement
-  ) -> Iterator[cutting.Batch]:
+    self, clips: Iterator[training_clips.Batch], placement: Placement
+  ) -> Iterator[training_clips.Batch]:
     """Yields the clips in batches of one size, and after them padding.
 
     With several processes, the padding has no end, as others may have more
     clips.
     """
     size = self.batch_size // jax.process_count()
-    yield from evaluation.rebatch(clips, size)
+    yield from evaluation_clips.rebatch(clips, size)
     while jax.process_count() > 1:
-      yield evaluation.padding(placement, size)
+      yield evaluation_clips.padding(placement, size)
 
 
 class _Collected:
@@ -190,7 +190,7 @@ class _Collected:
   def add(self, outputs: dict[str, np.ndarray]) -> bool:
     """Adds the outputs of a global batch; returns False if all is padding."""
     (real,) = np.nonzero(outputs.pop("mask"))
-    columns = [outputs.pop(name).tolist() for name in evaluation.ADDRESS]
+    columns = [outputs.pop(name).tolist() for name in evaluation_clips.ADDRESS]
     addresses = list(zip(*columns, strict=True))
     for i in real.tolist():
       *segment, clip = addresses[i]

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from hdc_jax.augment import geometry, views
-from hdc_jax.data.clips.evaluation import ADDRESS
+from hdc_jax.data.clips.evaluation_clips import ADDRESS
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.models import BackboneOptions, heads
 from hdc_jax.options import Options, option

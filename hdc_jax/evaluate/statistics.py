@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy
 
-from hdc_jax.runs.rows import CONFIDENCE
+from hdc_jax.runs.text_table import CONFIDENCE
 
 
 def confidence(values: Sequence[float]) -> tuple[float, float]:

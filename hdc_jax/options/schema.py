@@ -31,7 +31,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hdc_jax.errors import ConfigError, choose
-from hdc_jax.options.fields import Options, rule_of
+from hdc_jax.options.declaring import Options, rule_of
 
 Tree = dict[str, Any]
 # The names that lead to a field: ('data', 'frames').

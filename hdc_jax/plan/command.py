@@ -19,7 +19,7 @@ from etils import epath
 
 from hdc_jax.config import flags
 from hdc_jax.data import sources
-from hdc_jax.data.clips import cutting
+from hdc_jax.data.clips import training_clips
 from hdc_jax.errors import ConfigError, TooLargeError, require
 from hdc_jax.plan import compiling, feeding, page, slice_plan
 from hdc_jax.runtime import buckets, commands, files
@@ -80,7 +80,7 @@ def plan(
   size = options.model.size
   method = options.method.make(options.augment, size)
   short_side = _short_side(options)
-  cutting.check_clips(options.clips, size, short_side)
+  training_clips.check_clips(options.clips, size, short_side)
   rate = feeding.clips_per_second(
     options.clips, method.starts, short_side, _SECONDS
   )

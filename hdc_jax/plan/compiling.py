@@ -22,7 +22,7 @@ import jax
 from etils import epath
 from jax.experimental import topologies
 
-from hdc_jax.data.clips import cutting
+from hdc_jax.data.clips import training_clips
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError
 from hdc_jax.plan import hlo, module_costs
@@ -105,7 +105,7 @@ class Step:
     mesh_lib.check_batch_size("config.data.batch_size", batch_size, len(chips))
     training = learning.make_training(mesh)
     starts = training.objective.starts
-    shapes = cutting.batch_shapes(
+    shapes = training_clips.batch_shapes(
       learning.clips, starts, short_side, batch_size
     )
     self.name = name

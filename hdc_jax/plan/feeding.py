@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hdc_jax.data.clips import cutting, sampling
+from hdc_jax.data.clips import sampling, training_clips
 from hdc_jax.data.options import Clips
 from hdc_jax.data.store.index import Index
 from hdc_jax.data.store.records import Segments
@@ -60,7 +60,9 @@ def clips_per_second(
     Clips per second of CPU time.
   """
   source = _generate(short_side)
-  cut = cutting.make_cut(source, clips, records=np.arange(1), starts=starts)
+  cut = training_clips.make_cut(
+    source, clips, records=np.arange(1), starts=starts
+  )
   rng = np.random.default_rng(0)
   cut.random_map(0, rng)  # The first call creates the decoder.
   start, count = time.thread_time(), 0

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hdc_jax.runs import rows
+from hdc_jax.runs import text_table
 from hdc_jax.runtime.slices import Slice
 
 _WIDTH = 80
@@ -50,7 +50,7 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
   fitting = [row for row in record["rows"] if row["fits"]]
   if len(fitting) > 1:
     yield ""
-    yield rows.format_rows(_scaling(fitting))
+    yield text_table.format_rows(_scaling(fitting))
 
 
 def _facts(

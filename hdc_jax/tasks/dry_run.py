@@ -9,7 +9,7 @@ from hdc_jax import tasks
 from hdc_jax.data.datasets import hmdb51, ucf101
 from hdc_jax.options import identity
 from hdc_jax.runtime import files
-from hdc_jax.tasks import jobs, papers, tables
+from hdc_jax.tasks import papers, table_rows, tables
 from hdc_jax.tasks.costs import Cost
 
 _COUNTS = {"ucf101": ucf101.OFFICIAL, "hmdb51": hmdb51.OFFICIAL}
@@ -73,7 +73,7 @@ def _describe_table(
   yield _NOTE
 
 
-def _differs(row: jobs.PlannedRow) -> str:
+def _differs(row: table_rows.PlannedRow) -> str:
   """The fields in which a row's pretraining differs from the config's."""
   if not row.row.pretrained:
     return "no pretraining"
@@ -81,7 +81,7 @@ def _differs(row: jobs.PlannedRow) -> str:
   return " ".join(changes) or "config.pretrain as it is"
 
 
-def _estimate(job: jobs.Job, known: dict[tuple[str, str], Cost]) -> Cost:
+def _estimate(job: table_rows.Job, known: dict[tuple[str, str], Cost]) -> Cost:
   """Estimates the cost of a job.
 
   Args:

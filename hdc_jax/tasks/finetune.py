@@ -20,7 +20,7 @@ from hdc_jax.evaluate import pretrained, statistics
 from hdc_jax.evaluate import trials as trials_lib
 from hdc_jax.report import page as report
 from hdc_jax.runs import results
-from hdc_jax.runs.rows import format_rows
+from hdc_jax.runs.text_table import format_rows
 from hdc_jax.tasks import costs
 from hdc_jax.tasks.base import Task, make_stamp
 from hdc_jax.tasks.finetune_trial import Finetune, TrialRunner

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from etils import epath
 
-from hdc_jax.data.clips import cutting
+from hdc_jax.data.clips import training_clips
 from hdc_jax.data.options import Batches, Subset
 from hdc_jax.data.store.index import Index
 from hdc_jax.evaluate import class_activation, features, pretrained
@@ -62,7 +62,7 @@ class Finetune(TrainAndTest):
 
   def __post_init__(self) -> None:
     """Checks options of different sections against each other."""
-    cutting.check_clips(self.clips, self.model.size)
+    training_clips.check_clips(self.clips, self.model.size)
     self.model.check_clip(self.clips.frames, self.model.size)
     self.optim.check_length(self.train.steps)
 
@@ -74,7 +74,7 @@ class Finetune(TrainAndTest):
   def check_dataset(self, index: Index) -> None:
     """Checks that a dataset has such clips, labels and splits."""
     super().check_dataset(index)
-    cutting.check_clips(self.clips, self.model.size, index.short_side)
+    training_clips.check_clips(self.clips, self.model.size, index.short_side)
 
   def make_training(self, mesh: jax.sharding.Mesh, classes: int) -> Training:
     """Makes the training of a classifier.
@@ -142,7 +142,7 @@ class TrialRunner:
     """
     options, source = self._options, self._evaluation.source
     training, scorer = self._networks(len(trial.classes))
-    cut = cutting.make_cut(
+    cut = training_clips.make_cut(
       source,
       options.clips,
       records=trial.train,

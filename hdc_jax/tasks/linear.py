@@ -21,7 +21,7 @@ import numpy as np
 from etils import epath
 
 from hdc_jax import report
-from hdc_jax.data.clips import cutting
+from hdc_jax.data.clips import training_clips
 from hdc_jax.data.clips.placement import RandomPlacement
 from hdc_jax.data.options import Subset
 from hdc_jax.data.store.index import Index
@@ -34,7 +34,7 @@ from hdc_jax.methods import augmentations
 from hdc_jax.options import Options, option
 from hdc_jax.runs import results
 from hdc_jax.runs.predictions import PREDICTIONS
-from hdc_jax.runs.rows import format_rows
+from hdc_jax.runs.text_table import format_rows
 from hdc_jax.tasks.base import (
   FrozenBackbone,
   Seed,
@@ -110,7 +110,7 @@ class Linear(TrainAndTest):
 
   def __post_init__(self) -> None:
     """Checks that the training views fit their clips."""
-    cutting.check_clips(self.clips, self.model.size)
+    training_clips.check_clips(self.clips, self.model.size)
 
   @property
   def checkpoint(self) -> str:
@@ -120,7 +120,7 @@ class Linear(TrainAndTest):
   def check_dataset(self, index: Index) -> None:
     """Checks that a dataset has such clips, labels and splits."""
     super().check_dataset(index)
-    cutting.check_clips(self.clips, self.model.size, index.short_side)
+    training_clips.check_clips(self.clips, self.model.size, index.short_side)
 
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import ml_collections
 from jax.sharding import Mesh
 
 from hdc_jax.data import sources
-from hdc_jax.data.clips import cutting
+from hdc_jax.data.clips import training_clips
 from hdc_jax.data.options import Batches, Clips, Dataset, Learned, Loading
 from hdc_jax.data.store.index import Index
 from hdc_jax.distributed import mesh as mesh_lib
@@ -59,7 +59,7 @@ class Learning:
 
   def __post_init__(self) -> None:
     """Checks options of different sections against each other."""
-    cutting.check_clips(self.clips, self.model.size)
+    training_clips.check_clips(self.clips, self.model.size)
     self.model.check_clip(self.clips.frames, self.model.size)
     self.optim.check_length(self.train.steps)
 
@@ -106,7 +106,7 @@ class Pretrain(Learning):
       ConfigError, DataError: If it does not.
     """
     index.split(self.learned.split)
-    cutting.check_clips(self.clips, self.model.size, index.short_side)
+    training_clips.check_clips(self.clips, self.model.size, index.short_side)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +175,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     options.dataset.path, options.clips.canvas, options.dataset.cache
   )
   options.check_dataset(source.index)
-  cut = cutting.make_cut(
+  cut = training_clips.make_cut(
     source,
     options.clips,
     records=source.index.split(options.learned.split),

@@ -14,7 +14,7 @@ from etils import epath
 
 from hdc_jax.augment import views
 from hdc_jax.data import sources
-from hdc_jax.data.clips import cutting, loader
+from hdc_jax.data.clips import loader, training_clips
 from hdc_jax.data.options import Clips, Dataset, Learned, Loading
 from hdc_jax.data.store.index import Index
 from hdc_jax.methods import METHODS, MethodOptions
@@ -56,7 +56,7 @@ class Preview:
 
   def __post_init__(self) -> None:
     """Checks that the views fit their clips."""
-    cutting.check_clips(self.clips, self.model.size)
+    training_clips.check_clips(self.clips, self.model.size)
 
   # No checkpoint: views do not depend on a network.
   checkpoint = ""
@@ -71,7 +71,7 @@ class Preview:
       ConfigError, DataError: If it does not.
     """
     index.split(self.learned.split)
-    cutting.check_clips(self.clips, self.model.size, index.short_side)
+    training_clips.check_clips(self.clips, self.model.size, index.short_side)
 
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   )
   options.check_dataset(source.index)
   method = options.method.make(options.augment, size)
-  cut = cutting.make_cut(
+  cut = training_clips.make_cut(
     source,
     clips,
     records=source.index.split(options.learned.split),

@@ -32,7 +32,7 @@ from hdc_jax.evaluate.features import Features
 from hdc_jax.options import Options, option
 from hdc_jax.runs import results
 from hdc_jax.runs.predictions import Predictions
-from hdc_jax.runs.rows import format_rows
+from hdc_jax.runs.text_table import format_rows
 from hdc_jax.tasks import costs
 from hdc_jax.tasks.base import FrozenBackbone, Task, TrainAndTest, make_stamp
 from hdc_jax.train import flops

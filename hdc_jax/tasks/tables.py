@@ -19,10 +19,10 @@ from hdc_jax.models import BackboneOptions
 from hdc_jax.options import Options, RunConfig, identity, option
 from hdc_jax.report import page as report
 from hdc_jax.runs import results
-from hdc_jax.runs.rows import format_rows
+from hdc_jax.runs.text_table import format_rows
 from hdc_jax.runtime import files
 from hdc_jax.tasks import finetune, papers, pretrain, retrieve
-from hdc_jax.tasks import jobs as jobs_lib
+from hdc_jax.tasks import table_rows as jobs_lib
 from hdc_jax.tasks.base import Task
 
 _log = logging.getLogger(__name__)

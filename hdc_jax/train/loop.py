@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from hdc_jax.data import sources
-from hdc_jax.data.clips import cutting, loader
+from hdc_jax.data.clips import loader, training_clips
 from hdc_jax.data.options import Batches, Loading
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import Preempted
@@ -72,7 +72,7 @@ class Run:
 def fit(
   run: Run,
   training: Training,
-  cut: cutting.CutClips,
+  cut: training_clips.CutClips,
   *,
   initial: Callable[[], TrainState] | None = None,
 ) -> tuple[TrainState, dict[str, float]]:
@@ -143,7 +143,7 @@ def _restore(
 
 
 def _log_setup(
-  run: Run, training: Training, cut: cutting.CutClips, state: TrainState
+  run: Run, training: Training, cut: training_clips.CutClips, state: TrainState
 ) -> None:
   """Logs the network, the loss, the devices and the length of the run."""
   sizes = [np.prod(p.shape) for p in jax.tree.leaves(state.params)]

@@ -16,6 +16,8 @@ from hdc_jax.tasks import pretrain
 from hdc_jax.train import checkpoint
 from tests import hosts, small
 
+pytestmark = pytest.mark.slow
+
 _DEVICES = 4
 _STEPS = 4
 _FLAGS = (
@@ -67,7 +69,6 @@ def trained(prepared, tmp_path_factory):
   }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("processes", [2, 4])
 def test_losses_and_params_do_not_depend_on_processes(trained, processes):
   (alone, _), (together, _) = trained[1], trained[processes]
@@ -93,7 +94,6 @@ def test_the_ids_of_a_step_do_not_depend_on_processes(trained, processes):
     assert one == other
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_what_four_saved_others_resume(trained, processes, prepared, tmp_path):
   whole, outputs = trained[4]
@@ -120,7 +120,6 @@ def test_only_the_first_process_writes_and_speaks(trained):
       assert f"[{number}] " in output
 
 
-@pytest.mark.slow
 def test_an_evaluation_counts_every_example_once(trained, prepared, tmp_path):
   flags = (
     "--config=configs/tiny.py:task=retrieve",
@@ -137,7 +136,6 @@ def test_an_evaluation_counts_every_example_once(trained, prepared, tmp_path):
   assert rows[0] == rows[1]
 
 
-@pytest.mark.slow
 def test_another_config_is_found_before_the_run(prepared, tmp_path):
   data = f"--config.data.path={prepared}"
   commands = hosts.main_commands(2, f"--workdir={tmp_path}", *_FLAGS, data)
@@ -152,7 +150,6 @@ def test_another_config_is_found_before_the_run(prepared, tmp_path):
   assert not (tmp_path / results.CONFIG).exists()
 
 
-@pytest.mark.slow
 def test_other_code_is_found_before_the_run(prepared, tmp_path):
   other = tmp_path / "other"
   for part in ("hdc_jax", "configs"):
@@ -169,7 +166,6 @@ def test_other_code_is_found_before_the_run(prepared, tmp_path):
     assert "install the same commit everywhere" in output
 
 
-@pytest.mark.slow
 def test_a_signal_to_one_stops_all_at_the_same_step(prepared, tmp_path):
   flags = (*_FLAGS, "--config.train.steps=100000")
   flags += ("--config.train.checkpoint_every=100000",)
@@ -185,7 +181,6 @@ def test_a_signal_to_one_stops_all_at_the_same_step(prepared, tmp_path):
   assert f"stopped by SIGTERM at step {step}, which is saved" in output
 
 
-@pytest.mark.slow
 def test_a_lost_process_does_not_hang_the_others(prepared, tmp_path):
   flags = (*_FLAGS, "--config.train.steps=100000", "--config.train.patience=40")
   data = f"--config.data.path={prepared}"
@@ -198,7 +193,6 @@ def test_a_lost_process_does_not_hang_the_others(prepared, tmp_path):
   assert code != 0, output
 
 
-@pytest.mark.slow
 def test_a_process_that_fails_does_not_wait(prepared, tmp_path):
   """Its data are damaged; the others know nothing of it, and wait for it."""
   for number in (0, 1):

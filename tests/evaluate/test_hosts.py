@@ -5,6 +5,8 @@ import pytest
 
 from tests import hosts
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def found(prepared, tmp_path_factory):
@@ -26,7 +28,6 @@ def found(prepared, tmp_path_factory):
   return runs
 
 
-@pytest.mark.slow
 def test_processes_do_not_change_what_is_found(found):
   (want,) = found[1]
   assert len(want["ids"]) > 6  # videos with several scenes

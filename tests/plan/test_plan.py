@@ -9,7 +9,7 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 from hdc_jax.config import flags
-from hdc_jax.data.clips import cutting, sampling
+from hdc_jax.data.clips import sampling, training_clips
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.plan import command as plan
 from hdc_jax.plan import compiling, feeding, slice_plan
@@ -471,7 +471,7 @@ def test_a_batch_that_does_not_split_is_said(capsys):
 def test_padded_clips_are_planned_as_such():
   clips = small.options(data__canvas=60).clips
   starts = sampling.IndependentStarts(2)
-  assert "extent" in cutting.batch_shapes(clips, starts, 40, 8)
+  assert "extent" in training_clips.batch_shapes(clips, starts, 40, 8)
 
 
 @needs_libtpu

@@ -9,7 +9,7 @@ import pytest
 from hdc_jax.distributed import mesh
 from hdc_jax.models import BACKBONES
 from hdc_jax.tasks import finetune_trial, tables
-from hdc_jax.tasks import jobs as jobs_lib
+from hdc_jax.tasks import table_rows as jobs_lib
 from tests.tasks import planning
 
 

@@ -10,7 +10,7 @@ from hdc_jax import main
 from hdc_jax.config import files
 from hdc_jax.options import identity
 from hdc_jax.tasks import dry_run, tables
-from hdc_jax.tasks import jobs as jobs_lib
+from hdc_jax.tasks import table_rows as jobs_lib
 from hdc_jax.tasks.costs import Cost
 from hdc_jax.train import flops as flops_lib
 from tests.tasks import planning

@@ -7,10 +7,12 @@ import pytest
 from hdc_jax import main
 from hdc_jax.errors import DataError
 from hdc_jax.prepare import command as prepare
-from hdc_jax.tasks import jobs as jobs_lib
+from hdc_jax.tasks import table_rows as jobs_lib
 from hdc_jax.tasks import tables
 from tests import layouts
 from tests.tasks import planning
+
+pytestmark = pytest.mark.slow
 
 
 def test_missing_data_is_found_before_anything_is_run(tmp_path, monkeypatch):
@@ -108,7 +110,6 @@ def ucf101(tmp_path_factory):
   return root / "data"
 
 
-@pytest.mark.slow
 def test_the_whole_of_table_1(ucf101, tmp_path, quick, classifiers, capsys):
   flags = [
     *planning.flags(1),

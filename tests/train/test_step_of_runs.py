@@ -9,6 +9,8 @@ import pytest
 from hdc_jax.distributed import mesh
 from tests import small
 
+pytestmark = pytest.mark.slow
+
 RUNS = small.BACKBONES | small.METHODS
 
 
@@ -26,7 +28,6 @@ def stepped(request):
   return first, *states
 
 
-@pytest.mark.slow
 def test_devices_do_not_change_the_result(stepped):
   """Metrics, running means, and gradients (the optimizer's trace).
 

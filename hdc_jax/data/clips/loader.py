@@ -18,7 +18,7 @@ import numpy as np
 from absl import flags
 
 from hdc_jax.data import sources
-from hdc_jax.data.clips import cutting
+from hdc_jax.data.clips import training_clips
 from hdc_jax.data.options import Loading
 from hdc_jax.errors import DataError
 
@@ -29,7 +29,7 @@ _READ_AHEAD_BYTES = 2 << 30
 
 
 def training_batches(
-  cut: cutting.CutClips,
+  cut: training_clips.CutClips,
   loading: Loading,
   *,
   batch_size: int,
@@ -37,7 +37,7 @@ def training_batches(
   first_step: int = 0,
   process_index: int = 0,
   process_count: int = 1,
-) -> Iterator[cutting.Batch]:
+) -> Iterator[training_clips.Batch]:
   """Reads the local part of every global batch, without end.
 
   Args:
@@ -74,7 +74,9 @@ def training_batches(
 class Feed:
   """Iterates over batches, timing the wait and counting undecodable videos."""
 
-  def __init__(self, batches: Iterator[cutting.Batch], max_bad: float) -> None:
+  def __init__(
+    self, batches: Iterator[training_clips.Batch], max_bad: float
+  ) -> None:
     """Wraps the batches of `training_batches`.
 
     Args:
@@ -89,7 +91,7 @@ class Feed:
   def __iter__(self) -> "Feed":
     return self
 
-  def __next__(self) -> cutting.Batch:
+  def __next__(self) -> training_clips.Batch:
     """The next batch, without the arrays that devices do not need.
 
     Raises:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hdc_jax.runs.rows import CONFIDENCE
+from hdc_jax.runs.text_table import CONFIDENCE
 
 _PERCENTAGE = re.compile(r"top(\d+)|knn")
 # The column of published figures, and the suffix of columns of such.

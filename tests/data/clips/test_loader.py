@@ -4,19 +4,19 @@ import itertools
 
 import numpy as np
 import pytest
+from tests.data.clips.test_cutting import Broken
 
 from hdc_jax.data import sources
-from hdc_jax.data.clips import cutting, loader, sampling
+from hdc_jax.data.clips import loader, sampling, training_clips
 from hdc_jax.data.options import Clips, Loading
 from hdc_jax.errors import ConfigError, DataError
-from tests.data.clips.test_cutting import Broken
 
 STEPS = 8  # of 8 videos: past the end of the 24 in the split
 
 
 def batches_of(source, canvas=40, starts=None, **options):
   """The endless batches of a process."""
-  cut = cutting.make_cut(
+  cut = training_clips.make_cut(
     source,
     Clips(frames=8, canvas=canvas),
     records=source.index.split("train"),

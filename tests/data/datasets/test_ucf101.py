@@ -5,7 +5,7 @@ import os
 import pytest
 
 from hdc_jax.data import sources
-from hdc_jax.data.clips import evaluation
+from hdc_jax.data.clips import evaluation_clips
 from hdc_jax.data.clips.placement import FixedPlacement
 from hdc_jax.data.datasets import DATASETS, Request, ucf101
 from hdc_jax.data.options import Loading
@@ -81,7 +81,7 @@ def test_splits_are_evaluated_by_name(tmp_path):
   source = sources.open(output)
   placement = FixedPlacement(8, 1, 32, clips=2, crops="centre")
   for split, count in {"train1": 18, "test1": 6}.items():
-    items = evaluation.read_clips(
+    items = evaluation_clips.read_clips(
       source,
       source.index.split(split),
       Loading(threads=2),

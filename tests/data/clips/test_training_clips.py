@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hdc_jax.data import sources
-from hdc_jax.data.clips import cutting, sampling
+from hdc_jax.data.clips import sampling, training_clips
 from hdc_jax.data.options import Clips
 from hdc_jax.data.video.codec import Window
 from hdc_jax.errors import ConfigError, DataError
@@ -33,7 +33,7 @@ class Broken:
 
 def cut(source, clips, number=0, label=""):
   """Two clips of a video."""
-  made = cutting.make_cut(
+  made = training_clips.make_cut(
     source,
     clips,
     records=source.index.split("train"),
@@ -47,7 +47,9 @@ def cut(source, clips, number=0, label=""):
 def test_shapes_are_known_beforehand(source, canvas):
   clips = Clips(frames=8, canvas=canvas)
   starts = sampling.IndependentStarts(2)
-  shapes = cutting.batch_shapes(clips, starts, source.index.short_side, 4)
+  shapes = training_clips.batch_shapes(
+    clips, starts, source.index.short_side, 4
+  )
   assert shapes == {
     name: ((4, *array.shape), array.dtype)
     for name, array in cut(source, clips).items()
@@ -99,7 +101,7 @@ def test_clips_must_fit(source, changes, message):
   def check(**changes):
     options = small.options(**changes)
     size, short_side = options.model.size, source.index.short_side
-    cutting.check_clips(options.clips, size, short_side)
+    training_clips.check_clips(options.clips, size, short_side)
 
   check()
   with pytest.raises(ConfigError, match=message):

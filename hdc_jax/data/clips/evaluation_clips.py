@@ -8,7 +8,7 @@ import grain
 import numpy as np
 
 from hdc_jax.data import sources
-from hdc_jax.data.clips import cutting, loader, sampling
+from hdc_jax.data.clips import loader, sampling, training_clips
 from hdc_jax.data.clips.placement import Placement
 from hdc_jax.data.labels.segments import Segment, segments_of
 from hdc_jax.data.options import Loading
@@ -35,7 +35,7 @@ class CutSegments(grain.transforms.Map):
 
   # Grain does not annotate what is overridden here.
   # pyrefly: ignore[bad-override]
-  def map(self, element: Any) -> cutting.Batch:
+  def map(self, element: Any) -> training_clips.Batch:
     """Cuts the clips of a video, one for each window.
 
     Args:
@@ -97,7 +97,7 @@ def read_clips(
   *,
   label: str,
   placement: Placement,
-) -> Iterator[cutting.Batch]:
+) -> Iterator[training_clips.Batch]:
   """Reads the clips of each video, in order.
 
   Args:
@@ -121,7 +121,7 @@ def read_clips(
   return iter(loader.read_ahead(dataset, video_bytes, loading))
 
 
-def padding(placement: Placement, batch_size: int) -> cutting.Batch:
+def padding(placement: Placement, batch_size: int) -> training_clips.Batch:
   """Makes a batch like those of `rebatch`, in which every clip is padding.
 
   Args:
@@ -137,8 +137,8 @@ def padding(placement: Placement, batch_size: int) -> cutting.Batch:
 
 
 def rebatch(
-  items: Iterator[cutting.Batch], batch_size: int
-) -> Iterator[cutting.Batch]:
+  items: Iterator[training_clips.Batch], batch_size: int
+) -> Iterator[training_clips.Batch]:
   """Regroups arrays of any length into batches of one size.
 
   Args:
@@ -150,10 +150,10 @@ def rebatch(
     last batch is filled up by repeating its elements; 'mask' is False for the
     repetitions.
   """
-  held: list[cutting.Batch] = []
+  held: list[training_clips.Batch] = []
   count = 0
 
-  def join() -> cutting.Batch:
+  def join() -> training_clips.Batch:
     return {k: np.concatenate([item[k] for item in held]) for k in held[0]}
 
   for item in items:

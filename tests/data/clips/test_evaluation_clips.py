@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hdc_jax.data import sources
-from hdc_jax.data.clips import evaluation
+from hdc_jax.data.clips import evaluation_clips
 from hdc_jax.data.clips.placement import FixedPlacement
 from hdc_jax.data.labels.segments import segments_of
 from hdc_jax.data.video.codec import Window
@@ -20,10 +20,10 @@ def test_cutting(source, clips, crops, count):
   """Each clip has the very frames and the window that its address says."""
   name = {1: "centre", 5: "five"}[crops]
   placement = FixedPlacement(8, 1, 32, clips, name)
-  cut = evaluation.CutSegments(source, "scene", placement)
+  cut = evaluation_clips.CutSegments(source, "scene", placement)
   video, batch = source[3], cut.map(3)
   whole = Window(0, 0, video.height, video.width)
-  columns = (batch[name] for name in evaluation.ADDRESS)
+  columns = (batch[name] for name in evaluation_clips.ADDRESS)
   found = zip(zip(*columns, strict=True), batch["y"], batch["uv"], strict=True)
   assert str(batch["id"]) == video.id
   for segment in segments_of(3, video, "scene"):
@@ -48,7 +48,7 @@ def test_cutting(source, clips, crops, count):
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 64])
 def test_rebatch_keeps_every_clip_once(batch_size):
   items = [{"y": np.arange(a, b)} for a, b in ((0, 5), (5, 6), (6, 17))]
-  batches = list(evaluation.rebatch(iter(items), batch_size))
+  batches = list(evaluation_clips.rebatch(iter(items), batch_size))
   assert all(len(batch["y"]) == batch_size for batch in batches)
   real = [batch["y"][batch["mask"]] for batch in batches]
   assert np.concatenate(real).tolist() == list(range(17))
@@ -58,10 +58,10 @@ def test_rebatch_keeps_every_clip_once(batch_size):
 
 def test_padding_is_a_batch_of_nothing(source):
   placement = FixedPlacement(8, 1, 32, 1, "centre")
-  cut = evaluation.CutSegments(source, "scene", placement).map(3)
+  cut = evaluation_clips.CutSegments(source, "scene", placement).map(3)
   del cut["id"]  # which is for no device
-  (real,) = evaluation.rebatch(iter([cut]), 16)
-  padding = evaluation.padding(placement, 16)
+  (real,) = evaluation_clips.rebatch(iter([cut]), 16)
+  padding = evaluation_clips.padding(placement, 16)
   assert padding.keys() == real.keys()
   for name, array in padding.items():
     assert (array.shape, array.dtype) == (real[name].shape, real[name].dtype)

@@ -6,7 +6,7 @@ It is generated from the options that components declare.
 import dataclasses
 from collections.abc import Iterator
 
-from hdc_jax.options.fields import Options, Rule, rule_of
+from hdc_jax.options.declaring import Options, Rule, rule_of
 from hdc_jax.options.schema import Variant
 from hdc_jax.tasks import TASKS
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hdc_jax.runs.rows import format_rows
+from hdc_jax.runs.text_table import format_rows
 
 
 def test_texts_are_left_and_numbers_right():
