@@ -149,5 +149,5 @@ def test_segments_and_ids_are_those_of_the_dataset(source, encoded):
 
 def test_broken_weights_are_named(source, weights):
   broken = jax.tree.map(lambda x: np.full_like(x, np.nan), weights)
-  with pytest.raises(DataError, match=r"features: .* not finite, the first of"):
+  with pytest.raises(DataError, match=r"features: .* not finite, first for"):
     encode(source, broken)

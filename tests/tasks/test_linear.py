@@ -183,7 +183,7 @@ def test_broken_weights_are_named(run, one_device, tmp_path):
     saved.save(1, state, {"step": 1}, pretraining.to_dict())
     saved.wait()
   data = {"data__path": run[1].data.path, "data__folds": (1,)}
-  message = r"features: .* not finite, the first of ApplyEyeMakeup/"
+  message = r"features: .* not finite, first for ApplyEyeMakeup/"
   with pytest.raises(DataError, match=message):
     linear.run(config(checkpoint=str(tmp_path), **data), str(tmp_path / "run"))
 
@@ -196,7 +196,7 @@ def test_broken_weights_are_named(run, one_device, tmp_path):
     ("checkpoint", "/nowhere", DataError, "not the directory of a run"),
     ("linear__views", 0, ConfigError, "linear.views=0 must be at least 1"),
     ("linear__rates", (), ConfigError, "config.linear.rates is not set"),
-    ("linear__warmup_epochs", 4, ConfigError, "linear.warmup_epochs=4 leaves"),
+    ("linear__warmup_epochs", 4, ConfigError, "linear.warmup_epochs=4 must be less"),
     ("linear__held_out", 0.0, ConfigError, "linear.held_out=0.0 cannot choose"),
     ("features__endpoint", "block9", ConfigError, "block1.*block5"),
     ("model__norm", "group", ConfigError, "config.model.norm is 'group', but"),
