@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from tests.data.clips.test_cutting import Broken
+from tests.data.clips.test_training_clips import Broken
 
 from hdc_jax.data import sources
 from hdc_jax.data.clips import loader, sampling, training_clips
