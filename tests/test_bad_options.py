@@ -10,6 +10,8 @@ from hdc_jax.errors import ConfigError
 from hdc_jax.options import Options
 from hdc_jax.options.declaring import rule_of
 from hdc_jax.options.schema import Variant
+from launch import gke, skypilot, tpu_vm
+from tests.launch import example
 
 DATA = "--config.data.path=/nowhere"
 
@@ -61,6 +63,26 @@ def test_the_command_refuses(case, how, capsys):
   (line,) = capsys.readouterr().err.strip().splitlines()
   assert line.startswith("error: config")
   assert message in line
+
+
+@pytest.mark.parametrize("launcher", [tpu_vm, gke, skypilot])
+@pytest.mark.parametrize("case", WRITTEN)
+def test_launchers_refuse(case, launcher, capsys):
+  """Before anything is queued, printed or asked."""
+  field, message = WRITTEN[case]
+  run = (
+    "--config=tiny",
+    "--config.data.path=gs://bucket/data",
+    "--workdir=gs://bucket/run",
+    f"--config.{field}",
+  )
+  project = "--project=my-project"
+  assert launcher.main(example.argv(project, "--dry_run", args=run)) == 2
+  out, err = capsys.readouterr()
+  (line,) = err.strip().splitlines()
+  assert line.startswith("error: config")
+  assert message in line
+  assert not out
 
 
 def every_field():

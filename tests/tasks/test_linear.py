@@ -196,7 +196,12 @@ def test_broken_weights_are_named(run, one_device, tmp_path):
     ("checkpoint", "/nowhere", DataError, "not the directory of a run"),
     ("linear__views", 0, ConfigError, "linear.views=0 must be at least 1"),
     ("linear__rates", (), ConfigError, "config.linear.rates is not set"),
-    ("linear__warmup_epochs", 4, ConfigError, "linear.warmup_epochs=4 must be less"),
+    (
+      "linear__warmup_epochs",
+      4,
+      ConfigError,
+      "warmup_epochs=4 must be less",
+    ),
     ("linear__held_out", 0.0, ConfigError, "linear.held_out=0.0 cannot choose"),
     ("features__endpoint", "block9", ConfigError, "block1.*block5"),
     ("model__norm", "group", ConfigError, "config.model.norm is 'group', but"),

@@ -4,12 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
-from tests.data.clips.test_training_clips import Broken
 
 from hdc_jax.data import sources
 from hdc_jax.data.clips import loader, sampling, training_clips
 from hdc_jax.data.options import Clips, Loading
 from hdc_jax.errors import ConfigError, DataError
+from tests.data.clips.test_training_clips import Broken
 
 STEPS = 8  # of 8 videos: past the end of the 24 in the split
 
