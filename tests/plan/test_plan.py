@@ -357,8 +357,8 @@ def test_what_the_compiler_says_of_too_little_memory():
   with pytest.raises(jax.errors.JaxRuntimeError) as raised:
     lowered.compile()
   said = compiling.out_of_memory(str(raised.value))
-  assert said.startswith("Ran out of memory on HBM")
-  assert "(15.75G)" in said  # what `slices` has
+  assert "hbm" in said.lower()
+  assert "15.75G" in said  # what `slices` has
   assert not compiling.out_of_memory("INTERNAL: something else")
 
 
