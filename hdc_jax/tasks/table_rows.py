@@ -1,7 +1,7 @@
-"""Jobs: the runs whose results make the rows of a table.
+"""The rows of a table of the paper, and the runs whose results they show.
 
 Each pretraining and each evaluation of a row is a job: a run in a directory of
-its own.
+its own. `tables` plans the rows, and runs their jobs.
 """
 
 import dataclasses
