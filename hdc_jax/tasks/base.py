@@ -1,5 +1,6 @@
 """The record of a task, and the options that several tasks share."""
 
+import abc
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
@@ -61,7 +62,7 @@ class InitialBackbone(Options):
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluationOptions:
+class EvaluationOptions(abc.ABC):
   """Options of every task that evaluates a network on videos.
 
   Attributes:
@@ -92,9 +93,9 @@ class EvaluationOptions:
     return evaluation
 
   @property
+  @abc.abstractmethod
   def checkpoint(self) -> str:
     """Path of the run or checkpoint whose backbone is used; '' for none."""
-    raise NotImplementedError
 
   def check_dataset(self, index: Index) -> None:
     """Checks that a dataset has the videos and clips that the options ask for.
