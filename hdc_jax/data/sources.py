@@ -16,7 +16,7 @@ Example:
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from etils import epath
@@ -39,6 +39,8 @@ class Video(Protocol):
     id: Name of the video, unique within the dataset.
     labels: For each label, `(first_frame, class)` segments, see
       `Record.labels`.
+    tags: For each tag, the classes that the video shows, see `Record.tags`.
+    group: Name of the group that the video belongs to; '' for none.
     num_frames: Number of frames.
     fps: Frames per second.
     height: Height of a frame in pixels; even.
@@ -47,6 +49,8 @@ class Video(Protocol):
 
   id: str
   labels: Mapping[str, Segments]
+  tags: Mapping[str, Sequence[int]]
+  group: str
   num_frames: int
   fps: float
   height: int

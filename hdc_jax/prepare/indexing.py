@@ -61,6 +61,7 @@ def combine(
     first += sidecar.shard.videos
   skipped = [s for sidecar in sidecars for s in sidecar.skipped]
   labels = {name: list(names) for name, names in listing.label_names.items()}
+  tags = {name: list(names) for name, names in listing.tag_names.items()}
   return Index(
     fingerprint=index_lib.digest(
       [
@@ -68,6 +69,7 @@ def combine(
         [sidecar.shard.sha256 for sidecar in sidecars],
         labels,
         splits,
+        *([tags] if tags else []),
       ]
     ),
     request=request,
@@ -81,6 +83,7 @@ def combine(
     skipped=[dataclasses.asdict(s) for s in skipped],
     official=listing.official,
     left_out={reason: len(ids) for reason, ids in listing.left_out.items()},
+    tags=tags,
   )
 
 

@@ -124,8 +124,9 @@ def plan(
         records.VERSION,
         settings,
         listing.label_names,
+        *([listing.tag_names] if listing.tag_names else []),
         [
-          [file.id, file.labels, file.splits, size]
+          [*file.key, size]
           for file, size in zip(part, sizes[start:stop], strict=True)
         ],
       ]

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from hdc_jax.data.store.records import Segments
 from hdc_jax.errors import ConfigError, DataError
@@ -25,12 +26,29 @@ class VideoFile:
     labels: For each label, `(first_frame, class)` segments, see
       `Record.labels`.
     splits: Names of the splits that the video belongs to.
+    tags: For each tag, the classes that the video shows, see `Record.tags`.
+    group: Name of the group that the video belongs to, such as the film that
+      it was cut out of; '' for none.
+    start: Where the video begins in the file, in seconds.
+    end: Where it ends in the file, in seconds; None for the end of the file.
   """
 
   path: str
   id: str
   labels: Mapping[str, Segments]
   splits: Sequence[str]
+  tags: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
+  group: str = ""
+  start: float = 0.0
+  end: float | None = None
+
+  @property
+  def key(self) -> list[Any]:
+    """What a record depends on, besides the content of the file."""
+    key = [self.id, self.labels, self.splits]
+    more = [self.tags, self.group, self.start, self.end]
+    # The key of a video without any of these is that of earlier versions.
+    return key + more if any(more) else key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,12 +64,17 @@ class Listing:
       and the names of splits.
     left_out: For each reason, such as 'missing', the videos that get no record
       for it. `prepare` writes them to a file beside the index.
+    tag_names: For each tag, the names of its classes, in order of their
+      numbers.
   """
 
   videos: Sequence[VideoFile]
   label_names: Mapping[str, Sequence[str]]
   official: Mapping[str, int] = dataclasses.field(default_factory=dict)
   left_out: Mapping[str, Sequence[str]] = dataclasses.field(
+    default_factory=dict
+  )
+  tag_names: Mapping[str, Sequence[str]] = dataclasses.field(
     default_factory=dict
   )
 

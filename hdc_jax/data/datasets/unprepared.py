@@ -36,6 +36,7 @@ class OriginalVideo:
       StorageError: If a bucket fails.
     """
     self.id, self.labels = file.id, file.labels
+    self.tags, self.group = file.tags, file.group
     self._original = Original(file.path, short_side)
     self.num_frames, self.fps, self.height, self.width = self._original.probe()
 

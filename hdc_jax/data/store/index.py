@@ -89,6 +89,7 @@ class Index:
       `Listing.official`.
     left_out: For each reason, the number of videos that have no record for it;
       the file `<reason>.txt` beside the index lists them.
+    tags: For each tag, the names of its classes, in order of their numbers.
   """
 
   fingerprint: str
@@ -103,6 +104,7 @@ class Index:
   skipped: Sequence[Mapping[str, str]]
   official: Mapping[str, int] = dataclasses.field(default_factory=dict)
   left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
+  tags: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
   def split(self, name: str) -> np.ndarray:
     """Returns the record numbers of a split.

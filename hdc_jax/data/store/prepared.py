@@ -24,6 +24,7 @@ class RecordVideo:
       record: The record, whose frames stay encoded until they are read.
     """
     self.id, self.labels = record.id, record.labels
+    self.tags, self.group = record.tags, record.group
     self._encoded = record.encoded
     self.num_frames = record.encoded.num_frames
     self.fps = record.encoded.fps

@@ -6,7 +6,7 @@ them.
 
 import bisect
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import msgpack
@@ -83,11 +83,16 @@ class Record:
     labels: For each label, the `(first_frame, class)` segments that cover the
       video; a label that holds for the whole video is `((0, class),)`.
     encoded: The encoded frames.
+    tags: For each tag, the classes that the video shows: any number of them,
+      for multi-label classification.
+    group: Name of the group that the video belongs to, see `VideoFile.group`.
   """
 
   id: str
   labels: Mapping[str, Segments]
   encoded: Encoded
+  tags: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
+  group: str = ""
 
   def to_bytes(self) -> bytes:
     """Serializes the record.
@@ -96,6 +101,11 @@ class Record:
       The record as one msgpack map; equal records give equal bytes.
     """
     encoded = self.encoded
+    # Left out where there are none, as in the records of earlier versions.
+    optional = {
+      "tags": {name: list(self.tags[name]) for name in sorted(self.tags)},
+      "group": self.group,
+    }
     data = msgpack.packb(
       {
         "version": VERSION,
@@ -110,6 +120,7 @@ class Record:
         "extradata": encoded.extradata,
         "packets": encoded.packets,
       }
+      | {name: value for name, value in optional.items() if value}
     )
     return cast(bytes, data)
 
@@ -151,6 +162,8 @@ class Record:
           offsets=np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]),
           keyframes=np.unpackbits(keyframes, count=len(sizes)).astype(bool),
         ),
+        tags=fields.get("tags", {}),
+        group=fields.get("group", ""),
       )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
       raise DataError(f"a record lacks a field: {error!r}") from error

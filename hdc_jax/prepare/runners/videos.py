@@ -29,7 +29,8 @@ def prepare_video(
   """
   try:
     encoded = codec_lib.encode(file.path, codec=codec, short_side=short_side)
-    return Record(file.id, file.labels, encoded).to_bytes()
+    record = Record(file.id, file.labels, encoded, file.tags, file.group)
+    return record.to_bytes()
   except DataError as error:
     return Skipped(file.id, str(error))
   except (HdcError, OSError):

@@ -14,7 +14,7 @@ from hdc_jax.data.video.codec import Encoded
 from hdc_jax.errors import DataError
 
 
-def record_of(id, labels, sizes, keyframes):
+def record_of(id, labels, sizes, keyframes, tags=None, group=""):
   return Record(
     id=id,
     labels=labels,
@@ -28,6 +28,8 @@ def record_of(id, labels, sizes, keyframes):
       offsets=np.cumsum([0, *sizes], dtype=np.int64),
       keyframes=np.array(keyframes, bool),
     ),
+    tags=tags or {},
+    group=group,
   )
 
 
@@ -43,6 +45,8 @@ any_record = st.lists(
     labels=st.dictionaries(st.text(min_size=1), segments, max_size=3),
     sizes=st.just([size for size, _ in frames]),
     keyframes=st.just([True, *(key for _, key in frames[1:])]),
+    tags=st.dictionaries(st.text(min_size=1), st.lists(st.integers(0, 400))),
+    group=st.text(),
   )
 )
 A_RECORD = record_of("a/b.mp4", {"class": ((0, 3),)}, [500, 20, 30], [1, 0, 0])
@@ -54,6 +58,7 @@ def test_a_record_comes_back_whole(record):
   again = Record.from_bytes(record.to_bytes())
   assert again.id == record.id
   assert again.labels == record.labels
+  assert (again.tags, again.group) == (record.tags, record.group)
   assert again.encoded.num_frames == record.encoded.num_frames
   for field in dataclasses.fields(Encoded):
     a, b = (getattr(r.encoded, field.name) for r in (again, record))
