@@ -112,8 +112,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
   """Does what the command line asks for."""
   config = flags.read_config(options.config, options.fields)
-  # Report an error in the config before doing anything else.
+  # Report errors in the config and workdir before doing anything else.
   tasks.resolve(config, options.workdir)
+  tasks.check_workdir(config, options.workdir)
   if options.dry_run:
     print(dry_run.describe(config, options.workdir))
     return
@@ -127,7 +128,7 @@ def _run(options: argparse.Namespace) -> None:
   if options.preflight or jax.process_count() > 1:
     print(preflight.check(config, options.workdir))
   if not options.preflight:
-    tasks.task_of(config).run(config, options.workdir)
+    tasks.task_of(config).execute(config, options.workdir)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import ml_collections
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import choose
 from hdc_jax.options import RunConfig, identity
+from hdc_jax.runtime import buckets
 from hdc_jax.tasks import (
   embed,
   finetune,
@@ -22,7 +23,14 @@ from hdc_jax.tasks import (
 )
 from hdc_jax.tasks.base import Task
 
-__all__ = ["TASKS", "Task", "check_batches", "resolve", "task_of"]
+__all__ = [
+  "TASKS",
+  "Task",
+  "check_batches",
+  "check_workdir",
+  "resolve",
+  "task_of",
+]
 
 TASKS: dict[str, Task] = {
   task.name: task
@@ -90,3 +98,26 @@ def resolve(
     return [(task, options, run_config)]
   jobs = [job for row in tables.plan(config, workdir) for job in row.jobs]
   return [(job.task, job.options, job.config) for job in jobs]
+
+
+def check_workdir(config: ml_collections.ConfigDict, workdir: str) -> None:
+  """Checks that no directory of a run holds the run of another task.
+
+  Args:
+    config: A config of any task.
+    workdir: Directory of the run, which for `tables` has the directories of
+      many runs; '' for none.
+
+  Raises:
+    ConfigError: If one does, as its files would be overwritten.
+    StorageError: If a bucket fails.
+  """
+  if not workdir:
+    return
+  buckets.check_access(workdir)
+  task = task_of(config)
+  task.check_workdir(workdir)
+  if task is tables.TASK:
+    for row in tables.plan(config, workdir):
+      for job in row.jobs:
+        job.task.check_workdir(job.directory)
