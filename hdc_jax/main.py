@@ -112,14 +112,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
   """Does what the command line asks for."""
   config = flags.read_config(options.config, options.fields)
-  # Report errors in the config and workdir before doing anything else.
+  # Report an error in the config before doing anything else.
   tasks.resolve(config, options.workdir)
-  tasks.check_workdir(config, options.workdir)
   if options.dry_run:
     print(dry_run.describe(config, options.workdir))
     return
   require("--workdir", options.workdir, "name a directory for the run")
   buckets.check_access(options.workdir)
+  tasks.check_workdir(config, options.workdir)
   processes.join(
     processes.Cluster(options.coordinator, options.processes, options.process)
   )

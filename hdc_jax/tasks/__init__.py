@@ -11,7 +11,6 @@ import ml_collections
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import choose
 from hdc_jax.options import RunConfig, identity
-from hdc_jax.runtime import buckets
 from hdc_jax.tasks import (
   embed,
   finetune,
@@ -106,15 +105,12 @@ def check_workdir(config: ml_collections.ConfigDict, workdir: str) -> None:
   Args:
     config: A config of any task.
     workdir: Directory of the run, which for `tables` has the directories of
-      many runs; '' for none.
+      many runs.
 
   Raises:
     ConfigError: If one does, as its files would be overwritten.
     StorageError: If a bucket fails.
   """
-  if not workdir:
-    return
-  buckets.check_access(workdir)
   task = task_of(config)
   task.check_workdir(workdir)
   if task is tables.TASK:

@@ -189,13 +189,13 @@ class Task:
     """Checks that a directory does not hold the run of another task.
 
     Args:
-      workdir: Directory of the run; '' for none.
+      workdir: Directory of the run.
 
     Raises:
       ConfigError: If it does, as its files would be overwritten.
       DataError: If its config.json or result.json is no JSON.
     """
-    owner = results.read_owner(workdir) if workdir else ""
+    owner = results.read_owner(workdir)
     if owner not in ("", self.name):
       raise ConfigError(
         f"--workdir={os.fspath(workdir)} holds a run of task {owner}, which "
