@@ -1,18 +1,18 @@
-"""Runs the task of a config: pretrain a network, or evaluate one."""
+"""Runs the task of a config: pretrain a network, or evaluate one.
+
+What takes long to import, above all JAX, is imported by `parse`, in which a
+signal ends the command in one line, as at any later time.
+"""
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 
-import jax
-
-from hdc_jax import tasks
-from hdc_jax.config import flags
-from hdc_jax.distributed import processes
 from hdc_jax.errors import require
-from hdc_jax.runtime import buckets, commands, logs
-from hdc_jax.tasks import dry_run, preflight
+from hdc_jax.runtime import commands
 
+_TITLE = "Runs the task of a config: pretrain a network, or evaluate one."
 _EXAMPLES = r"""examples:
   Pretrain as in the HDC paper on prepared shards:
     python -m hdc_jax.main --config=configs/r3d18.py \
@@ -49,7 +49,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
   Args:
     argv: Arguments of the command.
   """
-  parser = commands.make_parser("python -m hdc_jax.main", __doc__, _EXAMPLES)
+  from hdc_jax.config import flags
+
+  parser = commands.make_parser("python -m hdc_jax.main", _TITLE, _EXAMPLES)
   flags.add_config(parser)
   parser.add_argument(
     "--workdir",
@@ -106,11 +108,19 @@ def main(argv: Sequence[str] | None = None) -> int:
   Returns:
     The exit code, see `errors`.
   """
-  return commands.run(parse, _run, argv, part=processes.leave)
+  return commands.run(parse, _run, argv, part=_leave)
 
 
 def _run(options: argparse.Namespace) -> None:
   """Does what the command line asks for."""
+  import jax
+
+  from hdc_jax import tasks
+  from hdc_jax.config import flags
+  from hdc_jax.distributed import processes
+  from hdc_jax.runtime import buckets, logs
+  from hdc_jax.tasks import dry_run, preflight
+
   config = flags.read_config(options.config, options.fields)
   # Report an error in the config before doing anything else.
   tasks.resolve(config, options.workdir)
@@ -129,6 +139,15 @@ def _run(options: argparse.Namespace) -> None:
     print(preflight.check(config, options.workdir))
   if not options.preflight:
     tasks.task_of(config).execute(config, options.workdir)
+
+
+def _leave(failed: bool) -> bool:
+  """Waits for the other processes of the run, see `processes.leave`."""
+  if "jax" not in sys.modules:  # it has not come so far
+    return True
+  from hdc_jax.distributed import processes
+
+  return processes.leave(failed)
 
 
 if __name__ == "__main__":

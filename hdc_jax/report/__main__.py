@@ -1,6 +1,5 @@
 """Runs `python -m hdc_jax.report`."""
 
-from hdc_jax.report import command
 from hdc_jax.runtime import commands
 
-commands.leave(command.main())
+commands.enter("hdc_jax.report.command")

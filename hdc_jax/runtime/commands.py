@@ -8,19 +8,20 @@ its traceback in a file, which the line names.
 
 import argparse
 import contextlib
+import importlib
 import io
+import multiprocessing
 import os
 import select
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TextIO
 
 from hdc_jax.errors import BROKEN_PIPE, ConfigError
-from hdc_jax.runtime import failures, logs
+from hdc_jax.runtime import failures, interrupts
 
 Parse = Callable[[Sequence[str]], argparse.Namespace]
 Work = Callable[[argparse.Namespace], int | None]
@@ -118,9 +119,20 @@ def run(
   for stream in (sys.stdout, sys.stderr):  # names of files may not be UTF-8
     if isinstance(stream, io.TextIOWrapper):
       stream.reconfigure(errors="backslashreplace")
+
+  def end_now(error: KeyboardInterrupt) -> NoReturn:
+    code = _report(error, options, argv)
+    for process in multiprocessing.active_children():
+      process.kill()
+    os._exit(code)
+
   try:
-    with _sigterm_raises():
+    with interrupts.handled(end_now) as raise_from_now_on:
+      # It takes a while to import, in which signals are to be handled.
+      from hdc_jax.runtime import logs
+
       options = parse(argv)
+      raise_from_now_on()
       with logs.shown(options.debug):
         code = work(options) or 0
       _flush(sys.stdout)
@@ -132,6 +144,24 @@ def run(
   return code
 
 
+def enter(module: str) -> NoReturn:
+  """Imports a command and runs it as this process.
+
+  The import takes seconds where JAX is among what is imported, in which signals
+  end the process as they do later.
+
+  Args:
+    module: Full name of a module with a function `main`, which returns the exit
+      code.
+  """
+
+  def load(argv: Sequence[str]) -> argparse.Namespace:
+    importlib.import_module(module)
+    return argparse.Namespace(debug="--debug" in argv)
+
+  leave(run(load, lambda _: None) or sys.modules[module].main())
+
+
 def leave(code: int) -> NoReturn:
   """Ends the process with an exit code, whatever its threads still do."""
   # Another Ctrl-C ends it at once, without a traceback.
@@ -141,25 +171,6 @@ def leave(code: int) -> NoReturn:
   timer.daemon = True
   timer.start()
   sys.exit(code)
-
-
-@contextlib.contextmanager
-def _sigterm_raises() -> Iterator[None]:
-  """Has SIGTERM raise `failures.Terminated`, where nobody else handles it."""
-  is_main = threading.current_thread() is threading.main_thread()
-  if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-    yield
-    return
-  signal.signal(signal.SIGTERM, _terminate)
-  try:
-    yield
-  finally:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-  del number, frame
-  raise failures.Terminated
 
 
 def _report(

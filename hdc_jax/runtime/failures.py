@@ -24,6 +24,7 @@ from hdc_jax.errors import (
   Preempted,
   StorageError,
 )
+from hdc_jax.runtime.interrupts import Terminated
 
 # What an OSError says of a path that someone named wrongly.
 _WRONG_PATH = (
@@ -39,10 +40,6 @@ _WRONG_PATH = (
 )
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LONGEST_REASON = 300  # characters of a bug's message that are shown
-
-
-class Terminated(KeyboardInterrupt):
-  """SIGTERM, which ends a command in the same way as Ctrl-C does."""
 
 
 def describe(

@@ -1,15 +1,22 @@
 """Progress that suits both a person at a terminal and a log file."""
 
+import contextlib
 import sys
+import threading
 import time
+from collections.abc import Iterator
 
 import tqdm
 
 INTERVAL = 10.0  # Seconds between two lines where stderr is no terminal.
+_TICK = 1.0  # Seconds between two looks at the clock on a terminal.
 
 
 class Progress:
   """Counts towards a total on stderr: a bar on a terminal, else plain lines.
+
+  The rate and the time that is left do not count what comes before the first
+  update, such as a compilation.
 
   Attributes:
     shown: Whether progress is shown at all. A class attribute, which switches
@@ -28,7 +35,7 @@ class Progress:
   def __init__(
     self, total: int, unit: str, label: str = "", initial: int = 0
   ) -> None:
-    """Starts the clock.
+    """Shows the count at the start.
 
     Args:
       total: The count at the end, `initial` included.
@@ -37,9 +44,11 @@ class Progress:
       initial: The count at the start; it does not enter the rate.
     """
     self._total, self._unit, self._label = total, unit, label
-    self._initial = self._count = self._printed_count = initial
+    self._count = self._printed_count = initial
     self._stats: dict[str, str | float] = {}
-    self._start_time = self._printed_time = time.monotonic()
+    # Count and time at the first update, from which the rate is measured.
+    self._first: tuple[int, float] | None = None
+    self._printed_time = time.monotonic()
     self._bar = None
     if self.shown and sys.stderr.isatty():
       self._bar = tqdm.tqdm(
@@ -60,11 +69,54 @@ class Progress:
     """
     self._count += n
     self._stats |= stats
+    begins = self._first is None
+    if self._first is None:
+      self._first = self._count, time.monotonic()
     if self._bar is not None:
       self._bar.set_postfix_str(self._describe_stats(), refresh=False)
-      self._bar.update(n)
+      if begins:
+        self._begin_rate(self._bar)
+      else:
+        self._bar.update(n)
     elif time.monotonic() - self._printed_time >= INTERVAL:
       self._print()
+
+  @contextlib.contextmanager
+  def phase(self, name: str) -> Iterator[None]:
+    """Shows what is being done before the count goes on, and for how long.
+
+    Args:
+      name: What is being done, such as 'compiling the train step'.
+    """
+    start, over = time.monotonic(), threading.Event()
+    if self._bar is not None:
+      self._bar.set_description_str(name)
+      ticking = threading.Thread(target=self._tick, args=(over,), daemon=True)
+      ticking.start()
+    elif self.shown:
+      print(f"{name} …", file=sys.stderr, flush=True)
+    try:
+      yield
+    finally:
+      over.set()
+      if self._bar is not None:
+        ticking.join()
+        self._bar.set_description_str(self._label or None)
+      elif self.shown:
+        took = _clock(time.monotonic() - start)
+        print(f"{name} took {took}", file=sys.stderr, flush=True)
+
+  def _tick(self, over: threading.Event) -> None:
+    """Lets the clock of the bar go on until a phase is over."""
+    while not over.wait(_TICK):
+      if self._bar is not None:
+        self._bar.refresh()
+
+  def _begin_rate(self, bar: tqdm.tqdm) -> None:
+    """Shows the first count on a bar, which measures the rate from there."""
+    bar.n = bar.initial = bar.last_print_n = self._count
+    bar.unpause()
+    bar.refresh()
 
   def close(self) -> None:
     """Shows the final count."""
@@ -85,10 +137,13 @@ class Progress:
     if not self.shown:
       return
     self._printed_time, self._printed_count = time.monotonic(), self._count
-    elapsed = max(self._printed_time - self._start_time, 1e-9)
-    rate = (self._count - self._initial) / elapsed
+    count, start = self._first or (self._count, self._printed_time)
+    elapsed = max(self._printed_time - start, 1e-9)
+    rate = (self._count - count) / elapsed
     words = [f"{self._label}: " if self._label else ""]
-    words += [f"{self._count}/{self._total} {self._unit}, {rate:.3g}/s"]
+    words += [f"{self._count}/{self._total} {self._unit}"]
+    if rate:
+      words += [f", {rate:.3g}/s"]
     if self._count < self._total and rate:
       words += [f", {_clock((self._total - self._count) / rate)} left"]
     if self._stats:

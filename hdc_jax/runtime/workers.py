@@ -1,6 +1,7 @@
 """A pool of processes that survives the death of one of them."""
 
 import collections
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -113,18 +114,16 @@ class Workers(Generic[Result]):
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
       )
-    # `submit` may start processes. They inherit the mask, so that they ignore
-    # Ctrl-C until `_start_worker` has run.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-      return self._pool.submit(self._function, *call)
-    except BrokenProcessPool as error:
-      # An earlier call, whose result was not yet taken, killed its process.
-      failed: Future = Future()
-      failed.set_exception(error)
-      return failed
-    finally:
-      signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    # `submit` may start processes, which ignore Ctrl-C until `_start_worker`
+    # has run.
+    with signals_blocked(signal.SIGINT):
+      try:
+        return self._pool.submit(self._function, *call)
+      except BrokenProcessPool as error:
+        # An earlier call, whose result was not yet taken, killed its process.
+        failed: Future = Future()
+        failed.set_exception(error)
+        return failed
 
   def _shut_down(self, cancel: bool) -> None:
     if self._pool is not None:
@@ -138,12 +137,36 @@ def _start_worker() -> None:
   # and prints nothing; only the parent reports the interruption.
   signal.signal(signal.SIGINT, signal.SIG_DFL)
   signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-  threading.Thread(target=_exit_with_parent, daemon=True).start()
+  exit_with_parent()
 
 
-def _exit_with_parent() -> None:
+@contextlib.contextmanager
+def signals_blocked(
+  *numbers: signal.Signals,
+) -> Iterator[None]:
+  """Blocks signals in this thread, and in the processes that it starts.
+
+  Those of a process as a whole still reach it by its other threads.
+
+  Args:
+    *numbers: The signals, by default SIGINT and SIGTERM.
+  """
+  blocked = numbers or (signal.SIGINT, signal.SIGTERM)
+  mask = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+  try:
+    yield
+  finally:
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def exit_with_parent() -> None:
   """Ends this process when its parent has ended, even if that was killed."""
   parent = multiprocessing.parent_process()
-  if parent is not None:
+  if parent is None:
+    return
+
+  def wait() -> None:
     parent.join()
     os._exit(1)
+
+  threading.Thread(target=wait, daemon=True).start()

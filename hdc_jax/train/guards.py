@@ -1,5 +1,6 @@
 """Guards that end a run: on a signal, a non-finite loss or a hung step."""
 
+import contextlib
 import faulthandler
 import math
 import os
@@ -15,6 +16,7 @@ import jax
 from jax.experimental import multihost_utils
 
 from hdc_jax.errors import Hung, NonFiniteError
+from hdc_jax.runtime import interrupts
 
 
 class StopSignal:
@@ -30,6 +32,8 @@ class StopSignal:
   received: str | None = None
 
   def __enter__(self) -> "StopSignal":
+    self._deferred = contextlib.ExitStack()
+    self._deferred.enter_context(interrupts.deferred())
     self._previous: dict[int, Any] = {
       signal.SIGINT: signal.signal(signal.SIGINT, self._note)
     }
@@ -42,6 +46,7 @@ class StopSignal:
   def __exit__(self, *_: object) -> None:
     for number, handler in self._previous.items():
       signal.signal(number, handler)
+    self._deferred.close()
 
   def reached(self, step: int) -> bool:
     """Returns whether to stop after a step; must be called at every step."""

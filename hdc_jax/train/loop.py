@@ -1,5 +1,6 @@
 """The training loop, which knows no method, backbone or task."""
 
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Callable
@@ -179,14 +180,20 @@ def _train(
   with (
     metrics.MetricsWriter(run.workdir, first) as writer,
     Progress(steps, "steps", initial=first) as progress,
-    guards.StopSignal() as stop,
     guards.Watchdog(run.train.patience) as watchdog,
+    contextlib.ExitStack() as stack,
   ):
     reports = _Reports(run, training, feed, writer, progress, watchdog)
+    stop = None
     for step in range(first + 1, steps + 1):
       clips = mesh.to_devices(training.mesh, next(feed))
-      with jax.transfer_guard_device_to_host("disallow"):
+      with contextlib.ExitStack() as around:
+        if stop is None:
+          around.enter_context(progress.phase("compiling the train step"))
+        around.enter_context(jax.transfer_guard_device_to_host("disallow"))
         state, scalars = training.train_step(state, clips)
+      # Before, a signal ends the run at once: nothing is lost.
+      stop = stop or stack.enter_context(guards.StopSignal())
       reports.add(step, scalars)
       stopping = stop.reached(step)
       due = step % run.train.checkpoint_every == 0 or step == steps

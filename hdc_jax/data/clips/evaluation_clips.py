@@ -118,7 +118,7 @@ def read_clips(
   dataset = loader.record_numbers(records).map(cut)
   frame_bytes = placement.size**2 * 3 // 2
   video_bytes = placement.estimate * placement.frames * frame_bytes
-  return iter(loader.read_ahead(dataset, video_bytes, loading))
+  return loader.read_ahead(dataset, video_bytes, loading)
 
 
 def padding(placement: Placement, batch_size: int) -> training_clips.Batch:

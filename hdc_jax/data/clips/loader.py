@@ -7,6 +7,7 @@ on the number of hosts, worker processes or restarts. So the number of steps
 taken is all that has to be saved of the data's state.
 """
 
+import itertools
 import logging
 import os
 import time
@@ -21,6 +22,7 @@ from hdc_jax.data import sources
 from hdc_jax.data.clips import training_clips
 from hdc_jax.data.options import Loading
 from hdc_jax.errors import DataError
+from hdc_jax.runtime import workers as workers_lib
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +70,7 @@ def training_batches(
   first = first_step * process_count + process_index
   dataset = dataset[first::process_count]
   batch_bytes = cut.video_bytes * batch_size // process_count
-  return iter(read_ahead(dataset, batch_bytes, loading))
+  return read_ahead(dataset, batch_bytes, loading)
 
 
 class Feed:
@@ -128,7 +130,7 @@ def record_numbers(records: np.ndarray) -> grain.MapDataset:
 
 def read_ahead(
   dataset: grain.MapDataset, element_bytes: int, loading: Loading
-) -> grain.IterDataset:
+) -> Iterator[Any]:
   """Reads a dataset ahead with threads and, optionally, worker processes.
 
   Decoding releases Python's lock, so threads are enough, unless the rest of the
@@ -140,8 +142,8 @@ def read_ahead(
     loading: Largest number of threads per process, and number of worker
       processes; without workers, the threads run in this process.
 
-  Returns:
-    An iterable over the elements, in order.
+  Yields:
+    The elements, in order.
   """
   threads, workers = loading.threads, loading.workers
   ahead = _READ_AHEAD_BYTES // (element_bytes * max(1, workers))
@@ -154,9 +156,24 @@ def read_ahead(
     if not flags.FLAGS.is_parsed():  # Grain's workers read absl flags
       flags.FLAGS.mark_as_parsed()
     iterated = iterated.mp_prefetch(
-      grain.MultiprocessingOptions(num_workers=workers)
+      grain.MultiprocessingOptions(num_workers=workers), _start_worker
     )
-  return iterated
+  iterator = iter(iterated)
+  try:
+    # Workers are started here. Ctrl-C and SIGTERM may reach them as well; it is
+    # for their parent to end them.
+    with workers_lib.signals_blocked():
+      first = list(itertools.islice(iterator, 1))
+    yield from first
+    yield from iterator
+  finally:
+    iterator.close()
+
+
+def _start_worker(number: int, count: int) -> None:
+  """Prepares a worker process not to outlive its parent."""
+  del number, count
+  workers_lib.exit_with_parent()
 
 
 def data_state(source: sources.Source, step: int) -> dict[str, Any]:

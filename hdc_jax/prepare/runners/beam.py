@@ -23,7 +23,7 @@ from hdc_jax.prepare.runners import videos
 from hdc_jax.prepare.runners.job import Job
 from hdc_jax.prepare.shards import Plan
 from hdc_jax.runtime import files
-from hdc_jax.runtime.failures import Terminated
+from hdc_jax.runtime.interrupts import Terminated
 from hdc_jax.runtime.progress import Progress
 
 _PLANS = ".shard-plans.tmp"  # removed together with shards of earlier requests
