@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 
 from hdc_jax.data.datasets import DATASETS, Request, layouts
+from hdc_jax.data.datasets.tables import formats
 from hdc_jax.data.video import codec as codec_lib
 from hdc_jax.prepare import pipeline, runners, shards
 from hdc_jax.runtime import commands
@@ -22,8 +23,13 @@ examples:
   # eight motions in front of eight scenes, generated: something to try
   python -m hdc_jax.prepare --dataset=synthetic --output=runs/demo/data
 
-  # your own videos; sub-folders, if there are any, are the classes
+  # your own videos; sub-folders, if there are any, are the classes, or the
+  # splits: train/walk/1.mp4, test/walk/2.mp4, ...
   python -m hdc_jax.prepare --dataset=folder --source=~/videos --output=data
+
+  # your own videos as lists have them, in the formats below
+  python -m hdc_jax.prepare --dataset=table --source=~/videos \\
+    --table lists/train.csv lists/val.csv --output=data
 
   # a published dataset, all its splits at once
   python -m hdc_jax.prepare --dataset=ucf101 --source=~/UCF-101 \\
@@ -77,6 +83,8 @@ def _run(options: argparse.Namespace) -> None:
       videos=options.videos,
       seed=options.seed,
       workers=options.workers,
+      tables=tuple(options.table),
+      table_format=options.table_format,
     ),
     codec=options.codec,
     short_side=options.short_side,
@@ -109,6 +117,20 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     metavar="DIR",
     type=os.path.expanduser,
     help="where the official split files are, for datasets that have some",
+  )
+  add(
+    "--table",
+    metavar="FILE",
+    nargs="+",
+    default=(),
+    type=os.path.expanduser,
+    help="table: the files that list the videos, with classes and splits",
+  )
+  add(
+    "--table_format",
+    choices=formats.CHOICES,
+    help="table: what several numbers in each line of a list are, where the "
+    "list does not tell: classes, or a number of frames and classes",
   )
   add(
     "--output",

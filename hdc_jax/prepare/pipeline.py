@@ -51,7 +51,8 @@ def prepare(
   start = time.monotonic()
   codec_lib.check_settings(codec, short_side)
   make_shards = runners.load(runner, runner_options)
-  for path in filter(None, (request.source, request.splits, request.output)):
+  places = (request.source, request.splits, request.output, *request.tables)
+  for path in filter(None, places):
     buckets.check_access(path)
   directory = epath.Path(request.output)
   DATASETS[dataset].check(request)
@@ -97,7 +98,7 @@ def prepare(
     files.write(directory / f"{reason}.txt", lines.encode())
   index.save(directory)
   indexing.remove_others(directory, index)
-  print(summary.describe(directory, index, sidecars))
+  print(summary.describe(directory, index, sidecars, listing))
   seconds = time.monotonic() - start
   print(f"  {read:,} videos read in {seconds:.1f} s ({read / seconds:.3g}/s)")
 

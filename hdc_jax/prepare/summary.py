@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from etils import epath
 
+from hdc_jax.data.datasets import Listing, discovery
 from hdc_jax.data.store.index import Index
 from hdc_jax.prepare.shards import Sidecar
 
@@ -17,6 +18,7 @@ def describe(
   directory: epath.Path,
   index: Index,
   sidecars: Sequence[Sidecar],
+  listing: Listing,
 ) -> str:
   """Describes what a prepared dataset holds, and what was left out.
 
@@ -24,6 +26,7 @@ def describe(
     directory: Directory of the dataset.
     index: Index of the dataset.
     sidecars: Sidecars of all its shards, which count frames and classes.
+    listing: Listing that the dataset was made of.
 
   Returns:
     Lines of text: totals, splits and labels, with the official numbers where
@@ -52,14 +55,23 @@ def describe(
     for sidecar in sidecars:
       counts.update(sidecar.classes.get(label, {}))
     lines += _describe_label(label, names, counts, official("classes"))
+  lines += [f"  {note}" for note in listing.notes]
   lines += [
-    f"  {reason}: {count:,} videos, see {directory / reason}.txt"
-    for reason, count in index.left_out.items()
+    f"  {_describe_left_out(reason, paths)}, see {directory / reason}.txt"
+    for reason, paths in listing.left_out.items()
   ]
   if index.skipped:
     lines.append(f"  could not be used: {len(index.skipped):,}")
     lines += [f"    {skipped['reason']}" for skipped in index.skipped]
   return "\n".join(lines)
+
+
+def _describe_left_out(reason: str, paths: Sequence[str]) -> str:
+  """Counts what was left out for a reason; files in the source by extension."""
+  if reason not in discovery.REASONS:
+    return f"{reason}: {len(paths):,} videos"
+  kinds = discovery.describe_kinds(paths)
+  return f"{reason.replace('_', ' ')}: {kinds}"
 
 
 def _describe_label(
