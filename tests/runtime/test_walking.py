@@ -126,5 +126,8 @@ def test_every_file_is_in_one_place(root):
     if os.path.islink(path := os.path.join(folder, name))
     or not os.path.isdir(path)
   ]
-  listed = [*found.files, *(p for paths in found.others.values() for p in paths)]
+  listed = [
+    *found.files,
+    *(p for paths in found.others.values() for p in paths),
+  ]
   assert sorted(listed) == sorted(everything)
