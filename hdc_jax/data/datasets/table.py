@@ -25,14 +25,14 @@ from hdc_jax.errors import ConfigError, DataError
 
 LAYOUT = """\
 --table   one or several files, each of any of these formats:
-          CSV, TSV or Parquet with a header: path; split, or split1, split2, …
-          for folds; group; start and end in seconds; every other column is a
-          label, with several classes in a cell (a;b or a|b) if the name of
-          the column ends with []
-          path class, or path, or path class class … in each line, separated
-          by blanks, tabs, commas or ::, as SlowFast, VideoMAE, V-JEPA and
-          mmaction2 have it
-          the CSV files of Kinetics
+          - CSV, TSV or Parquet with a header: path; split, or split1,
+            split2, … for folds; group; start and end in seconds; every
+            other column is a label, with several classes in a cell (a;b or
+            a|b) if the name of the column ends with []
+          - lines of path, path class, or path class class …, separated by
+            blanks, tabs, commas or ::, as SlowFast, VideoMAE, V-JEPA and
+            mmaction2 have them
+          - the CSV files of Kinetics
 --source  the folder that the paths start from, by default that of the table
 A file without a column split is the split that its name says, as val.csv
 and k400_val_list.txt do; otherwise it is train. Videos without a file are
