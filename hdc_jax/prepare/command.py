@@ -122,7 +122,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     "--table",
     metavar="FILE",
     nargs="+",
-    default=(),
+    action="extend",
+    default=[],
     type=os.path.expanduser,
     help="table: the files that list the videos, with classes and splits",
   )

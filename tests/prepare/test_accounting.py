@@ -137,13 +137,16 @@ def test_a_table_accounts_for_the_files_of_its_source(
   everything, tmp_path, capsys
 ):
   table, output = tmp_path / "train.csv", tmp_path / "out"
-  table.write_text("good/a.mp4 0\ngood/none.mp4 1\nbad.mp4 0\ngood/a.gif 1\n")
   options = [f"--source={everything}", f"--output={output}", "--workers=1"]
-  options += ["--dataset=table", "--short_side=32", f"--table={table}"]
+  table.write_text("good/a.mp4 0\ngood/none.mp4 1\n")
+  more = tmp_path / "more.csv"
+  more.write_text("bad.mp4 0\ngood/a.gif 1\n")
+  options += ["--dataset=table", "--short_side=32"]
+  options += [f"--table={table}", f"--table={more}"]
   assert command.main(options) == 0
   assert accounted(output) == len(entries(everything)) + 1  # the missing one
   out = capsys.readouterr().out
-  assert f"{table}: list of paths, 4 rows, split train" in out
+  assert f"{table}: list of paths, 2 rows, split train" in out
   assert f"missing: 1 videos, see {output}/missing.txt" in out
   assert f"unlisted: {len(WRITTEN) + 5} videos, see" in out
   assert "label class: 2 classes, in so many videos:" in out
