@@ -56,4 +56,5 @@ def run(
   """
   directory = os.fspath(workdir)
   tasks.resolve(config, directory)
-  return tasks.task_of(config).run(config, directory)
+  tasks.check_workdir(config, directory)
+  return tasks.task_of(config).execute(config, directory)

@@ -119,6 +119,7 @@ def _run(options: argparse.Namespace) -> None:
     return
   require("--workdir", options.workdir, "name a directory for the run")
   buckets.check_access(options.workdir)
+  tasks.check_workdir(config, options.workdir)
   processes.join(
     processes.Cluster(options.coordinator, options.processes, options.process)
   )
@@ -127,7 +128,7 @@ def _run(options: argparse.Namespace) -> None:
   if options.preflight or jax.process_count() > 1:
     print(preflight.check(config, options.workdir))
   if not options.preflight:
-    tasks.task_of(config).run(config, options.workdir)
+    tasks.task_of(config).execute(config, options.workdir)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ BELOW = {
   "losses": "",
   "augment": "",
   "interop": "",
-  "distributed": "",
+  "distributed": "runtime",
   "models": "options",
   "data": "options runtime",
   "runs": "options runtime",

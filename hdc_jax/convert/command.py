@@ -13,6 +13,7 @@ from hdc_jax.config import flags
 from hdc_jax.convert import encoder, formats, layouts
 from hdc_jax.convert.layouts import Layout
 from hdc_jax.errors import ConfigError, DataError, choose
+from hdc_jax.runs import results
 from hdc_jax.runtime import commands
 from hdc_jax.tasks.pretrain import WithoutData
 
@@ -86,7 +87,7 @@ def _import(options: argparse.Namespace) -> None:
   """Writes a run with the encoder of a file."""
   file_format = formats.of(options.weights)
   config = flags.read_config(options.config, options.fields)
-  if (pathlib.Path(options.output) / "checkpoints").exists():
+  if results.read_owner(options.output):
     raise ConfigError(f"--output: there is a run in {options.output} already")
   backbone = WithoutData.read(config).model
   template = encoder.template(backbone)

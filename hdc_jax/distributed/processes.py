@@ -5,17 +5,21 @@ devices. Each process reads its part of every batch, all of them save
 checkpoints together, and only the first writes any other file.
 """
 
+import contextlib
 import dataclasses
 import json
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
+from etils import epath
 from jax.experimental import multihost_utils
 from orbax.checkpoint import multihost
 
 from hdc_jax.errors import ConfigError
+from hdc_jax.runtime import locks
 
 _log = logging.getLogger(__name__)
 
@@ -105,6 +109,30 @@ def leave(failed: bool) -> bool:
     _log.debug("other processes have not come to their end: %s", error)
     return False
   return True
+
+
+@contextlib.contextmanager
+def locked(directory: epath.PathLike, flag: str) -> Iterator[None]:
+  """Locks a directory for this run, of which the first process has the lock.
+
+  Args:
+    directory: Directory to lock, see `locks.locked`.
+    flag: Flag that names the directory, for the message.
+
+  Raises:
+    ConfigError: In all processes, if another run has the lock; names it.
+  """
+  with contextlib.ExitStack() as stack:
+    refusal = ""
+    try:
+      if jax.process_index() == 0:
+        stack.enter_context(locks.locked(directory, flag))
+    except ConfigError as error:
+      refusal = str(error)
+    (refusal, *_) = exchange(refusal)
+    if refusal:
+      raise ConfigError(refusal)
+    yield
 
 
 def exchange(value: Any) -> list[Any]:

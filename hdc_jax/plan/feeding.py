@@ -8,7 +8,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -81,6 +81,8 @@ class _Generated:
   height: int
   width: int
   labels: Mapping[str, Segments] = dataclasses.field(default_factory=dict)
+  tags: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
+  group: str = ""
   id: str = "generated"
 
   def read(self, indices: Indices, window: Window) -> Frames:

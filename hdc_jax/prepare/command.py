@@ -8,7 +8,7 @@ from hdc_jax.data.datasets import DATASETS, Request, layouts
 from hdc_jax.data.datasets.tables import formats
 from hdc_jax.data.video import codec as codec_lib
 from hdc_jax.prepare import pipeline, runners, shards
-from hdc_jax.runtime import commands
+from hdc_jax.runtime import commands, locks
 
 _HELP = """\
 Every video is decoded once, turned upright, scaled to --short_side and stored
@@ -74,24 +74,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-  pipeline.prepare(
-    options.dataset,
-    Request(
-      source=options.source,
-      splits=options.splits,
-      output=options.output,
-      videos=options.videos,
-      seed=options.seed,
-      workers=options.workers,
-      tables=tuple(options.table),
-      table_format=options.table_format,
-    ),
-    codec=options.codec,
-    short_side=options.short_side,
-    num_shards=options.shards,
-    runner=options.runner,
-    runner_options=options.runner_options,
-  )
+  with locks.locked(options.output, "--output"):
+    pipeline.prepare(
+      options.dataset,
+      Request(
+        source=options.source,
+        splits=options.splits,
+        output=options.output,
+        videos=options.videos,
+        seed=options.seed,
+        workers=options.workers,
+        tables=tuple(options.table),
+        table_format=options.table_format,
+      ),
+      codec=options.codec,
+      short_side=options.short_side,
+      num_shards=options.shards,
+      runner=options.runner,
+      runner_options=options.runner_options,
+    )
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:

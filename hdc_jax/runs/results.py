@@ -10,7 +10,7 @@ from etils import epath
 
 from hdc_jax.runtime import files
 
-RESULT, CONFIG = "result.json", "config.json"
+RESULT, CONFIG, CHECKPOINTS = "result.json", "config.json", "checkpoints"
 # The packages whose versions a result names.
 _VERSIONED = ("hdc-jax", "jax", "jaxlib", "flax", "optax", "grain", "av")
 
@@ -54,6 +54,21 @@ def write_result(
   }
   _write(workdir, RESULT, result)
   return result
+
+
+def read_owner(workdir: epath.PathLike) -> str:
+  """The name of the task whose run a directory holds; '' if it holds none.
+
+  Args:
+    workdir: Directory of a run, or any other.
+  """
+  for read in (read_config, read_result):
+    task = read(workdir).get("task")
+    if task:
+      return task
+  # An imported encoder, or a pretraining that has lost its config.
+  has_checkpoints = files.exists(epath.Path(workdir) / CHECKPOINTS)
+  return "pretrain" if has_checkpoints else ""
 
 
 def read_result(workdir: epath.PathLike) -> dict[str, Any]:

@@ -22,7 +22,14 @@ from hdc_jax.tasks import (
 )
 from hdc_jax.tasks.base import Task
 
-__all__ = ["TASKS", "Task", "check_batches", "resolve", "task_of"]
+__all__ = [
+  "TASKS",
+  "Task",
+  "check_batches",
+  "check_workdir",
+  "resolve",
+  "task_of",
+]
 
 TASKS: dict[str, Task] = {
   task.name: task
@@ -90,3 +97,23 @@ def resolve(
     return [(task, options, run_config)]
   jobs = [job for row in tables.plan(config, workdir) for job in row.jobs]
   return [(job.task, job.options, job.config) for job in jobs]
+
+
+def check_workdir(config: ml_collections.ConfigDict, workdir: str) -> None:
+  """Checks that no directory of a run holds the run of another task.
+
+  Args:
+    config: A config of any task.
+    workdir: Directory of the run, which for `tables` has the directories of
+      many runs.
+
+  Raises:
+    ConfigError: If one does, as its files would be overwritten.
+    StorageError: If a bucket fails.
+  """
+  task = task_of(config)
+  task.check_workdir(workdir)
+  if task is tables.TASK:
+    for row in tables.plan(config, workdir):
+      for job in row.jobs:
+        job.task.check_workdir(job.directory)

@@ -3,10 +3,12 @@
 import abc
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import ml_collections
+from etils import epath
 
 from hdc_jax.data import sources
 from hdc_jax.data.clips.placement import make_placement
@@ -20,9 +22,12 @@ from hdc_jax.data.options import (
   Tested,
 )
 from hdc_jax.data.store.index import Index
+from hdc_jax.distributed import processes
+from hdc_jax.errors import ConfigError
 from hdc_jax.evaluate.evaluation import Evaluation
 from hdc_jax.models import BACKBONES, BackboneOptions
 from hdc_jax.options import Options, RunConfig, Schema, Variant, option
+from hdc_jax.runs import results
 from hdc_jax.tasks.costs import Cost
 
 
@@ -179,6 +184,43 @@ class Task:
     values = config.to_dict()
     options = self.schema.build(values)
     return options, self.run_config(values)
+
+  def check_workdir(self, workdir: epath.PathLike) -> None:
+    """Checks that a directory does not hold the run of another task.
+
+    Args:
+      workdir: Directory of the run.
+
+    Raises:
+      ConfigError: If it does, as its files would be overwritten.
+      DataError: If its config.json or result.json is no JSON.
+    """
+    owner = results.read_owner(workdir)
+    if owner not in ("", self.name):
+      raise ConfigError(
+        f"--workdir={os.fspath(workdir)} holds a run of task {owner}, which "
+        f"task {self.name} would overwrite: name another directory"
+      )
+
+  def execute(
+    self, config: ml_collections.ConfigDict, workdir: epath.PathLike
+  ) -> dict[str, Any]:
+    """Runs the task in a directory that no other run uses.
+
+    Args:
+      config: A config of this task.
+      workdir: Directory of the run.
+
+    Returns:
+      The content of result.json.
+
+    Raises:
+      ConfigError: If the directory is in use, or holds the run of another task;
+        or for the reasons of `run`.
+    """
+    self.check_workdir(workdir)
+    with processes.locked(workdir, "--workdir"):
+      return self.run(config, os.fspath(workdir))
 
   def run_config(self, values: Mapping[str, Any]) -> RunConfig:
     """The config of a run.

@@ -8,7 +8,7 @@ import ml_collections
 from hdc_jax import tasks
 from hdc_jax.data.datasets import hmdb51, ucf101
 from hdc_jax.options import identity
-from hdc_jax.runtime import files
+from hdc_jax.runtime import buckets, files
 from hdc_jax.tasks import papers, table_rows, tables
 from hdc_jax.tasks.costs import Cost
 
@@ -29,15 +29,19 @@ def describe(config: ml_collections.ConfigDict, workdir: str) -> str:
 
   Args:
     config: A config of any task.
-    workdir: Directory of the run.
+    workdir: Directory of the run; '' for none. One in a bucket is not looked
+      at, as the bucket may be out of reach.
 
   Returns:
     For task `tables`, its runs with their states and costs; else the config, as
     JSON.
 
   Raises:
-    ConfigError: See `tables.plan`.
+    ConfigError: If the directory holds the run of another task; or see
+      `tables.plan`.
   """
+  if workdir and not buckets.is_remote(workdir):
+    tasks.check_workdir(config, workdir)
   ((task, _, run_config), *others) = tasks.resolve(config, workdir)
   if others:
     return "\n".join(_describe_table(config, workdir))

@@ -75,7 +75,7 @@ class Job:
   def run(self) -> dict[str, Any]:
     """Runs the task, and returns the content of result.json."""
     config = ml_collections.ConfigDict(self.config.values)
-    return self.task.run(config, str(self.directory))
+    return self.task.execute(config, self.directory)
 
 
 @dataclasses.dataclass(frozen=True)

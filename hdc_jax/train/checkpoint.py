@@ -14,6 +14,7 @@ from etils import epath
 
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.options import identity
+from hdc_jax.runs.results import CHECKPOINTS
 from hdc_jax.runtime import buckets, files
 
 STATE, DATA, CONFIG = "state", "data", "config"
@@ -59,7 +60,7 @@ class Checkpoints:
         "s3://; name such a --workdir, and copy it to s3:// after the run"
       )
     # Orbax refuses relative paths.
-    self._path = files.absolute(workdir) / "checkpoints"
+    self._path = files.absolute(workdir) / CHECKPOINTS
     self._manager = ocp.CheckpointManager(
       self._path,
       item_names=(STATE, DATA, CONFIG),
@@ -223,11 +224,11 @@ def find(reference: epath.PathLike) -> tuple[epath.Path, int]:
     DataError: If there is no such checkpoint.
   """
   path = files.absolute(reference)
-  if path.name.isdigit() and path.parent.name == "checkpoints":
+  if path.name.isdigit() and path.parent.name == CHECKPOINTS:
     workdir, wanted = path.parent.parent, int(path.name)
   else:
     workdir, wanted = path, None
-  if not files.is_dir(workdir / "checkpoints"):
+  if not files.is_dir(workdir / CHECKPOINTS):
     raise DataError(f"config.checkpoint: {path} is not the directory of a run")
   with Checkpoints(workdir) as checkpoints:
     steps = checkpoints.steps
