@@ -6,6 +6,7 @@ that are not interlaced stay as they are.
 """
 
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 
 import av
 from av.filter import Graph
@@ -42,7 +43,7 @@ def _make_graph(frame: av.VideoFrame) -> Graph:
     width=frame.width,
     height=frame.height,
     format=frame.format,
-    time_base=frame.time_base,
+    time_base=frame.time_base or Fraction(1, 1000),
   )
   graph.link_nodes(
     source, graph.add(_FILTER, _OPTIONS), graph.add("buffersink")

@@ -14,13 +14,14 @@ keeps no times that can be trusted, frame `i` is shown at `i / fps`.
 
 import collections
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import av
 import numpy as np
 
-from hdc_jax.data.video import containers, parts
+from hdc_jax.data.video.containers import errors_named
+from hdc_jax.data.video.decoding import Decoder
 from hdc_jax.data.video.deinterlacing import deinterlaced
 from hdc_jax.data.video.normalize import Normalizer
 from hdc_jax.data.video.parts import Part
@@ -70,6 +71,7 @@ class Original:
 
   Attributes:
     path: The file.
+    fps: Average frames per second.
 
   Example:
     ```
@@ -105,24 +107,21 @@ class Original:
     self.path = path
     self._start, self._end = start, end
     self._deinterlace = deinterlace
-    self._interlaced = False
     self._part: Part | None = None  # `probe` finds it
     self._local_copy = contextlib.ExitStack()
     try:
-      self._local = self._local_copy.enter_context(files.reading(path))
+      local = self._local_copy.enter_context(files.reading(path))
     except FileNotFoundError as error:
       reason = f"cannot be opened: {error.strerror}"
       raise DataError(f"{path}: {reason}") from error
-    self._container, self._stream = containers.open_video(self._local, path)
-    self._at_start = True
-    with self._errors_named("cannot be read"):
-      self.fps = containers.frame_rate(self._stream)
-      aspect = self._stream.sample_aspect_ratio
-      self._normalize = Normalizer(short_side, aspect)
+    self._decoder = Decoder(path, local)
+    self.fps = self._decoder.fps
+    with errors_named(path, "cannot be read"):
+      self._normalize = Normalizer(short_side, self._decoder.sample_aspect)
 
   def close(self) -> None:
     """Closes the file."""
-    self._container.close()
+    self._decoder.close()
     self._local_copy.close()
 
   def __enter__(self) -> "Original":
@@ -137,7 +136,7 @@ class Original:
   def picture(self) -> Picture:
     """What the frames that were read so far looked like before scaling."""
     assert self._normalize.upright_size, "a frame has been read"
-    return Picture(*self._normalize.upright_size, self._interlaced)
+    return Picture(*self._normalize.upright_size, self._decoder.interlaced)
 
   def frames(self) -> Iterator[np.ndarray]:
     """Decodes all frames from the first, in order.
@@ -151,7 +150,7 @@ class Original:
         before that are good.
     """
     whole = self._start <= 0 and self._end is None
-    frames = self._decode_all() if whole else self._decode_part()
+    frames = self._decoder.decode_all() if whole else self._decode_part()
     if self._deinterlace:
       frames = self._deinterlaced(frames)
     yield from map(self._normalized, frames)
@@ -166,12 +165,8 @@ class Original:
       DataError: If nothing can be decoded, the file is cut off, or has no frame
         between `start` and `end`.
     """
-    self._restart()
-    self._at_start = False
-    self._part = part = parts.find(
-      self._container, self._stream, self.path, self._start, self._end
-    )
-    first = next(self._decode_all(), None)
+    self._part = part = self._decoder.find_part(self._start, self._end)
+    first = next(self._decoder.decode_all(), None)
     if first is None:
       raise DataError(f"{self.path}: holds no frames")
     rows, width = self._normalized(first).shape
@@ -223,7 +218,7 @@ class Original:
     rest = collections.deque(self._part.first + i for i in indices[count:])
     if not rest:
       return
-    for i, frame in enumerate(self._decode_all()):
+    for i, frame in enumerate(self._decoder.decode_all()):
       if i == rest[0]:
         yield frame
         rest.popleft()
@@ -243,7 +238,7 @@ class Original:
     if not entries:
       return
     previous = None
-    for frame in self._decode_from(entries[-1]):
+    for frame in self._decoder.decode_from(entries[-1]):
       time = frame.pts
       if time is None or time > wanted[-1]:  # too late, or one is missing
         return
@@ -256,55 +251,12 @@ class Original:
       if not wanted:
         return
 
-  def _restart(self) -> None:
-    """Opens the file again where reading has begun.
-
-    Not all formats can seek.
-    """
-    if not self._at_start:
-      self._container.close()
-      self._container, self._stream = containers.open_video(
-        self._local, self.path
-      )
-      self._at_start = True
-
-  def _decode_all(self) -> Iterator[av.VideoFrame]:
-    """Decodes from the first frame on, to the end of the file."""
-    self._restart()
-    self._at_start = False
-    count = 0
-    with self._errors_named(lambda: f"stops after {count} frames"):
-      extent = containers.Extent(self._container, self._stream)
-      for packet in self._container.demux():
-        extent.add(packet)
-        if packet.stream.index != self._stream.index:
-          continue
-        for frame in self._stream.decode(packet):
-          self._interlaced |= frame.interlaced_frame
-          yield frame
-          count += 1
-    extent.check(self.path)
-
-  def _decode_from(self, dts: int) -> Iterator[av.VideoFrame]:
-    """Decodes from the keyframe at or before a decoding time."""
-    self._at_start = False
-    with self._errors_named("cannot be decoded"):
-      self._container.seek(dts, stream=self._stream)
-      for frame in self._container.decode(self._stream):
-        self._interlaced |= frame.interlaced_frame
-        yield frame
-
   def _normalized(self, frame: av.VideoFrame) -> np.ndarray:
-    with self._errors_named("cannot be converted"):
+    with errors_named(self.path, "cannot be converted"):
       return self._normalize(frame)
 
   def _deinterlaced(
     self, frames: Iterator[av.VideoFrame]
   ) -> Iterator[av.VideoFrame]:
-    with self._errors_named("cannot be deinterlaced"):
+    with errors_named(self.path, "cannot be deinterlaced"):
       yield from deinterlaced(frames)
-
-  def _errors_named(
-    self, failure: str | Callable[[], str]
-  ) -> contextlib.AbstractContextManager[None]:
-    return containers.errors_named(self.path, failure)

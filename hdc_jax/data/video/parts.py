@@ -58,12 +58,7 @@ def find(
     unit, fps = float(stream.time_base or 1), containers.frame_rate(stream)
   if not packets:
     raise DataError(f"{path}: holds no frames")
-  timed = [
-    (pts, dts, is_keyframe)
-    for pts, dts, is_keyframe in packets
-    if pts is not None and dts is not None
-  ]
-  times = sorted({pts for pts, _, _ in timed})
+  times = sorted({pts for pts, _, _ in packets if pts is not None})
   # AVI keeps no presentation times, and FFmpeg's guess is wrong for the packed
   # B-frames of much of UCF101.
   if container.format.name == "avi" or len(times) < len(packets):
@@ -74,13 +69,20 @@ def find(
   first = bisect.bisect_left(seconds, start)
   stop = len(packets) if end is None else bisect.bisect_left(seconds, end)
   if first >= stop:
-    until = "on" if end is None else f"to {end:g} s"
-    raise DataError(f"{path}: holds no frames from {start:g} s {until}")
+    where = f"from {start:g} s on"
+    if end is not None:
+      where = f"between {start:g} and {end:g} s"
+    raise DataError(f"{path}: holds no frames {where}")
   return Part(
     first,
     stop - first,
     times[first:stop],
-    [(pts, dts) for pts, dts, is_keyframe in timed if is_keyframe],
+    # Matroska has no decoding times; FFmpeg's begin some frames late.
+    [
+      (pts, pts if dts is None else dts)
+      for pts, dts, is_keyframe in packets
+      if is_keyframe and pts is not None
+    ],
   )
 
 
