@@ -92,6 +92,8 @@ CONTAINERS = {
   "v.mkv": {},
   "v.webm": {"codec": "libvpx", "deadline": "realtime"},
   "v.avi": {"codec": "mpeg4"},
+  # FFmpeg estimates how long an AVI is by how much of it is there.
+  "intra.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
   "v.flv": {"codec": "flv1"},
   "v.mp4": {"codec": "mpeg4"},
   "v.mov": {},
@@ -180,19 +182,33 @@ def test_sound_may_be_longer_than_the_picture(tmp_path):
   assert codec.encode(str(path), short_side=32).num_frames == 25
 
 
-def test_frames_may_be_shown_for_long(tmp_path):
-  """Slides: the last frame is shown as long as the others."""
-  path = tmp_path / "v.mkv"
-  with av.open(str(path), "w") as container:
-    stream = container.add_stream("mpeg4", rate=25)
-    stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-    for i in range(5):
-      for packet in stream.encode(av.VideoFrame(64, 48, "yuv420p")):
-        packet.pts = packet.dts = 250 * i
-        packet.duration = 250
-        container.mux(packet)
-  # The duration of the last packet is not in the file.
-  assert codec.encode(str(path), short_side=32).num_frames == 5
+@pytest.mark.parametrize(("interval", "cut_off"), [(0.04, True), (10, False)])
+def test_the_last_frame_may_be_shown_for_long(interval, cut_off):
+  """Slides: as long as the others. The file does not say how long it is."""
+  stream = types.SimpleNamespace(index=0, average_rate=Fraction(25))
+  container = types.SimpleNamespace(
+    format=types.SimpleNamespace(name="matroska,webm"), duration=50 * 10**6
+  )
+  extent = containers.Extent(container, stream)
+  for time in np.arange(0, 40.001, interval):
+    milliseconds = round(1000 * time)
+    packet = types.SimpleNamespace(
+      stream=stream,
+      size=1,
+      pts=milliseconds,
+      dts=milliseconds,
+      duration=None,
+      time_base=Fraction(1, 1000),
+    )
+    extent.add(packet)
+  if cut_off:
+    with pytest.raises(
+      DataError, match=r"v: is cut off: ends after 40\.0 of 50"
+    ):
+      extent.check("v")
+  extent.check("v", end=40)
+  if not cut_off:
+    extent.check("v")
 
 
 def test_what_an_edit_list_hides_does_not_count(write_video, tmp_path):
