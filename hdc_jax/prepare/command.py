@@ -11,13 +11,16 @@ from hdc_jax.prepare import pipeline, runners, shards
 from hdc_jax.runtime import commands, locks
 
 _HELP = """\
-Every video is decoded once, turned upright, scaled to --short_side and stored
-as H.264 from which a training clip of 16 frames can be cut in about 2 ms.
+Every video is decoded once, turned upright, given square pixels, scaled to
+--short_side and stored as H.264 from which a training clip of 16 frames can be
+cut in about 2 ms.
 
 Interrupted or killed, it goes on at the first shard that is not finished when
 run again. Run again on a complete dataset, it does nothing; if some of the
 files have changed, it makes only the shards that hold them. Videos that cannot
-be used are left out, and named at the end and in index.json.
+be used are left out, and named at the end and in index.json: those that cannot
+be decoded to their end, and those that end before the length that their
+container claims, as files do that were cut off.
 
 examples:
   # eight motions in front of eight scenes, generated: something to try
@@ -89,6 +92,7 @@ def _run(options: argparse.Namespace) -> None:
       ),
       codec=options.codec,
       short_side=options.short_side,
+      deinterlace=options.deinterlace,
       num_shards=options.shards,
       runner=options.runner,
       runner_options=options.runner_options,
@@ -155,6 +159,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     default=128,
     help="short side of the stored frames, of which training crops are taken; "
     "default: %(default)s",
+  )
+  add(
+    "--deinterlace",
+    action="store_true",
+    help="remove the combing from frames that are marked as interlaced; the "
+    "number of frames stays the same",
   )
   add(
     "--shards",

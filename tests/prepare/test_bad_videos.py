@@ -49,11 +49,11 @@ def test_a_shard_may_end_up_empty(folder, tmp_path):
   assert [video.id for video in dataset] == ["d.mp4"]
 
 
-def die_of_four(file, codec, short_side):
+def die_of_four(file, *settings):
   """As `videos.prepare_video`, with a codec that crashes on one file."""
   if file.id == "run/4.mp4":
     os.kill(os.getpid(), signal.SIGSEGV)
-  return videos.prepare_video(file, codec, short_side)
+  return videos.prepare_video(file, *settings)
 
 
 def test_a_dying_worker_costs_one_video(folder, tmp_path, monkeypatch, capsys):
@@ -65,12 +65,12 @@ def test_a_dying_worker_costs_one_video(folder, tmp_path, monkeypatch, capsys):
   assert [skipped["id"] for skipped in index.skipped] == ["run/4.mp4"]
 
 
-def raise_of_four(path, **kwargs):
+def raise_of_four(path, *_, **__):
   raise ZeroDivisionError("strange")
 
 
 def test_a_strange_file_costs_one_video(folder, monkeypatch):
-  monkeypatch.setattr("hdc_jax.data.video.codec.encode", raise_of_four)
+  monkeypatch.setattr("hdc_jax.prepare.runners.videos.Original", raise_of_four)
   file = VideoFile("a.mp4", "a", {}, ("train",))
   skipped = videos.prepare_video(file, "h264", 32)
   assert skipped.id == "a"

@@ -37,7 +37,9 @@ class OriginalVideo:
     """
     self.id, self.labels = file.id, file.labels
     self.tags, self.group = file.tags, file.group
-    self._original = Original(file.path, short_side)
+    self._original = Original(
+      file.path, short_side, start=file.start, end=file.end
+    )
     self.num_frames, self.fps, self.height, self.width = self._original.probe()
 
   def read(self, indices: Indices, window: Window) -> Frames:
