@@ -1,5 +1,6 @@
 """Which files are videos."""
 
+import PIL.Image
 import pytest
 
 from hdc_jax.data.datasets import discovery
@@ -38,6 +39,14 @@ def test_other_files_are_tried(write_video, tmp_path):
   found = discovery.find_files(tmp_path)
   assert found.videos == ["a.mp4", "b", "c.xyz", "d.mp4.bak", "e.1"]
   assert found.left_out == {"not_videos": others}
+
+
+def test_a_picture_without_extension_is_no_video(tmp_path):
+  picture = PIL.Image.new("RGB", (64, 48))
+  for kind in ("png", "jpeg", "webp", "bmp"):
+    picture.save(tmp_path / kind, format=kind)
+  found = discovery.find_files(tmp_path)
+  assert found.left_out == {"not_videos": ["bmp", "jpeg", "png", "webp"]}
 
 
 def test_known_others_are_not_opened(tmp_path, monkeypatch):
