@@ -48,6 +48,15 @@ def clips():
 
 
 @pytest.fixture(scope="session")
+def faults():
+  """Directory of real files that failed once; skips where there is none."""
+  directory = REAL_CLIPS.parent / "faults"
+  if not directory.is_dir():
+    pytest.skip(f"the real faulty files are not at {directory}")
+  return directory
+
+
+@pytest.fixture(scope="session")
 def write_video():
   """A function that writes a video file, and returns its path."""
   return _write_video

@@ -5,25 +5,34 @@ import os
 from collections.abc import Sequence
 
 from hdc_jax.data.datasets import DATASETS, Request, layouts
+from hdc_jax.data.datasets.tables import formats
 from hdc_jax.data.video import codec as codec_lib
 from hdc_jax.prepare import pipeline, runners, shards
 from hdc_jax.runtime import commands, locks
 
 _HELP = """\
-Every video is decoded once, turned upright, scaled to --short_side and stored
-as H.264 from which a training clip of 16 frames can be cut in about 2 ms.
+Every video is decoded once, turned upright, given square pixels, scaled to
+--short_side and stored as H.264 from which a training clip of 16 frames can be
+cut in about 2 ms.
 
 Interrupted or killed, it goes on at the first shard that is not finished when
 run again. Run again on a complete dataset, it does nothing; if some of the
 files have changed, it makes only the shards that hold them. Videos that cannot
-be used are left out, and named at the end and in index.json.
+be used are left out, and named at the end and in index.json: those that cannot
+be decoded to their end, and those that end before the length that their
+container claims, as files do that were cut off.
 
 examples:
   # eight motions in front of eight scenes, generated: something to try
   python -m hdc_jax.prepare --dataset=synthetic --output=runs/demo/data
 
-  # your own videos; sub-folders, if there are any, are the classes
+  # your own videos; sub-folders, if there are any, are the classes, or the
+  # splits: train/walk/1.mp4, test/walk/2.mp4, ...
   python -m hdc_jax.prepare --dataset=folder --source=~/videos --output=data
+
+  # your own videos as lists have them, in the formats below
+  python -m hdc_jax.prepare --dataset=table --source=~/videos \\
+    --table lists/train.csv lists/val.csv --output=data
 
   # a published dataset, all its splits at once
   python -m hdc_jax.prepare --dataset=ucf101 --source=~/UCF-101 \\
@@ -78,9 +87,12 @@ def _run(options: argparse.Namespace) -> None:
         videos=options.videos,
         seed=options.seed,
         workers=options.workers,
+        tables=tuple(options.table),
+        table_format=options.table_format,
       ),
       codec=options.codec,
       short_side=options.short_side,
+      deinterlace=options.deinterlace,
       num_shards=options.shards,
       runner=options.runner,
       runner_options=options.runner_options,
@@ -112,6 +124,21 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     help="where the official split files are, for datasets that have some",
   )
   add(
+    "--table",
+    metavar="FILE",
+    nargs="+",
+    action="extend",
+    default=[],
+    type=os.path.expanduser,
+    help="table: the files that list the videos, with classes and splits",
+  )
+  add(
+    "--table_format",
+    choices=formats.CHOICES,
+    help="table: what several numbers in each line of a list are, where the "
+    "list does not tell: classes, or a number of frames and classes",
+  )
+  add(
     "--output",
     metavar="DIR",
     type=os.path.expanduser,
@@ -132,6 +159,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     default=128,
     help="short side of the stored frames, of which training crops are taken; "
     "default: %(default)s",
+  )
+  add(
+    "--deinterlace",
+    action="store_true",
+    help="remove the combing from frames that are marked as interlaced; the "
+    "number of frames stays the same",
   )
   add(
     "--shards",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from etils import epath
 
+from hdc_jax.data.datasets import discovery
 from hdc_jax.data.datasets.base import Listing
 from hdc_jax.data.store import index as index_lib
 from hdc_jax.data.store import records
@@ -88,9 +89,11 @@ def combine(
 
 
 def remove_others(directory: epath.Path, index: Index) -> None:
-  """Removes shards of earlier requests, which the index does not name."""
+  """Removes files of earlier requests, which the index does not name."""
   names = {shard.name for shard in index.shards}
   for name in files.list_names(directory):
     if _LEFT.fullmatch(name) and name not in names:
       files.remove(directory / name)
       files.remove(shards.sidecar_of(directory / name))
+  for reason in set(discovery.REASONS) - set(index.left_out):
+    files.remove(directory / f"{reason}.txt")

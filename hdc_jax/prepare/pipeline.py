@@ -11,7 +11,7 @@ from hdc_jax.data.datasets import DATASETS, Request
 from hdc_jax.data.store import index as index_lib
 from hdc_jax.data.store.index import Index
 from hdc_jax.data.video import codec as codec_lib
-from hdc_jax.data.video import h264
+from hdc_jax.data.video import h264, originals
 from hdc_jax.errors import DataError
 from hdc_jax.prepare import indexing, runners, shards, summary
 from hdc_jax.prepare.shards import Plan, Sidecar
@@ -25,6 +25,7 @@ def prepare(
   *,
   codec: str = "h264",
   short_side: int = 128,
+  deinterlace: bool = False,
   num_shards: int | None = None,
   runner: str = "local",
   runner_options: Sequence[str] = (),
@@ -36,6 +37,7 @@ def prepare(
     request: Where its files are, and where the shards go.
     codec: Codec of the records, one of `codec.CODECS`.
     short_side: Short side of the stored frames, in pixels.
+    deinterlace: Whether to deinterlace the frames that are interlaced.
     num_shards: Number of shards; by default one for so many videos as
       `shards.VIDEOS_PER_SHARD` says.
     runner: Name of what makes the shards, one of `RUNNERS`.
@@ -51,7 +53,8 @@ def prepare(
   start = time.monotonic()
   codec_lib.check_settings(codec, short_side)
   make_shards = runners.load(runner, runner_options)
-  for path in filter(None, (request.source, request.splits, request.output)):
+  places = (request.source, request.splits, request.output, *request.tables)
+  for path in filter(None, places):
     buckets.check_access(path)
   directory = epath.Path(request.output)
   DATASETS[dataset].check(request)
@@ -60,6 +63,8 @@ def prepare(
     "codec": codec,
     "short_side": short_side,
     "encoder": h264.ENCODER_VERSION,
+    "frames": originals.VERSION,
+    "deinterlace": deinterlace,
   }
   plans = shards.plan(listing, settings, num_shards)
   digest = indexing.request_digest(plans, listing)
@@ -74,6 +79,7 @@ def prepare(
     plans=plans,
     codec=codec,
     short_side=short_side,
+    deinterlace=deinterlace,
     workers=request.workers,
     runner=runner,
     runner_options=runner_options,
@@ -97,7 +103,7 @@ def prepare(
     files.write(directory / f"{reason}.txt", lines.encode())
   index.save(directory)
   indexing.remove_others(directory, index)
-  print(summary.describe(directory, index, sidecars))
+  print(summary.describe(directory, index, sidecars, listing, deinterlace))
   seconds = time.monotonic() - start
   print(f"  {read:,} videos read in {seconds:.1f} s ({read / seconds:.3g}/s)")
 

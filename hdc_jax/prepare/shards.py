@@ -26,6 +26,7 @@ from hdc_jax.data.store import index as index_lib
 from hdc_jax.data.store import records
 from hdc_jax.data.store.index import Shard
 from hdc_jax.data.store.records import Record
+from hdc_jax.data.video.originals import Picture
 from hdc_jax.errors import DataError
 from hdc_jax.runtime import files
 
@@ -47,6 +48,19 @@ class Skipped:
 
   id: str
   reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+  """A video that could be used.
+
+  Attributes:
+    record: Its serialized record.
+    picture: What its frames looked like in the file.
+  """
+
+  record: bytes
+  picture: Picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +100,8 @@ class Sidecar:
     splits: Ranges of its records in each split, counted from its first record.
     classes: Number of videos that show each class, by label and class number.
     skipped: Videos of the plan that are not in it.
+    originals: Of each of its videos, in order, the `fps`, the number of
+      `frames`, and the `width`, `height` and `interlaced` of its `Picture`.
   """
 
   key: str
@@ -94,6 +110,7 @@ class Sidecar:
   splits: Mapping[str, Ranges]
   classes: Mapping[str, Mapping[str, int]]
   skipped: Sequence[Skipped]
+  originals: Mapping[str, Sequence[float]]
 
 
 def plan(
@@ -137,15 +154,15 @@ def plan(
 
 
 def write(
-  directory: epath.Path, shard: Plan, results: Iterable[bytes | Skipped]
+  directory: epath.Path, shard: Plan, results: Iterable[Prepared | Skipped]
 ) -> Sidecar:
   """Writes a shard, whole or not at all, and its sidecar beside it.
 
   Args:
     directory: Directory of the dataset.
     shard: Plan of the shard.
-    results: For each file of the plan, in order, its serialized record or the
-      reason why there is none.
+    results: For each file of the plan, in order, its record or the reason why
+      there is none.
 
   Returns:
     The sidecar.
@@ -159,7 +176,8 @@ def write(
   classes: dict[str, collections.Counter] = collections.defaultdict(
     collections.Counter
   )
-  videos, num_frames, skipped = 0, 0, []
+  originals: dict[str, list[float]] = collections.defaultdict(list)
+  videos, skipped = 0, []
   with files.writing(path) as local:
     writer = ArrayRecordWriter(local, records.WRITER_OPTIONS)
     for file, result in zip(shard.files, results, strict=True):
@@ -167,12 +185,15 @@ def write(
         skipped.append(result)
         continue
       with _writing(path):
-        writer.write(result)
+        writer.write(result.record)
       for split in file.splits:
         extend(splits[split], videos, videos + 1)
       for label, segments in file.labels.items():
         classes[label].update(sorted({str(n) for _, n in segments}))
-      num_frames += Record.from_bytes(result).encoded.num_frames
+      encoded = Record.from_bytes(result.record).encoded
+      facts = {"fps": encoded.fps, "frames": encoded.num_frames}
+      for name, value in (facts | result.picture._asdict()).items():
+        originals[name].append(value)
       videos += 1
     with _writing(path):
       writer.close()
@@ -180,10 +201,11 @@ def write(
   sidecar = Sidecar(
     key=shard.key,
     shard=described,
-    num_frames=num_frames,
+    num_frames=int(sum(originals["frames"])),
     splits=dict(splits),
     classes={label: dict(counts) for label, counts in classes.items()},
     skipped=skipped,
+    originals=dict(originals),
   )
   files.write_json(sidecar_of(path), dataclasses.asdict(sidecar))
   return sidecar

@@ -3,9 +3,11 @@
 import collections
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from etils import epath
 
+from hdc_jax.data.datasets import Listing, discovery
 from hdc_jax.data.store.index import Index
 from hdc_jax.prepare.shards import Sidecar
 
@@ -17,6 +19,8 @@ def describe(
   directory: epath.Path,
   index: Index,
   sidecars: Sequence[Sidecar],
+  listing: Listing,
+  deinterlace: bool = False,
 ) -> str:
   """Describes what a prepared dataset holds, and what was left out.
 
@@ -24,10 +28,13 @@ def describe(
     directory: Directory of the dataset.
     index: Index of the dataset.
     sidecars: Sidecars of all its shards, which count frames and classes.
+    listing: Listing that the dataset was made of.
+    deinterlace: Whether interlaced frames were deinterlaced.
 
   Returns:
-    Lines of text: totals, splits and labels, with the official numbers where
-    there are some, and every file that was left out with its reason.
+    Lines of text: totals, the spread of the originals, splits and labels, with
+    the official numbers where there are some, and every file that was left out
+    with its reason.
   """
 
   def official(name: str) -> str:
@@ -42,6 +49,7 @@ def describe(
     f"  {index.num_videos:,} videos{official('videos')}, "
     f"{frames:,} frames, {size:,} bytes ({size / frames:,.0f} a frame) in "
     f"{len(index.shards)} shards",
+    *_describe_originals(sidecars, deinterlace),
   ]
   for split in dict.fromkeys([*index.official, *index.splits]):
     if split not in _TOTALS:
@@ -52,14 +60,62 @@ def describe(
     for sidecar in sidecars:
       counts.update(sidecar.classes.get(label, {}))
     lines += _describe_label(label, names, counts, official("classes"))
+  lines += [f"  {note}" for note in listing.notes]
   lines += [
-    f"  {reason}: {count:,} videos, see {directory / reason}.txt"
-    for reason, count in index.left_out.items()
+    f"  {_describe_left_out(reason, paths)}, see {directory / reason}.txt"
+    for reason, paths in listing.left_out.items()
   ]
   if index.skipped:
     lines.append(f"  could not be used: {len(index.skipped):,}")
     lines += [f"    {skipped['reason']}" for skipped in index.skipped]
   return "\n".join(lines)
+
+
+def _describe_left_out(reason: str, paths: Sequence[str]) -> str:
+  """Counts what was left out for a reason; files in the source by extension."""
+  if reason not in discovery.REASONS:
+    return f"{reason}: {len(paths):,} videos"
+  kinds = discovery.describe_kinds(paths)
+  return f"{reason.replace('_', ' ')}: {kinds}"
+
+
+def _describe_originals(
+  sidecars: Sequence[Sidecar], deinterlace: bool
+) -> list[str]:
+  """The lines on the rates, lengths and sizes of the original videos.
+
+  Args:
+    sidecars: Sidecars of all shards.
+    deinterlace: Whether interlaced frames were deinterlaced.
+  """
+  columns = collections.defaultdict(list)
+  for sidecar in sidecars:
+    for name, values in sidecar.originals.items():
+      columns[name] += values
+  rates, frames = columns["fps"], columns["frames"]
+  lengths = [n / rate for n, rate in zip(frames, rates, strict=True)]
+  sizes = list(zip(columns["width"], columns["height"], strict=True))
+  by_area = sorted(sizes, key=lambda size: (size[0] * size[1], size))
+  lines = [
+    f"  frame rates: {_spread(sorted(rates), '{:.4g}', 'fps')}",
+    f"  lengths: {_spread(sorted(lengths), '{:.1f}', 's')}; "
+    f"{_spread(sorted(frames), '{:,}', 'frames')}",
+    f"  original sizes: {_spread(by_area, '{0[0]}×{0[1]}', 'pixels')}",
+  ]
+  interlaced = sum(columns["interlaced"])
+  if interlaced:
+    what = "deinterlaced" if deinterlace else "combed, see --deinterlace"
+    lines.append(f"  interlaced: {interlaced:,} videos, {what}")
+  return lines
+
+
+def _spread(values: Sequence[Any], form: str, unit: str) -> str:
+  """Describes sorted values: the least, the greatest and the median."""
+  middle = values[(len(values) - 1) // 2]
+  least, greatest, median = map(form.format, (values[0], values[-1], middle))
+  if least == greatest:
+    return f"{least} {unit}"
+  return f"{least} to {greatest} {unit}, median {median}"
 
 
 def _describe_label(

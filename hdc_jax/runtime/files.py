@@ -273,32 +273,6 @@ def list_names(directory: epath.PathLike) -> list[str]:
     return sorted(path.name for path in epath.Path(directory).iterdir())
 
 
-def find_files(directory: epath.PathLike) -> list[str]:
-  """Finds all files in a directory and its sub-folders.
-
-  Hidden files and folders are left out.
-
-  Args:
-    directory: The directory to search.
-
-  Returns:
-    Paths relative to the directory, with '/', in no particular order.
-  """
-  directory = os.fspath(directory)
-  if is_remote(directory):
-    with translated_errors(directory):
-      objects = object_sizes(directory)
-    inside = [path.removeprefix(directory).lstrip("/") for path in objects]
-    return [path for path in inside if "/." not in f"/{path}"]
-  paths = []
-  for folder, subfolders, names in os.walk(directory, followlinks=True):
-    subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-    relative = os.path.relpath(folder, directory).replace(os.sep, "/")
-    prefix = "" if relative == "." else f"{relative}/"
-    paths += [prefix + name for name in names if not name.startswith(".")]
-  return paths
-
-
 def _local_size(path: str) -> int | None:
   """Size of a local file in bytes, None if it does not exist."""
   try:

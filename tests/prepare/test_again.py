@@ -3,7 +3,7 @@
 import pytest
 
 from hdc_jax.data.store.index import Index
-from hdc_jax.data.video import h264
+from hdc_jax.data.video import h264, originals
 from hdc_jax.prepare import shards
 from hdc_jax.prepare.runners import local
 from tests.prepare.preparing import contents, copy, run
@@ -122,11 +122,14 @@ def test_shards_of_an_earlier_request_are_removed(folder, prepared, tmp_path):
   ]
 
 
-def test_another_encoder_makes_everything_again(
-  folder, prepared, tmp_path, monkeypatch
+@pytest.mark.parametrize(
+  ("module", "version"), [(h264, "ENCODER_VERSION"), (originals, "VERSION")]
+)
+def test_another_encoder_or_decoder_makes_everything_again(
+  folder, prepared, tmp_path, monkeypatch, module, version
 ):
   copy(prepared, tmp_path)
-  monkeypatch.setattr(h264, "ENCODER_VERSION", 99)
+  monkeypatch.setattr(module, version, 99)
   names = made_again(monkeypatch)
   assert run(folder, tmp_path) == 0
   assert len(names) == 4

@@ -19,7 +19,7 @@ def long_folder(write_video, tmp_path_factory):
   folder = tmp_path_factory.mktemp("long")
   path = write_video(folder / "0.mp4", frames=60, height=240, width=320)
   for i in range(1, 16):
-    (folder / f"{i}.mp4").symlink_to(path)
+    (folder / f"{i}.mp4").hardlink_to(path)
   return folder
 
 

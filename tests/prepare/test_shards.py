@@ -8,8 +8,9 @@ from etils import epath
 from hdc_jax.data.datasets import VideoFile
 from hdc_jax.data.store.records import Record
 from hdc_jax.data.video.codec import Encoded
+from hdc_jax.data.video.originals import Picture
 from hdc_jax.prepare import shards
-from hdc_jax.prepare.shards import Plan, Skipped
+from hdc_jax.prepare.shards import Plan, Prepared, Skipped
 
 FILES = [
   VideoFile("a/\udcff.mp4", r"a/\xff.mp4", {"class": ((0, 1),)}, ("train",)),
@@ -22,7 +23,8 @@ def record(file):
   offsets = np.array([0, 1, 2])
   keyframes = np.array([True, False])
   encoded = Encoded("h264", 25.0, 2, 2, b"", b"12", offsets, keyframes)
-  return Record(file.id, file.labels, encoded).to_bytes()
+  data = Record(file.id, file.labels, encoded).to_bytes()
+  return Prepared(data, Picture(4, 2, interlaced=True))
 
 
 def test_plans_go_through_json():
@@ -57,6 +59,13 @@ def test_finished_shards_are_told_from_others(tmp_path):
   shards.write(directory, plans[1], [Skipped("b.mp4", "why")])
   first, second, third = shards.finished(directory, plans)
   assert first.shard.videos == 1
+  assert first.originals == {
+    "fps": [25.0],
+    "frames": [2],
+    "width": [4],
+    "height": [2],
+    "interlaced": [True],
+  }
   assert second.skipped == [Skipped("b.mp4", "why")]
   assert third is None
   other = Plan(plans[0].name, plans[0].files, "another key")

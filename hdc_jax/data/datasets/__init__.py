@@ -8,13 +8,21 @@ in `DATASETS`. A folder of videos that is read without preparing it is in
 
 import textwrap
 
-from hdc_jax.data.datasets import folder, hmdb51, kinetics, synthetic, ucf101
+from hdc_jax.data.datasets import (
+  folder,
+  hmdb51,
+  kinetics,
+  synthetic,
+  table,
+  ucf101,
+)
 from hdc_jax.data.datasets.base import Dataset, Listing, Request, VideoFile
 
 __all__ = ["DATASETS", "Dataset", "Listing", "Request", "VideoFile", "layouts"]
 
 DATASETS: dict[str, Dataset] = {
   "folder": folder.DATASET,
+  "table": table.DATASET,
   "synthetic": synthetic.DATASET,
   "ucf101": ucf101.DATASET,
   "hmdb51": hmdb51.DATASET,

@@ -5,14 +5,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hdc_jax.data.datasets import discovery
+from hdc_jax.data.datasets.discovery import SourceFiles
 from hdc_jax.data.store.records import Segments
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.runtime import files
-
-EXTENSIONS = frozenset({
-  ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov",
-  ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv",
-})  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +63,7 @@ class Listing:
       for it. `prepare` writes them to a file beside the index.
     tag_names: For each tag, the names of its classes, in order of their
       numbers.
+    notes: Lines for the summary of `prepare`: how labels and splits were found.
   """
 
   videos: Sequence[VideoFile]
@@ -77,6 +75,7 @@ class Listing:
   tag_names: Mapping[str, Sequence[str]] = dataclasses.field(
     default_factory=dict
   )
+  notes: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +89,9 @@ class Request:
     videos: Number of videos to generate.
     seed: Seed of the generated videos.
     workers: Number of processes that generate videos.
+    tables: Files that list the videos.
+    table_format: Name of the format of these files, one of
+      `table_formats.CHOICES`; None to recognise it.
   """
 
   source: str | None
@@ -98,6 +100,8 @@ class Request:
   videos: int
   seed: int
   workers: int
+  tables: Sequence[str] = ()
+  table_format: str | None = None
 
   def required_source(self) -> str:
     """Returns the directory of the original files.
@@ -131,27 +135,40 @@ class Dataset:
     list_videos: Function that lists the videos; it may have to generate them.
     layout: Description of the expected files, for --help.
     needs_splits: Whether --splits is required; otherwise it is refused.
+    needs_tables: Whether --table is required; otherwise it is refused, and
+      --table_format as well.
   """
 
   list_videos: Callable[[Request], Listing]
   layout: str
   needs_splits: bool = False
+  needs_tables: bool = False
 
   def check(self, request: Request) -> None:
-    """Checks that --splits is given exactly if the dataset needs it.
+    """Checks that the dataset gets what it needs, and nothing else.
 
     Args:
       request: The options to check.
 
     Raises:
-      ConfigError: If --splits is missing, or given to a dataset without use for
-        it.
-      DataError: If it is no directory.
+      ConfigError: If --splits or --table is missing, or if one of them or
+        --table_format is given to a dataset without use for it.
+      DataError: If --splits is no directory.
     """
     if self.needs_splits:
       request.required_splits()
-    if request.splits and not self.needs_splits:
-      raise ConfigError("--splits is of no use to this dataset: leave it out")
+    if self.needs_tables and not request.tables:
+      raise ConfigError("--table is missing: the files that list the videos")
+    useless = {
+      "splits": request.splits and not self.needs_splits,
+      "table": request.tables and not self.needs_tables,
+      "table_format": request.table_format and not self.needs_tables,
+    }
+    for flag, is_useless in useless.items():
+      if is_useless:
+        raise ConfigError(
+          f"--{flag} is of no use to this dataset: leave it out"
+        )
     if request.splits and not files.is_dir(request.splits):
       raise DataError(f"--splits={request.splits}: no such directory")
 
@@ -163,36 +180,55 @@ def find_source_videos(source: str) -> list[str]:
     source: The directory.
 
   Returns:
-    Paths relative to the directory, see `find_videos`; at least one.
+    Paths relative to the directory, see `discovery.SourceFiles.videos`; at
+    least one.
+
+  Raises:
+    DataError: If there is no such directory, or no video in it.
+  """
+  return list(find_source_files(source).videos)
+
+
+def find_source_files(source: str, output: str | None = None) -> SourceFiles:
+  """Sorts the files in the directory given as --source.
+
+  Args:
+    source: The directory.
+    output: The directory given as --output, which is not searched.
+
+  Returns:
+    All files, videos and others; at least one video. The paths of the others
+    are printable, see `escape_path`.
 
   Raises:
     DataError: If there is no such directory, or no video in it.
   """
   if not files.is_dir(source):
     raise DataError(f"--source={source}: no such directory")
-  videos = find_videos(source)
-  if not videos:
-    raise DataError(f"no usable videos in {source}: found no video files")
-  return videos
+  found = discovery.find_files(source, output)
+  if not found.videos:
+    others = sum(map(len, found.left_out.values()))
+    raise DataError(
+      f"no usable videos in {source}: found no video files"
+      + (f" among {others:,}" if others else "")
+    )
+  left_out = {
+    reason: [escape_path(path) for path in paths]
+    for reason, paths in found.left_out.items()
+  }
+  return SourceFiles(found.videos, left_out)
 
 
 def find_videos(directory: os.PathLike[str] | str) -> list[str]:
-  """Finds video files by their extension, in a directory and its sub-folders.
-
-  Hidden files and folders are left out.
+  """Finds the video files in a directory and its sub-folders.
 
   Args:
     directory: The directory to search.
 
   Returns:
-    Paths relative to the directory, with '/', sorted by folder and name.
+    Paths relative to the directory, see `discovery.SourceFiles.videos`.
   """
-  videos = [
-    path
-    for path in files.find_files(directory)
-    if os.path.splitext(path)[1].lower() in EXTENSIONS
-  ]
-  return sorted(videos, key=lambda path: path.split("/"))
+  return list(discovery.find_files(directory).videos)
 
 
 def escape_path(path: str) -> str:

@@ -37,7 +37,9 @@ class OriginalVideo:
     """
     self.id, self.labels = file.id, file.labels
     self.tags, self.group = file.tags, file.group
-    self._original = Original(file.path, short_side)
+    self._original = Original(
+      file.path, short_side, start=file.start, end=file.end
+    )
     self.num_frames, self.fps, self.height, self.width = self._original.probe()
 
   def read(self, indices: Indices, window: Window) -> Frames:
@@ -56,8 +58,8 @@ class OriginalVideo:
 class UnpreparedDataset:
   """The video files of a folder, see `sources.Source`.
 
-  The only split is 'train'. The fingerprint covers names and sizes of the
-  files, not their content.
+  Labels and splits are those of `folder.label_by_folder`. The fingerprint
+  covers names and sizes of the files, not their content.
   """
 
   def __init__(
@@ -76,7 +78,12 @@ class UnpreparedDataset:
     self._short_side = short_side
     ids = [file.id for file in self._files]
     sizes = files.sizes([file.path for file in self._files])
-    digest = index_lib.digest([short_side, list(zip(ids, sizes, strict=True))])
+    splits = _ranges_by_split(self._files)
+    # The fingerprint of a folder with one split is that of earlier versions.
+    more = [splits] if list(splits) != ["train"] else []
+    digest = index_lib.digest(
+      [short_side, list(zip(ids, sizes, strict=True)), *more]
+    )
     self.index = Index(
       fingerprint=digest,
       request=digest,
@@ -85,7 +92,7 @@ class UnpreparedDataset:
       num_videos=len(self._files),
       num_frames=None,
       labels=listing.label_names,
-      splits={"train": [(0, len(self._files))]},
+      splits=splits,
       shards=(),
       skipped=(),
     )
@@ -103,3 +110,18 @@ class UnpreparedDataset:
 
   def __repr__(self) -> str:
     return f"Originals({self._directory}, {self.index.fingerprint[:12]})"
+
+
+def _ranges_by_split(
+  videos: Sequence[VideoFile],
+) -> dict[str, list[tuple[int, int]]]:
+  """For each split, the ranges `[start, stop)` of the numbers of its videos."""
+  ranges: dict[str, list[tuple[int, int]]] = {}
+  for number, video in enumerate(videos):
+    for split in video.splits:
+      of_split = ranges.setdefault(split, [])
+      if of_split and of_split[-1][1] == number:
+        of_split[-1] = (of_split[-1][0], number + 1)
+      else:
+        of_split.append((number, number + 1))
+  return ranges

@@ -2,7 +2,7 @@
 
 ```
 index.json                           what the dataset holds; written last
-missing.txt, unlisted.txt            videos without a record, see `left_out`
+missing.txt, not_videos.txt, …       files without a record, see `left_out`
 shard-00000-of-00004.array_record    records, one video each
 shard-00000-of-00004.json            a finished shard, see `prepare.shards`
 ```

@@ -14,6 +14,7 @@ import numpy as np
 
 from hdc_jax.data.video import frames as frames_lib
 from hdc_jax.data.video import h264
+from hdc_jax.data.video.containers import errors_named
 from hdc_jax.data.video.frames import Frames, Indices, Window
 from hdc_jax.data.video.normalize import split_planes
 from hdc_jax.data.video.originals import Original
@@ -54,34 +55,65 @@ class Encoded:
     return len(self.keyframes)
 
 
-def encode(path: str, *, codec: str = "h264", short_side: int = 128) -> Encoded:
+def encode(
+  path: str,
+  *,
+  codec: str = "h264",
+  short_side: int = 128,
+  start: float = 0.0,
+  end: float | None = None,
+  deinterlace: bool = False,
+) -> Encoded:
   """Re-encodes a video file for training.
-
-  The frames are those of `originals`: upright, scaled to the short side, in
-  BT.601 limited range. With h264 only a few decoded frames are in memory at a
-  time; with raw, all of them are.
 
   Args:
     path: A video file in any format that FFmpeg reads.
-    codec: 'h264', or 'raw' for exact frames at some thirty times the bytes.
+    codec: See `encode_original`.
     short_side: Short side of the encoded frames in pixels; even.
+    start: Where the video begins in the file, in seconds.
+    end: Where it ends in the file, in seconds; None for the end of the file.
+    deinterlace: Whether to deinterlace the frames that are interlaced.
 
   Returns:
     The whole video, encoded.
 
   Raises:
     ConfigError: If the codec is unknown or the short side is odd or too small.
-    DataError: If the file cannot be read to its end.
+    DataError: If the file cannot be read to its end, or has no frame between
+      `start` and `end`.
   """
   check_settings(codec, short_side)
-  with Original(path, short_side) as original:
-    frames = original.frames()
-    first = next(frames, None)
-    if first is None:
-      raise DataError(f"{path}: holds no frames")
-    rows, width = first.shape
-    height = rows * 2 // 3
-    frames = itertools.chain([first], frames)
+  with Original(
+    path, short_side, start=start, end=end, deinterlace=deinterlace
+  ) as original:
+    return encode_original(original, codec)
+
+
+def encode_original(original: Original, codec: str) -> Encoded:
+  """Re-encodes an open video file for training.
+
+  The frames are those of `originals`: upright, scaled to the short side, in
+  BT.601 limited range. With h264 only a few decoded frames are in memory at a
+  time; with raw, all of them are.
+
+  Args:
+    original: The video file.
+    codec: 'h264', or 'raw' for exact frames at some thirty times the bytes.
+
+  Returns:
+    The whole video, encoded.
+
+  Raises:
+    DataError: If the file cannot be read to its end, or has no frames.
+  """
+  frames = original.frames()
+  first = next(frames, None)
+  if first is None:
+    raise DataError(f"{original.path}: holds no frames")
+  rows, width = first.shape
+  height = rows * 2 // 3
+  frames = itertools.chain([first], frames)
+  with errors_named(original.path, "cannot be encoded"):
     extradata, stream = _ENCODERS[codec](frames, height, width)
     packets, keyframes = zip(*stream, strict=True)
     return Encoded(
@@ -208,6 +240,8 @@ def _decode_h264(
     indices,
   )
   for i, planes in enumerate(decoded):
+    if len(planes[0]) < encoded.height or planes[0].shape[1] < encoded.width:
+      raise DataError(f"frame {indices[i]} is smaller than its record says")
     frames_lib.copy_window(planes, window, frames, i)
   return frames
 

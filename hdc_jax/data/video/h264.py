@@ -139,7 +139,8 @@ def decode(
     for i in range(following, index + 1):
       packet = av.Packet(data[positions[i] : positions[i + 1]])
       frame = _decode_packet(decoder, packet, i)
-    assert frame is not None, f"indices do not increase at {index}"
+    if frame is None:
+      raise DataError(f"frame {index} cannot be decoded: no keyframe is before")
     following = index + 1
     planes: Any = frame.planes  # Buffers, which the stub does not say.
     yield [
@@ -155,8 +156,8 @@ def _decode_packet(
   try:
     frames = decoder.decode(packet)
     reason = f"{len(frames)} frames in one packet"
-  except av.FFmpegError as error:
-    frames, reason = [], error.strerror
+  except Exception as error:  # whatever a damaged packet makes PyAV raise
+    frames, reason = [], getattr(error, "strerror", None) or repr(error)
   if len(frames) != 1:
     # Flushing would not be enough: the next frames would be subtly wrong.
     del _THREAD.decoder

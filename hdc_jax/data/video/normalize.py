@@ -1,9 +1,17 @@
-"""Normal form of frames: upright, 8 bits, one size, one colour space."""
+"""Normal form of frames: upright, square pixels, 8 bits, one size and colours.
 
+Choice: pixels are square in the normal form. Where a file states another sample
+aspect ratio, the width is scaled by it, so that the picture looks as a player
+shows it, and videos of different sources have the same proportions. Published
+datasets that are squeezed to 340×256 often state it.
+"""
+
+from fractions import Fraction
 from typing import Any
 
 import av
 import numpy as np
+from av.sidedata import sidedata
 from av.video.reformatter import (
   ColorRange,
   Colorspace,
@@ -26,7 +34,7 @@ _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 
 # From FFmpeg's AVColorSpace (of a stream) to swscale's constants. RGB (0) needs
 # no matrix. The colour spaces that are missing here (YCgCo, ICtCp, …) are not
-# luma and chroma in the sense of BT.601; they raise `UnknownMatrixError`.
+# luma and chroma in the sense of BT.601; they raise `UnusableFrameError`.
 _MATRICES = {
   0: None,
   1: Colorspace.ITU709,
@@ -39,20 +47,53 @@ _MATRICES = {
 }
 
 
-class UnknownMatrixError(ValueError):
-  """The colour space of a stream cannot be converted to BT.601."""
+# Sample aspect ratios outside of these bounds are taken for errors, and count
+# as 1.
+_MAX_ASPECT = 8
+# Longest side of a frame, in pixels: what libx264 can encode.
+_MAX_SIDE = 16384
+
+
+class UnusableFrameError(ValueError):
+  """A frame has a size or a colour space that cannot be converted."""
+
+
+def _unknown_side_data(cls: type[sidedata.Type], value: int) -> sidedata.Type:
+  """Makes a member of PyAV's list of types of side data.
+
+  FFmpeg has types that PyAV does not list, such as EXIF. Without a member for
+  them, no side data can be read from a frame that has some.
+  """
+  member = object.__new__(cls)
+  member._name_, member._value_ = f"UNKNOWN_{value}", value
+  return member
+
+
+sidedata.Type._missing_ = classmethod(_unknown_side_data)  # pyrefly: ignore
 
 
 class Normalizer:
-  """Converts the frames of one video to upright yuv420p arrays of one size."""
+  """Converts the frames of one video to upright yuv420p arrays of one size.
 
-  def __init__(self, short_side: int) -> None:
+  Attributes:
+    upright_size: Width and height in pixels of the first frame, upright and
+      with square pixels, before it is scaled; None before the first frame.
+  """
+
+  def __init__(self, short_side: int, sample_aspect: Fraction | None) -> None:
     """Sets the size.
 
     Args:
       short_side: Short side of the converted frames in pixels; even.
+      sample_aspect: Width of a stored pixel, divided by its height; None if
+        unknown.
     """
+    self.upright_size: tuple[int, int] | None = None
     self._short_side = short_side
+    known = sample_aspect is not None and (
+      Fraction(1, _MAX_ASPECT) <= sample_aspect <= _MAX_ASPECT
+    )
+    self._aspect = sample_aspect if known and sample_aspect else Fraction(1)
     # Width and height before the rotation. The first frame decides; they stay
     # even if the stream changes its size.
     self._size: tuple[int, int] | None = None
@@ -68,11 +109,16 @@ class Normalizer:
       uint8 `[3·H/2, W]`: Y, then U, then V, as in FFmpeg's yuv420p.
 
     Raises:
-      UnknownMatrixError: If its colour space is not supported.
+      UnusableFrameError: If its colour space is not supported, or one side is
+        much shorter than the other.
     """
+    # A buffer, which the stub does not say.
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    matrix = None
+    if data is not None:
+      matrix = np.frombuffer(data, np.int32).reshape(3, 3)
     if self._size is None:
-      scale = self._short_side / min(frame.width, frame.height)
-      self._size = _even(frame.width * scale), _even(frame.height * scale)
+      self._size = self._choose_size(frame, matrix)
     width, height = self._size
     scaled = self._reformatter.reformat(
       frame,
@@ -88,11 +134,24 @@ class Normalizer:
       threads=1,
     )
     array = scaled.to_ndarray()
-    # A buffer, which the stub does not say.
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-      return array
-    return _rotate(array, np.frombuffer(matrix, np.int32).reshape(3, 3))
+    return array if matrix is None else _rotate(array, matrix)
+
+  def _choose_size(
+    self, frame: av.VideoFrame, matrix: np.ndarray | None
+  ) -> tuple[int, int]:
+    """Returns the width and height to scale to, before the rotation."""
+    stored = float(frame.width * self._aspect), float(frame.height)
+    scale = self._short_side / min(stored)
+    width, height = _even(stored[0] * scale), _even(stored[1] * scale)
+    if max(width, height) > _MAX_SIDE:
+      raise UnusableFrameError(
+        f"frames of {frame.width}×{frame.height} would become "
+        f"{width}×{height}, longer than {_MAX_SIDE} pixels"
+      )
+    turned = matrix is not None and _is_transposed(matrix)
+    wide, high = map(round, reversed(stored) if turned else stored)
+    self.upright_size = wide, high
+    return width, height
 
 
 def split_planes(
@@ -123,7 +182,7 @@ def _rotate(array: np.ndarray, matrix: np.ndarray) -> np.ndarray:
   are rounded to multiples of 90°.
   """
   (a, b), (c, d) = matrix[:2, :2].tolist()
-  transpose = abs(b) > abs(a)
+  transpose = _is_transposed(matrix)
   if transpose:
     a, d = c, b
   step_x, step_y = (-1 if a < 0 else 1), (-1 if d < 0 else 1)
@@ -133,6 +192,12 @@ def _rotate(array: np.ndarray, matrix: np.ndarray) -> np.ndarray:
   ]
   width = planes[0].shape[1]
   return np.concatenate([p.ravel() for p in planes]).reshape(-1, width)
+
+
+def _is_transposed(matrix: np.ndarray) -> bool:
+  """Whether a display matrix exchanges rows and columns."""
+  a, b = matrix[0, :2].tolist()
+  return abs(b) > abs(a)
 
 
 def _matrix(frame: av.VideoFrame) -> Colorspace | None:
@@ -145,7 +210,7 @@ def _matrix(frame: av.VideoFrame) -> Colorspace | None:
     is_hd = frame.width >= 1280 or frame.height > 576
     return Colorspace.ITU709 if is_hd else Colorspace.ITU601
   if frame.colorspace not in _MATRICES:
-    raise UnknownMatrixError(
+    raise UnusableFrameError(
       f"its colour space (AVColorSpace {frame.colorspace}) is not supported"
     )
   return _MATRICES[frame.colorspace]

@@ -15,6 +15,7 @@ class Job:
     plans: Plans of the shards, in order.
     codec: Codec of the records, one of `codec.CODECS`.
     short_side: Short side of the frames, in pixels.
+    deinterlace: Whether to deinterlace the frames that are interlaced.
     workers: Number of processes of the local runner.
     runner: Name of the runner, one of `RUNNERS`.
     runner_options: Arguments of a Beam runner, as on Beam's command lines.
@@ -24,6 +25,7 @@ class Job:
   plans: Sequence[Plan]
   codec: str
   short_side: int
+  deinterlace: bool
   workers: int
   runner: str
   runner_options: Sequence[str]

@@ -9,7 +9,7 @@ from hdc_jax.errors import ConfigError
 from hdc_jax.prepare import shards
 from hdc_jax.prepare.runners import videos
 from hdc_jax.prepare.runners.job import Job
-from hdc_jax.prepare.shards import Skipped
+from hdc_jax.prepare.shards import Prepared, Skipped
 from hdc_jax.runtime.progress import Progress
 
 
@@ -33,7 +33,9 @@ def make_shards(job: Job, progress: Progress) -> None:
   with videos.make_workers(job.workers) as workers:
     # The videos of all shards in one go: no process waits for a shard to end.
     results = _counted(
-      videos.prepare_videos(workers, files, job.codec, job.short_side),
+      videos.prepare_videos(
+        workers, files, job.codec, job.short_side, job.deinterlace
+      ),
       progress,
     )
     for plan in job.plans:
@@ -45,8 +47,8 @@ def make_shards(job: Job, progress: Progress) -> None:
 
 
 def _counted(
-  results: Iterable[bytes | Skipped], progress: Progress
-) -> Iterator[bytes | Skipped]:
+  results: Iterable[Prepared | Skipped], progress: Progress
+) -> Iterator[Prepared | Skipped]:
   """Yields the results, and shows how many of them were skipped."""
   skipped = 0
   for result in results:

@@ -5,32 +5,41 @@ from collections.abc import Iterator, Sequence
 from hdc_jax.data.datasets import VideoFile
 from hdc_jax.data.store.records import Record
 from hdc_jax.data.video import codec as codec_lib
+from hdc_jax.data.video.originals import Original
 from hdc_jax.errors import DataError, HdcError
-from hdc_jax.prepare.shards import Skipped
+from hdc_jax.prepare.shards import Prepared, Skipped
 from hdc_jax.runtime.workers import Died, Workers
 
 
 def prepare_video(
-  file: VideoFile, codec: str, short_side: int
-) -> bytes | Skipped:
+  file: VideoFile, codec: str, short_side: int, deinterlace: bool = False
+) -> Prepared | Skipped:
   """Turns one video file into a record.
 
   Args:
     file: File of the video.
     codec: Codec of the record, one of `codec.CODECS`.
     short_side: Short side of the frames, in pixels.
+    deinterlace: Whether to deinterlace the frames that are interlaced.
 
   Returns:
-    The serialized record, or the reason why there is none.
+    The record, or the reason why there is none.
 
   Raises:
     ConfigError, StorageError: If a bucket fails.
     OSError: If the disk is full, or fails in another way.
   """
   try:
-    encoded = codec_lib.encode(file.path, codec=codec, short_side=short_side)
-    record = Record(file.id, file.labels, encoded, file.tags, file.group)
-    return record.to_bytes()
+    with Original(
+      file.path,
+      short_side,
+      start=file.start,
+      end=file.end,
+      deinterlace=deinterlace,
+    ) as original:
+      encoded = codec_lib.encode_original(original, codec)
+      record = Record(file.id, file.labels, encoded, file.tags, file.group)
+      return Prepared(record.to_bytes(), original.picture)
   except DataError as error:
     return Skipped(file.id, str(error))
   except (HdcError, OSError):
@@ -45,8 +54,12 @@ def make_workers(processes: int) -> Workers:
 
 
 def prepare_videos(
-  workers: Workers, videos: Sequence[VideoFile], codec: str, short_side: int
-) -> Iterator[bytes | Skipped]:
+  workers: Workers,
+  videos: Sequence[VideoFile],
+  codec: str,
+  short_side: int,
+  deinterlace: bool = False,
+) -> Iterator[Prepared | Skipped]:
   """Turns video files into records.
 
   Args:
@@ -54,12 +67,15 @@ def prepare_videos(
     videos: Files of the videos.
     codec: Codec of the records, one of `codec.CODECS`.
     short_side: Short side of the frames, in pixels.
+    deinterlace: Whether to deinterlace the frames that are interlaced.
 
   Yields:
-    For each video, in order, the serialized record or the reason why there is
+    For each video, in order, its record or the reason why there is
     none, such as a crash of the codec.
   """
-  results = workers.map((file, codec, short_side) for file in videos)
+  results = workers.map(
+    (file, codec, short_side, deinterlace) for file in videos
+  )
   for file, result in zip(videos, results, strict=True):
     if isinstance(result, Died):
       result = Skipped(file.id, f"{file.path}: the codec crashed on it")

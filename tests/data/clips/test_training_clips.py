@@ -7,6 +7,7 @@ from hdc_jax.data import sources
 from hdc_jax.data.clips import sampling, training_clips
 from hdc_jax.data.options import Clips
 from hdc_jax.data.video.codec import Window
+from hdc_jax.data.video.normalize import Normalizer
 from hdc_jax.errors import ConfigError, DataError
 from tests import small
 
@@ -106,3 +107,25 @@ def test_clips_must_fit(source, changes, message):
   check()
   with pytest.raises(ConfigError, match=message):
     check(**changes)
+
+
+@pytest.mark.parametrize("error", [ValueError, OverflowError, MemoryError])
+def test_whatever_an_original_raises_it_is_replaced(
+  write_video, tmp_path, monkeypatch, caplog, error
+):
+  """Not only errors of FFmpeg: of the metadata of a frame, for example."""
+  write_video(tmp_path / "bad.mp4", frames=10, height=48)
+  write_video(tmp_path / "good.mp4", frames=10)
+  normalize = Normalizer.__call__
+
+  def fail(normalizer, frame):
+    if frame.height == 48:
+      raise error("31 is not a valid Type")
+    return normalize(normalizer, frame)
+
+  monkeypatch.setattr(Normalizer, "__call__", fail)
+  source = sources.open(tmp_path, short_side=64)
+  clips = cut(source, Clips(frames=4, canvas=48))
+  assert clips["id"] == "good.mp4"
+  assert clips["bad"] > 0
+  assert f"bad.mp4: cannot be converted: {error.__name__}" in caplog.text

@@ -25,8 +25,8 @@ def contents(output, folder="."):
   }
 
 
-def die_of_two(file, codec, short_side):
+def die_of_two(file, *settings):
   """As `videos.prepare_video`, with a codec that crashes on one file."""
   if file.id == "walk/2.mp4":
     os.kill(os.getpid(), signal.SIGSEGV)
-  return prepare_video(file, codec, short_side)
+  return prepare_video(file, *settings)

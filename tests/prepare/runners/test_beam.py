@@ -171,7 +171,7 @@ def test_killed_midway_it_goes_on(write_video, tmp_path):
   folder, output = tmp_path / "videos", tmp_path / "output"
   path = write_video(folder / "0.mp4", frames=60, height=240, width=320)
   for i in range(1, 8):
-    (folder / f"{i}.mp4").symlink_to(path)
+    (folder / f"{i}.mp4").hardlink_to(path)
   command = [sys.executable, "-m", "hdc_jax.prepare"]
   process = subprocess.Popen(
     [*command, *arguments(folder, output, "--shards=8", BEAM)],

@@ -143,7 +143,7 @@ def test_what_is_not_the_videos_fault_leaves_none_out(monkeypatch, error):
   def fail(*_, **__):
     raise error(errno.ENOSPC, "No space left on device")
 
-  monkeypatch.setattr(videos.codec_lib, "encode", fail)
+  monkeypatch.setattr(videos, "Original", fail)
   file = VideoFile("a.mp4", "a", {}, ("train",))
   with pytest.raises(error, match="No space left on device"):
     videos.prepare_video(file, "h264", 128)
@@ -154,7 +154,7 @@ def test_what_is_leaves_it_out(monkeypatch, error):
   def fail(*_, **__):
     raise error("strange")
 
-  monkeypatch.setattr(videos.codec_lib, "encode", fail)
+  monkeypatch.setattr(videos, "Original", fail)
   file = VideoFile("a.mp4", "a", {}, ("train",))
   assert "strange" in videos.prepare_video(file, "h264", 128).reason
 

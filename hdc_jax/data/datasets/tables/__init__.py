@@ -1,0 +1,1 @@
+"""Files that list videos: tables with columns, and bare lists of paths."""
