@@ -127,7 +127,11 @@ def scores(probes: Probes, features: jax.Array) -> jax.Array:
 def _optimizer(
   recipe: Recipe, steps_per_epoch: int
 ) -> optax.GradientTransformation:
-  """SGD at a learning rate that peaks at 1, times the rate of each probe."""
+  """Momentum SGD, as `optimizer.sgd`, at a peak rate of its own for each probe.
+
+  The learning rate is inside of the velocity, v ← m·v - lr·g, so that a change
+  of the rate does not rescale past steps.
+  """
   schedule = optimizer.warmup_cosine(
     1.0,
     recipe.warmup_epochs * steps_per_epoch,
@@ -145,8 +149,9 @@ def _optimizer(
 
   return optax.chain(
     optax.add_decayed_weights(recipe.l2, mask=is_kernel),
-    optax.sgd(schedule, momentum=recipe.momentum),
     optax.stateless(scale),
+    optax.scale_by_learning_rate(schedule),
+    optax.trace(recipe.momentum),
   )
 
 

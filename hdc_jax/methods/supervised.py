@@ -1,7 +1,7 @@
 """The objective of supervised training, for fine-tuning.
 
 HDC's protocol: a backbone with dropout and one linear layer on top classifies
-one clip of each video, with scale jitter and flip.
+one clip of each video, which is cropped and flipped at random.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def make_objective(
   backbone: nn.Module,
   classes: int,
   dropout: float,
-  augment: augmentations.Scales,
+  augment: augmentations.Classification,
   size: int,
 ) -> Objective:
   """Makes the objective of a classifier on top of a backbone: cross-entropy.

@@ -55,7 +55,7 @@ class Finetune(TrainAndTest):
   initial: InitialBackbone
   subset: Subset
   batches: Batches
-  augment: augmentations.Scales
+  augment: augmentations.Classification
   finetune: Classifier
   optim: Optim
   train: loop.Train

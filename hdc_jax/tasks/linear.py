@@ -1,8 +1,8 @@
 """Task `linear`: linear probes of a frozen backbone.
 
 The protocol of CVRL: one linear layer is trained on the L2-normalised average
-of the last block. The test averages the probabilities of several clips, in
-several crops each, over the video. Choice: instead of augmenting every training
+of the last block, of random resized crops. The test averages the probabilities
+of several clips, in several crops each, over the video. Choice: instead of augmenting every training
 video anew in each epoch, it is augmented `linear.views` times, and these views
 are encoded once. So many learning rates cost as much as one, and a held-out
 fraction of the training videos chooses among them. All rates are tested and
@@ -104,7 +104,7 @@ class Linear(TrainAndTest):
   seed: Seed
   frozen: FrozenBackbone
   subset: Subset
-  augment: augmentations.Scales
+  augment: augmentations.Classification
   features: Features
   linear: Probes
 
@@ -295,9 +295,10 @@ class _Prober:
     placement = RandomPlacement(
       clips.frames,
       clips.stride,
-      min(clips.canvas, self._evaluation.source.index.short_side),
+      clips.canvas,
       self._options.linear.views,
       self._options.seed.seed,
+      padded=clips.canvas > self._evaluation.source.index.short_side,
     )
     return self._evaluation.encode(
       self._encoder,
@@ -329,6 +330,8 @@ TASK = Task(
     "test.clips": 10,
     "test.crops": "three",
     "features.pool": "average",
+    # The official code trains probes on the crops of the pretraining.
+    "augment.crops": "areas",
   },
   batches=("test.batch_size",),
 )

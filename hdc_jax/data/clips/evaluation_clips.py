@@ -43,7 +43,8 @@ class CutSegments(grain.transforms.Map):
 
     Returns:
       'id' str; each field of `ADDRESS`, int32 [n]; 'y' uint8 [n, T, S, S]; 'uv'
-      uint8 [n, T, S/2, S/2, 2].
+      uint8 [n, T, S/2, S/2, 2]; and, if the placement pads, 'extent' int32
+      [n, 2], height and width of the picture in its canvas.
 
     Raises:
       DataError: If the video cannot be decoded, or has no such label.
@@ -54,12 +55,14 @@ class CutSegments(grain.transforms.Map):
       cut = self._cut(video, segment)
       addresses += [(*segment, i) for i in range(len(cut))]
       clips += cut
-    y, uv = (np.stack(planes) for planes in zip(*clips, strict=True))
     columns = np.array(addresses, np.int32).T
     named = dict(zip(ADDRESS, columns, strict=True))
-    return {"id": np.array(video.id), **named, "y": y, "uv": uv}
+    planes = {name: np.stack([c[name] for c in clips]) for name in clips[0]}
+    return {"id": np.array(video.id), **named, **planes}
 
-  def _cut(self, video: sources.Video, segment: Segment) -> list[Frames]:
+  def _cut(
+    self, video: sources.Video, segment: Segment
+  ) -> list[training_clips.Batch]:
     placement = self.placement
     whole = Window(0, 0, video.height, video.width)
     clips = []
@@ -76,7 +79,10 @@ class CutSegments(grain.transforms.Map):
       else:  # decode the frames once for all windows
         frames = video.read(indices, whole)
         clips += [_crop(frames, window) for window in windows]
-    return clips
+    planes: list[training_clips.Batch] = [clip._asdict() for clip in clips]
+    if placement.padded:
+      return [training_clips.pad(clip, placement.size) for clip in planes]
+    return planes
 
 
 def _crop(frames: Frames, window: Window) -> Frames:
@@ -129,11 +135,14 @@ def padding(placement: Placement, batch_size: int) -> training_clips.Batch:
     batch_size: Number of clips.
   """
   n, t, side = batch_size, placement.frames, placement.size
-  return {name: np.zeros(n, np.int32) for name in ADDRESS} | {
+  batch = {name: np.zeros(n, np.int32) for name in ADDRESS} | {
     "y": np.zeros((n, t, side, side), np.uint8),
     "uv": np.zeros((n, t, side // 2, side // 2, 2), np.uint8),
     "mask": np.zeros(n, bool),
   }
+  if placement.padded:
+    batch["extent"] = np.full((n, 2), side, np.int32)
+  return batch
 
 
 def rebatch(

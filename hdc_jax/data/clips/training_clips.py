@@ -123,9 +123,7 @@ class CutClips(grain.transforms.RandomMap):
       )
       clip: Batch = video.read(indices, window)._asdict()
       if self.padded:
-        clip = {name: _pad(x, self.canvas) for name, x in clip.items()}
-        extent = window.height, window.width
-        clip["extent"] = np.array(extent, np.int32)
+        clip = pad(clip, self.canvas)
       if self.label:
         middle = int(indices[self.frames // 2])
         label = video.label(self.label, middle)
@@ -138,11 +136,26 @@ class CutClips(grain.transforms.RandomMap):
     return {"id": np.array(video.id)} | stacked
 
 
-def _pad(plane: np.ndarray, canvas: int) -> np.ndarray:
-  """Pads luma or half-size chroma [T, H, W, …] at the bottom and right."""
-  side = canvas // 2 if plane.ndim == 4 else canvas
-  missing = [(0, side - n) for n in plane.shape[1:3]]
-  return np.pad(plane, [(0, 0), *missing, *[(0, 0)] * (plane.ndim - 3)])
+def pad(clip: Batch, canvas: int) -> Batch:
+  """Pads the frames of a clip at the bottom and right, with zeros.
+
+  Args:
+    clip: 'y' uint8 [T, H, W] and 'uv' uint8 [T, H/2, W/2, 2].
+    canvas: Side of the padded frames in pixels.
+
+  Returns:
+    The padded planes, and 'extent' int32 [2], height and width before.
+  """
+
+  def pad_plane(plane: np.ndarray, side: int) -> np.ndarray:
+    missing = [(0, side - n) for n in plane.shape[1:3]]
+    return np.pad(plane, [(0, 0), *missing, *[(0, 0)] * (plane.ndim - 3)])
+
+  return {
+    "y": pad_plane(clip["y"], canvas),
+    "uv": pad_plane(clip["uv"], canvas // 2),
+    "extent": np.array(clip["y"].shape[1:3], np.int32),
+  }
 
 
 def make_cut(
