@@ -82,8 +82,8 @@ class ScaleJitterCrop:
   Attributes:
     size: Height and width of the view in pixels.
     scales: Fractions of the picture's short side, from which the height and the
-      width of the crop are drawn independently. Choice: TSN's set {1, 0.875, 0.75, 0.66}, as
-      HDC crops after TSN.
+      width of the crop are drawn independently. Choice: TSN's set {1, 0.875,
+      0.75, 0.66}, as HDC crops after TSN.
   """
 
   size: int

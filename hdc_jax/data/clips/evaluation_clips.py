@@ -14,6 +14,8 @@ from hdc_jax.data.labels.segments import Segment, segments_of
 from hdc_jax.data.options import Loading
 from hdc_jax.data.video.codec import Frames, Window
 
+# The items of a video that are not for devices.
+ABOUT = ("id", "group", "tags")
 # The fields that identify a clip: those of its segment, and the number of the
 # clip within the segment. In a batch, each field is an array int32 [n].
 ADDRESS = (*Segment._fields, "clip")
@@ -42,7 +44,8 @@ class CutSegments(grain.transforms.Map):
       element: Record number of the video.
 
     Returns:
-      'id' str; each field of `ADDRESS`, int32 [n]; 'y' uint8 [n, T, S, S]; 'uv'
+      'id' str; 'group' str; 'tags' int32 [classes that it shows], none without
+      a tag; each field of `ADDRESS`, int32 [n]; 'y' uint8 [n, T, S, S]; 'uv'
       uint8 [n, T, S/2, S/2, 2]; and, if the placement pads, 'extent' int32
       [n, 2], height and width of the picture in its canvas.
 
@@ -58,7 +61,12 @@ class CutSegments(grain.transforms.Map):
     columns = np.array(addresses, np.int32).T
     named = dict(zip(ADDRESS, columns, strict=True))
     planes = {name: np.stack([c[name] for c in clips]) for name in clips[0]}
-    return {"id": np.array(video.id), **named, **planes}
+    about = {
+      "id": np.array(video.id),
+      "group": np.array(video.group),
+      "tags": np.array(video.tags.get(self.label, ()), np.int32),
+    }
+    return about | named | planes
 
   def _cut(
     self, video: sources.Video, segment: Segment
@@ -135,7 +143,9 @@ def padding(placement: Placement, batch_size: int) -> training_clips.Batch:
     batch_size: Number of clips.
   """
   n, t, side = batch_size, placement.frames, placement.size
-  batch = {name: np.zeros(n, np.int32) for name in ADDRESS} | {
+  batch: training_clips.Batch = {
+    name: np.zeros(n, np.int32) for name in ADDRESS
+  } | {
     "y": np.zeros((n, t, side, side), np.uint8),
     "uv": np.zeros((n, t, side // 2, side // 2, 2), np.uint8),
     "mask": np.zeros(n, bool),

@@ -13,6 +13,7 @@ import numpy as np
 
 from hdc_jax.data import sources
 from hdc_jax.data.clips import sampling
+from hdc_jax.data.labels import targets
 from hdc_jax.data.options import Clips
 from hdc_jax.errors import ConfigError, DataError
 
@@ -62,7 +63,7 @@ class CutClips(grain.transforms.RandomMap):
     padded: Whether frames may be smaller than the canvas. Such frames are
       padded with zeros.
     label: Name of the label that each clip gets: the class at its middle frame;
-      '' for none.
+      or name of the tag whose classes it gets; '' for none.
   """
 
   source: sources.Source
@@ -93,8 +94,9 @@ class CutClips(grain.transforms.RandomMap):
     Returns:
       'id' str; 'y' uint8 [clips, T, H, W]; 'uv' uint8 [clips, T, H/2, W/2, 2];
       'extent' int32 [clips, 2], height and width of the picture in its canvas,
-      if `padded`; 'label' int32 [clips], if `label` is set; 'bad' int32, how
-      many videos failed to decode before one could be decoded.
+      if `padded`; 'label', if `label` is set: int32 [clips], or for a tag
+      int32 [clips, classes], 1 for each class that the video shows; 'bad'
+      int32, how many videos failed to decode before one could be decoded.
 
     Raises:
       DataError: If several videos in a row cannot be decoded.
@@ -126,8 +128,9 @@ class CutClips(grain.transforms.RandomMap):
         clip = pad(clip, self.canvas)
       if self.label:
         middle = int(indices[self.frames // 2])
-        label = video.label(self.label, middle)
-        clip["label"] = np.array(label, np.int32)
+        clip["label"] = targets.true_classes(
+          self.source.index, video, self.label, middle
+        )
       return clip
 
     starts = self.starts.draw(rng, video.num_frames, self.frames, self.stride)
@@ -173,7 +176,8 @@ def make_cut(
     clips: How clips are cut.
     records: Record numbers of the videos to learn from, int64 [N].
     starts: How the clips of a video are placed in time.
-    label: Name of the label whose class goes with each clip; '' for none.
+    label: Name of the label or tag whose classes go with each clip; '' for
+      none.
 
   Returns:
     The transform, which pads frames that are smaller than the canvas.
