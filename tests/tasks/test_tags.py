@@ -52,6 +52,7 @@ def check_predictions(directory, tagged, row):
   assert not {"top1", "top5"} & row.keys()
 
 
+@pytest.mark.slow
 def test_fine_tuning(tagged, checkpoint, tmp_path):
   """A label and a tag, each with its measure."""
   config = small.tiny("finetune", data__path=tagged, checkpoint=checkpoint)
