@@ -37,6 +37,7 @@ install_import_hook(
 from hdc_jax.distributed import mesh as mesh_lib  # noqa: E402
 from hdc_jax.prepare import command as prepare  # noqa: E402
 from tests import bucket, layouts, small  # noqa: E402
+from tests import tagged as tagged_lib  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -173,6 +174,12 @@ def ucf101(tmp_path_factory):
   """UCF101 in miniature, prepared: three folds of 18 and 6 videos."""
   root = tmp_path_factory.mktemp("ucf101")
   return layouts.prepare("ucf101", layouts.ucf101(root), root / "prepared")
+
+
+@pytest.fixture(scope="session")
+def tagged(tmp_path_factory):
+  """Videos with a label, a tag and groups, prepared: 11 to train, 5 to test."""
+  return tagged_lib.prepare(tmp_path_factory.mktemp("tagged"))
 
 
 @pytest.fixture(scope="session")

@@ -133,7 +133,7 @@ def resolve(config):
   for cls in task.schema.classes(complete).values():
     section = complete[cls.section] if cls.section else complete
     for field in dataclasses.fields(cls):
-      if declaring.rule_of(field).required and section[field.name] == "":
+      if declaring.rule_of(field).required and section.get(field.name) == "":
         section[field.name] = "x"
   found, _ = task.resolve(ml_collections.ConfigDict(complete))
   return found

@@ -81,9 +81,9 @@ class ScaleJitterCrop:
 
   Attributes:
     size: Height and width of the view in pixels.
-    scales: Fractions of the picture's height and width, from which those of the
-      crop are drawn independently. Choice: TSN's set {1, 0.875, 0.75, 0.66}, as
-      HDC crops after TSN.
+    scales: Fractions of the picture's short side, from which the height and the
+      width of the crop are drawn independently. Choice: TSN's set {1, 0.875,
+      0.75, 0.66}, as HDC crops after TSN.
   """
 
   size: int
@@ -103,7 +103,9 @@ class ScaleJitterCrop:
     """
     scale_key, place_key = jax.random.split(key)
     scales = jax.random.choice(scale_key, jnp.array(self.scales), (2,))
-    sides = jnp.round(scales * canvas.sides)
+    # As in TSN, of the short side: fractions of height and width would squeeze
+    # pictures that are not square.
+    sides = jnp.round(scales * jnp.min(canvas.sides))
     starts = random_starts(place_key, canvas.sides - sides)
     return crop(canvas, Box(*starts, *sides), self.size)
 

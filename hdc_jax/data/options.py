@@ -97,7 +97,7 @@ class Folds(Options, section="data"):
     at_least=1,
   )
   labels: tuple[str, ...] = option(
-    (), "Labels of the dataset to evaluate by; empty: all."
+    (), "Labels and tags of the dataset to evaluate by; empty: all."
   )
 
 
@@ -107,6 +107,18 @@ class Tested(Options, section="test"):
 
   split: str = option(
     "test", "Split to test on.", required="name a split of the dataset"
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Searched(Tested):
+  """Which videos are queries, and which are not searched for them."""
+
+  exclude: str = option(
+    "",
+    "What is left out of the search besides the query's own video: group, for "
+    "all videos of its group; empty: nothing.",
+    choices=("", "group"),
   )
 
 

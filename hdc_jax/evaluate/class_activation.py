@@ -14,7 +14,7 @@ from hdc_jax.data.clips import sampling
 from hdc_jax.data.labels.segments import Segment
 from hdc_jax.data.video.frames import Window
 from hdc_jax.evaluate import features, frames
-from hdc_jax.evaluate.evaluation import Evaluation
+from hdc_jax.evaluate.evaluation import Evaluation, Outputs
 from hdc_jax.models import heads
 from hdc_jax.report.figures import saliency
 
@@ -48,7 +48,7 @@ def draw_strips(
   path: epath.PathLike,
   classifier: LinearClassifier,
   evaluation: Evaluation,
-  segments: Sequence[Segment],
+  outputs: Outputs,
 ) -> None:
   """Draws the class-activation maps of the predicted classes of some segments.
 
@@ -58,7 +58,8 @@ def draw_strips(
     path: The file to write the picture to.
     classifier: The classifier.
     evaluation: The videos, and which clips of them are evaluated.
-    segments: The segments that were tested; a few evenly spread ones are drawn.
+    outputs: The segments that were tested, of which a few evenly spread ones
+      are drawn, with their true classes.
   """
   if jax.process_index():
     return
@@ -73,8 +74,12 @@ def draw_strips(
     averages = heads.average_pool(endpoint, "space_time")[:, 0]
     return endpoint, averages @ kernel + classifier.bias
 
-  spread = np.linspace(0, len(segments) - 1, min(_VIDEOS, len(segments)))
-  chosen = [segments[i] for i in spread.astype(int)]
+  last = len(outputs.segments) - 1
+  spread = np.linspace(0, last, min(_VIDEOS, last + 1)).astype(int)
+  chosen, truths = (
+    [column[i] for i in spread]
+    for column in (outputs.segments, outputs.classes)
+  )
   middles = [_middle_clip(evaluation, segment) for segment in chosen]
   planar = [
     evaluation.source[segment.video].read(*middle)
@@ -84,16 +89,16 @@ def draw_strips(
   variables = jax.device_get(classifier.variables)
   endpoints, scores = jax.device_get(classify(variables, clips))
   examples = []
-  for segment, middle, endpoint, predicted in zip(
-    chosen, middles, endpoints, scores.argmax(axis=1), strict=True
+  for segment, true, middle, endpoint, predicted in zip(
+    chosen, truths, middles, endpoints, scores.argmax(axis=1), strict=True
   ):
     rgb = frames.read_rgb(evaluation.source[segment.video], *middle)
     weights = kernel[:, predicted]
     heat = saliency.activation_map(endpoint, weights, *rgb.shape[:3])
     few = np.linspace(0, len(rgb) - 1, min(_FRAMES, len(rgb))).astype(int)
-    correct = bool(predicted == segment.label)
-    truth = "" if correct else f", truly {names[segment.label]}"
-    caption = f"{names[predicted]}{truth}"
+    correct = predicted in true
+    truly = " and ".join(names[number] for number in true) or "none"
+    caption = names[predicted] + ("" if correct else f", truly {truly}")
     examples.append(saliency.Example(rgb[few], heat[few], caption, correct))
   saliency.draw(examples, path)
 

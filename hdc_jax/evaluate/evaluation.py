@@ -39,11 +39,16 @@ class Outputs:
     ids: The id of each segment's video.
     values: Outputs by name, float32. They are means over the clips of each
       segment, [P, …], or the outputs for every clip, [P, clips, …].
+    groups: The group of each segment's video; '' for none.
+    tags: The classes of the tag that each segment's video shows; none of any
+      if the segments are those of a label.
   """
 
   segments: list[Segment]
   ids: list[str]
   values: dict[str, np.ndarray]
+  groups: list[str]
+  tags: list[list[int]]
 
   @property
   def labels(self) -> np.ndarray:
@@ -54,6 +59,25 @@ class Outputs:
   def videos(self) -> np.ndarray:
     """The record number of each segment's video, int64 [P]."""
     return np.array([segment.video for segment in self.segments], np.int64)
+
+  @property
+  def classes(self) -> list[list[int]]:
+    """The true classes of each segment: that of a label, or those of a tag."""
+    return [
+      tags if segment.label < 0 else [segment.label]
+      for segment, tags in zip(self.segments, self.tags, strict=True)
+    ]
+
+  def shown(self, classes: int) -> np.ndarray:
+    """Whether each segment shows each class, bool [P, classes].
+
+    Args:
+      classes: Number of classes of the label or tag.
+    """
+    shown = np.zeros((len(self.segments), classes), bool)
+    for row, numbers in zip(shown, self.classes, strict=True):
+      row[numbers] = True
+    return shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,8 +146,8 @@ class Evaluation:
       encoder: A function from `features.make_encoder`, for the same mesh.
       weights: The weights that it takes.
       videos: Record numbers of the videos, int64 [N].
-      label: Name of the label by which videos are divided into segments; ''
-        for none.
+      label: Name of the label by which videos are divided into segments, or of
+        a tag; '' for none.
       placement: Which clips are encoded, by default those of the evaluation.
       average: Whether to average the outputs over the clips of a segment.
       title: Title of the progress line.
@@ -136,7 +160,7 @@ class Evaluation:
     """
     placement = placement or self.placement
     local = videos[jax.process_index() :: jax.process_count()]
-    ids: dict[int, str] = {}
+    about: dict[int, list[Any]] = {}
 
     def clips() -> Iterator[training_clips.Batch]:
       read = evaluation_clips.read_clips(
@@ -144,7 +168,9 @@ class Evaluation:
       )
       with Progress(len(local), "videos", title) as progress:
         for number, video in zip(local.tolist(), read, strict=True):
-          ids[number] = str(video.pop("id"))
+          about[number] = [
+            video.pop(name).tolist() for name in evaluation_clips.ABOUT
+          ]
           yield video
           progress.update()
 
@@ -158,12 +184,15 @@ class Evaluation:
       pending = outputs
     else:
       collected.add(jax.device_get(pending))
-    ids = _share(ids)
+    about = _share(about)
     order = {number: i for i, number in enumerate(videos.tolist())}
     segments, values = collected.result(order)
-    names = [ids[segment.video] for segment in segments]
-    _check_finite(values, names)
-    return Outputs(segments, names, values)
+    ids, groups, tags = (
+      [about[segment.video][i] for segment in segments]
+      for i in range(len(evaluation_clips.ABOUT))
+    )
+    _check_finite(values, ids)
+    return Outputs(segments, ids, values, groups, tags)
 
   def _lockstep(
     self, clips: Iterator[training_clips.Batch], placement: Placement
@@ -238,12 +267,12 @@ class _Collected:
     }
 
 
-def _share(ids: dict[int, str]) -> dict[int, str]:
-  """The ids of all processes' videos, by record number."""
+def _share(about: dict[int, list[Any]]) -> dict[int, list[Any]]:
+  """The `ABOUT` of all processes' videos, by record number."""
   return {
-    int(number): name
-    for ids_of_process in processes.exchange(ids)
-    for number, name in ids_of_process.items()
+    int(number): items
+    for about_of_process in processes.exchange(about)
+    for number, items in about_of_process.items()
   }
 
 

@@ -104,20 +104,17 @@ def make_encoder(
   """
 
   def show(
-    video: jax.Array,
-    first: jax.Array,
-    clip: jax.Array,
-    y: jax.Array,
-    uv: jax.Array,
+    numbers: tuple[jax.Array, ...], planes: Mapping[str, jax.Array]
   ) -> jax.Array:
     key = jax.random.key(seed)
-    for number in (video, first, clip):
+    for number in numbers:
       key = jax.random.fold_in(key, number)
-    return view(key, geometry.Canvas(y, uv))
+    return view(key, geometry.Canvas(**planes))
 
   def encode(weights: Any, batch: Mapping[str, jax.Array]) -> Any:
-    shown = ("video", "first", "clip", "y", "uv")
-    clips = jax.vmap(show)(*(batch[name] for name in shown))
+    numbers = tuple(batch[name] for name in ("video", "first", "clip"))
+    fields = [name for name in geometry.Canvas._fields if name in batch]
+    clips = jax.vmap(show)(numbers, {name: batch[name] for name in fields})
     address = {name: batch[name] for name in (*ADDRESS, "mask")}
     return address | compute(weights, clips)
 

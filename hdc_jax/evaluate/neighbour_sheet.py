@@ -1,5 +1,7 @@
 """Pictures of queries beside their nearest neighbours."""
 
+from collections.abc import Sequence
+
 import jax
 import numpy as np
 from etils import epath
@@ -18,7 +20,7 @@ _FRAMES = 4
 def draw_sheet(
   path: epath.PathLike,
   evaluation: Evaluation,
-  label: str,
+  names: Sequence[str],
   queries: Outputs,
   gallery: Outputs,
   neighbours: np.ndarray,
@@ -28,7 +30,7 @@ def draw_sheet(
   Args:
     path: The file to write the picture to.
     evaluation: The videos, and which clips of them are evaluated.
-    label: Name of the label whose classes are shown.
+    names: Names of the classes, by number.
     queries: The Q segments with which the gallery was searched.
     gallery: The segments that were searched.
     neighbours: Position in the gallery of the K nearest neighbours of each
@@ -37,9 +39,8 @@ def draw_sheet(
   if jax.process_index():
     return
   source, placement = evaluation.source, evaluation.placement
-  names = source.index.labels[label]
 
-  def show(segment: Segment) -> contact_sheet.Shot:
+  def show(segment: Segment, classes: list[int]) -> contact_sheet.Shot:
     video = source[segment.video]
     span = sampling.clip_span(placement.frames, placement.stride)
     start = max(segment.first, (segment.first + segment.stop - span) // 2)
@@ -49,19 +50,19 @@ def draw_sheet(
       video.height, video.width, min(video.height, video.width)
     )
     return contact_sheet.Shot(
-      frames.read_rgb(video, indices, window), names[segment.label]
+      frames.read_rgb(video, indices, window),
+      ", ".join(names[number] for number in classes) or "none",
     )
 
   count = min(_QUERIES, len(queries.segments))
   matches = []
   for i in np.linspace(0, len(queries.segments) - 1, count).astype(int):
-    query = queries.segments[i]
-    nearest = [gallery.segments[j] for j in neighbours[i, :_NEIGHBOURS]]
+    true, nearest = queries.classes[i], neighbours[i, :_NEIGHBOURS]
     matches.append(
       contact_sheet.Match(
-        show(query),
-        [show(segment) for segment in nearest],
-        [segment.label == query.label for segment in nearest],
+        show(queries.segments[i], true),
+        [show(gallery.segments[j], gallery.classes[j]) for j in nearest],
+        [not set(true).isdisjoint(gallery.classes[j]) for j in nearest],
       )
     )
   contact_sheet.contact_sheet(matches, epath.Path(path))

@@ -18,10 +18,11 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from hdc_jax.data.labels import subsets
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.evaluate import vectors
+from hdc_jax.evaluate.kinds import LABEL, Kind
+from hdc_jax.models.classification import ONE_CLASS, Classification
 from hdc_jax.runtime.progress import Progress
 from hdc_jax.train import optimizer
 
@@ -90,8 +91,8 @@ class Sweep:
   Attributes:
     probes: The R probes, trained on all videos.
     accuracies: float32 [R], percentage of held-out videos that probes of each
-      rate classify correctly after training on the other videos; NaN if none
-      were held out.
+      rate classify correctly after training on the other videos, or their mean
+      average precision, see `Kind.measure`; NaN if none were held out.
     best: Index of the rate with the highest accuracy, in [0, R).
   """
 
@@ -111,23 +112,32 @@ def _logits(probes: Probes, features: jax.Array) -> jax.Array:
   return products + probes.bias
 
 
-def scores(probes: Probes, features: jax.Array) -> jax.Array:
+def scores(
+  probes: Probes,
+  features: jax.Array,
+  classification: Classification = ONE_CLASS,
+) -> jax.Array:
   """Class probabilities by every probe; can be traced by JAX.
 
   Args:
     probes: R probes over C classes.
     features: float32 [..., D], not yet L2-normalised.
+    classification: The function of the scores.
 
   Returns:
-    float32 [..., R, C], which sum to 1 over the classes.
+    float32 [..., R, C], which sum to 1 over the classes if a video has one.
   """
-  return jax.nn.softmax(_logits(probes, features))
+  return classification.scores(_logits(probes, features))
 
 
 def _optimizer(
   recipe: Recipe, steps_per_epoch: int
 ) -> optax.GradientTransformation:
-  """SGD at a learning rate that peaks at 1, times the rate of each probe."""
+  """Momentum SGD, as `optimizer.sgd`, at a peak rate of its own for each probe.
+
+  The learning rate is inside of the velocity, v ← m·v - lr·g, so that a change
+  of the rate does not rescale past steps.
+  """
   schedule = optimizer.warmup_cosine(
     1.0,
     recipe.warmup_epochs * steps_per_epoch,
@@ -145,13 +155,14 @@ def _optimizer(
 
   return optax.chain(
     optax.add_decayed_weights(recipe.l2, mask=is_kernel),
-    optax.sgd(schedule, momentum=recipe.momentum),
     optax.stateless(scale),
+    optax.scale_by_learning_rate(schedule),
+    optax.trace(recipe.momentum),
   )
 
 
-# 'features' float32 [B, D] or [B, V, D] of V views, 'labels' int32 [B], and
-# 'weights' float32 [B], 0 for padding.
+# 'features' float32 [B, D] or [B, V, D] of V views; 'labels' int32 [B] or
+# [B, C], see `Classification.loss`; and 'weights' float32 [B], 0 for padding.
 Batch = dict[str, jax.Array]
 # Probes and optimizer state; `Any`, as optax's types of pytrees exclude
 # dataclasses.
@@ -160,16 +171,17 @@ State = tuple[Any, optax.OptState]
 
 @functools.cache
 def _make_step(
-  recipe: Recipe, steps_per_epoch: int, mesh: Mesh
+  recipe: Recipe,
+  classification: Classification,
+  steps_per_epoch: int,
+  mesh: Mesh,
 ) -> tuple[optax.GradientTransformation, Callable[[State, Batch], State]]:
   """The optimizer, and the jitted training step of all probes."""
   tx = _optimizer(recipe, steps_per_epoch)
 
   def loss(probes: Probes, batch: Batch) -> jax.Array:
     logits = _logits(probes, batch["features"])
-    losses = optax.softmax_cross_entropy_with_integer_labels(
-      logits, batch["labels"][:, None]
-    )
+    losses = classification.loss(logits, batch["labels"][:, None])
     # In the sum over probes, each probe has the gradient of its own loss.
     return batch["weights"] @ losses.sum(axis=1) / batch["weights"].sum()
 
@@ -193,7 +205,7 @@ def _batches(
 
   Args:
     features: float32 [N, V, D], of V views of each video.
-    labels: int [N], class of each video.
+    labels: The true classes of each video, [N] or [N, C].
     rows: int [M], indices of the videos; and, to take one view of each, int [M]
       with the indices of these views.
     batch_size: Number of videos per batch, at most M.
@@ -233,6 +245,7 @@ def train(
   seed: int,
   progress_label: str = "",
   positions: np.ndarray | None = None,
+  classification: Classification = ONE_CLASS,
 ) -> Probes:
   """Trains a probe for every learning rate of the recipe.
 
@@ -241,13 +254,15 @@ def train(
 
   Args:
     features: float32 [N, V, D], of V views of each video.
-    labels: int [N], class of each video in [0, `classes`).
+    labels: int [N], class of each video in [0, `classes`); or bool [N,
+      `classes`], whether it shows each.
     classes: Number of classes.
     recipe: Learning rates and other options of the optimization.
     mesh: Mesh over which each batch is spread.
     seed: Seed of the order of the videos and of the choice of their views.
     progress_label: Text in front of the progress.
     positions: int [M], indices of the videos to train on; by default all.
+    classification: The loss.
 
   Returns:
     The trained probes, in the order of `recipe.rates`.
@@ -261,7 +276,7 @@ def train(
   views, dim = features.shape[1:]
   rates = len(recipe.rates)
   steps_per_epoch = -(-len(positions) // recipe.batch_size)
-  tx, step = _make_step(recipe, steps_per_epoch, mesh)
+  tx, step = _make_step(recipe, classification, steps_per_epoch, mesh)
   probes: Any = Probes(
     jnp.zeros((rates, dim, classes)), jnp.zeros((rates, classes))
   )
@@ -279,15 +294,15 @@ def train(
 
 
 @functools.cache
-def _make_hits(mesh: Mesh) -> Callable[[Probes, Batch], jax.Array]:
-  """The jitted count of correct videos in a batch by each probe, [R]."""
+def _make_means(
+  classification: Classification, mesh: Mesh
+) -> Callable[[Probes, Batch], jax.Array]:
+  """The jitted means over views of the scores by each probe, [B, R, C]."""
 
-  def hits(probes: Probes, batch: Batch) -> jax.Array:
-    mean = scores(probes, batch["features"]).mean(axis=1)
-    right = jnp.argmax(mean, axis=-1) == batch["labels"][:, None]
-    return batch["weights"] @ right
+  def means(probes: Probes, batch: Batch) -> jax.Array:
+    return scores(probes, batch["features"], classification).mean(axis=1)
 
-  return mesh_lib.jit(hits, mesh)
+  return mesh_lib.jit(means, mesh)
 
 
 def sweep(
@@ -298,6 +313,7 @@ def sweep(
   mesh: Mesh,
   seed: int,
   held_out: float,
+  kind: Kind = LABEL,
 ) -> Sweep:
   """Trains probes on all videos, and chooses the best by held-out videos.
 
@@ -308,12 +324,13 @@ def sweep(
 
   Args:
     features: float32 [N, V, D], of V views of each video.
-    labels: int [N], class of each video in [0, `classes`).
+    labels: The true classes of each video, see `train`.
     classes: Number of classes.
     recipe: Learning rates and other options of the optimization.
     mesh: Mesh over which each batch is spread.
     seed: Seed of the order of the videos and of which are held out.
-    held_out: Fraction of each class to hold out; see `subsets.held_out`.
+    held_out: Fraction to hold out; see `Kind.hold_out`.
+    kind: Whether a video has one class or any number.
 
   Returns:
     The probes trained on all videos, and the best rate.
@@ -322,6 +339,16 @@ def sweep(
     ConfigError: If there are several rates, but no videos to hold out.
     DataError: If a feature is not finite, or no class has two videos.
   """
+  fit = functools.partial(
+    train,
+    features,
+    labels,
+    classes,
+    recipe,
+    mesh,
+    seed,
+    classification=kind.classification,
+  )
   rates = np.array(recipe.rates)
   accuracies, best = np.full(len(rates), np.nan, np.float32), 0
   if len(rates) > 1:
@@ -330,19 +357,22 @@ def sweep(
         f"config.linear.held_out={held_out} cannot choose among {len(rates)} "
         "rates: use a fraction of the videos such as 0.1, or a single rate"
       )
-    rest, held = subsets.held_out(labels, held_out, np.random.default_rng(seed))
+    rest, held = kind.hold_out(labels, held_out, np.random.default_rng(seed))
     if not len(held):
       raise DataError(
         "no class has two videos, one to hold out: name a single rate in "
         "config.linear.rates, or label more videos"
       )
-    probes = train(
-      features, labels, classes, recipe, mesh, seed, "held-out", rest
-    )
-    count = _make_hits(mesh)
+    probes = fit("held-out", rest)
+    means = _make_means(kind.classification, mesh)
     batches = _batches(features, labels, (held,), recipe.batch_size, mesh)
-    hits = np.sum([jax.device_get(count(probes, b)) for b in batches], axis=0)
-    accuracies = (100.0 * hits / len(held)).astype(np.float32)
+    by_batch = [
+      mesh_lib.gather((means(probes, batch), batch["weights"]))
+      for batch in batches
+    ]
+    measured = np.concatenate([x[weights > 0] for x, weights in by_batch])
+    for r in range(len(rates)):
+      accuracies[r] = kind.measure(labels[held], measured[:, r])
     best = int(np.lexsort((rates, -accuracies))[0])
-  probes = train(features, labels, classes, recipe, mesh, seed, "all videos")
+  probes = fit("all videos")
   return Sweep(probes, accuracies, best)

@@ -17,9 +17,9 @@ from jax.sharding import Mesh
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.evaluate import vectors
 
-# Stands for the similarity of segments of the same video: below every cosine,
+# Stands for the similarity of segments of the same owner: below every cosine,
 # and above the -inf of padding.
-_OWN_VIDEO = -2.0
+_OWN = -2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Neighbours:
   Attributes:
     indices: int32 [Q, k], rows of the gallery, nearest first.
     similarities: float32 [Q, k], their cosine similarities; -inf for segments
-      of the query's own video.
+      of the query's own video or group.
   """
 
   indices: np.ndarray
@@ -48,8 +48,8 @@ def _merge(
   Args:
     best: 'similarities' float32 [B, k] and 'indices' int32 [B, k] in the
       gallery of the nearest neighbours so far.
-    queries: 'vectors' float32 [B, D] and 'videos' int32 [B] of a query block.
-    gallery: 'vectors' float32 [G, D] and 'videos' int32 [G] of a gallery block;
+    queries: 'vectors' float32 [B, D] and 'owners' int32 [B] of a query block.
+    gallery: 'vectors' float32 [G, D] and 'owners' int32 [G] of a gallery block;
       rows beyond the end of the gallery are padding.
     first: int32 scalar, index in the gallery of the block's first row.
     size: int32 scalar, number of rows in the whole gallery.
@@ -62,8 +62,8 @@ def _merge(
     vectors.normalise(gallery["vectors"]).T,
     precision=jax.lax.Precision.HIGHEST,
   )
-  own = queries["videos"][:, None] == gallery["videos"]
-  cosines = jnp.where(own, _OWN_VIDEO, cosines)
+  own = queries["owners"][:, None] == gallery["owners"]
+  cosines = jnp.where(own, _OWN, cosines)
   valid = first + jnp.arange(cosines.shape[1]) < size
   cosines = jnp.where(valid, cosines, -jnp.inf)
   # Of equal values `top_k` takes the first, here that of the lower index.
@@ -101,32 +101,32 @@ def _jit_merge(mesh: Mesh) -> Callable:
 
 
 def _block(
-  rows: np.ndarray, videos: np.ndarray, first: int, size: int
+  rows: np.ndarray, owners: np.ndarray, first: int, size: int
 ) -> dict[str, np.ndarray]:
   """Takes `size` rows from row `first` on, padded with zeros.
 
   Args:
     rows: float32 [N, D], vectors.
-    videos: int [N], the video of each.
+    owners: int [N], the owner of each, see `nearest`.
     first: Index of the first row.
     size: Number of rows in the block.
 
   Returns:
-    'vectors' float32 [size, D] and 'videos' int32 [size].
+    'vectors' float32 [size, D] and 'owners' int32 [size].
   """
   block = slice(first, first + size)
   missing = size - len(rows[block])
   return {
     "vectors": np.pad(rows[block], ((0, missing), (0, 0))),
-    "videos": np.pad(videos[block], (0, missing)).astype(np.int32),
+    "owners": np.pad(owners[block], (0, missing)).astype(np.int32),
   }
 
 
 def nearest(
   queries: np.ndarray,
   gallery: np.ndarray,
-  query_videos: np.ndarray,
-  gallery_videos: np.ndarray,
+  query_owners: np.ndarray,
+  gallery_owners: np.ndarray,
   k: int,
   mesh: Mesh,
   query_block: int = 1024,
@@ -134,15 +134,15 @@ def nearest(
 ) -> Neighbours:
   """The `k` nearest gallery vectors of every query, by cosine similarity.
 
-  Segments of the query's own video come last, so that the videos of a split can
-  be searched among themselves. Of equally near vectors the one with the lower
-  index comes first.
+  Segments of the query's own owner come last: of its video, so that the videos
+  of a split can be searched among themselves, or of its group. Of equally near
+  vectors the one with the lower index comes first.
 
   Args:
     queries: float32 [Q, D], of any length.
     gallery: float32 [G, D], of any length.
-    query_videos: int [Q], the video of each query.
-    gallery_videos: int [G], the video of each gallery vector.
+    query_owners: int [Q], the video or the group of each query.
+    gallery_owners: int [G], that of each gallery vector.
     k: Number of neighbours of each query; at most G are returned.
     mesh: Mesh over which each query block is spread.
     query_block: Number of queries per block, rounded up to a multiple of the
@@ -185,12 +185,12 @@ def nearest(
   # The gallery is the outer loop, so that it goes to the device only once.
   for first in range(0, size, gallery_block):
     gallery_rows = jax.device_put(
-      _block(gallery, gallery_videos, first, gallery_block),
+      _block(gallery, gallery_owners, first, gallery_block),
       mesh_lib.replicated(mesh),
     )
     for i, start in enumerate(starts):
       query_rows = mesh_lib.whole_to_devices(
-        mesh, _block(queries, query_videos, start, query_block)
+        mesh, _block(queries, query_owners, start, query_block)
       )
       # These blocks are transferred while the device merges the previous ones.
       # Waiting here keeps more blocks than these two from the device.
@@ -203,32 +203,30 @@ def nearest(
     np.concatenate([block[name] for block in blocks])[:count]
     for name in ("similarities", "indices")
   )
-  similarities[similarities == _OWN_VIDEO] = -np.inf
+  similarities[similarities == _OWN] = -np.inf
   return Neighbours(indices, similarities)
 
 
 def knn_scores(
   neighbours: Neighbours,
-  gallery_labels: np.ndarray,
-  classes: int,
+  shown: np.ndarray,
   temperature: float,
   k: int,
 ) -> np.ndarray:
   """Class scores by weighted kNN (Wu et al. 2018, arXiv 1805.01978).
 
-  Each neighbour votes for its class with weight exp(similarity / temperature);
-  segments of the query's own video do not vote.
+  Each neighbour votes for its classes with weight exp(similarity /
+  temperature); segments of the query's own video or group do not vote.
 
   Args:
     neighbours: Neighbours of Q queries.
-    gallery_labels: int [G], class of each gallery vector in [0, `classes`).
-    classes: Number of classes.
+    shown: bool [G, C], whether each gallery vector has each class.
     temperature: Softmax temperature > 0 (0.07 in the paper).
     k: Number of neighbours that vote; if there are fewer, all vote.
 
   Returns:
-    float32 [Q, classes], which sum to 1 over the classes; all 0 for a query
-    without votes.
+    float32 [Q, C], the share of the votes for each class, which sum to 1 if
+    each vector has one class; all 0 for a query without votes.
   """
   similarities = neighbours.similarities[:, :k].astype(np.float64)
   # Relative to the nearest neighbour, so that no temperature overflows.
@@ -236,8 +234,8 @@ def knn_scores(
   votes = np.exp(
     (similarities - np.where(np.isfinite(peaks), peaks, 0.0)) / temperature
   )
-  scores = np.zeros((len(votes), classes))
-  rows = np.arange(len(votes))[:, None]
-  np.add.at(scores, (rows, gallery_labels[neighbours.indices[:, :k]]), votes)
-  sums = scores.sum(axis=1, keepdims=True)
+  scores = np.zeros((len(votes), shown.shape[1]))
+  for weights, rows in zip(votes.T, neighbours.indices[:, :k].T, strict=True):
+    scores += weights[:, None] * shown[rows]
+  sums = votes.sum(axis=1, keepdims=True)
   return (scores / np.where(sums > 0, sums, 1.0)).astype(np.float32)

@@ -11,11 +11,12 @@ from hdc_jax.data import sources
 from hdc_jax.data.clips import loader
 from hdc_jax.data.labels import subsets
 from hdc_jax.data.labels.segments import segments_of
+from hdc_jax.data.labels.targets import Target
 from hdc_jax.data.options import Loading, Subset
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.runtime.progress import Progress
 
-# The id of a video, and the classes of its segments, sorted.
+# The id of a video, and its classes, sorted.
 Labelled = tuple[str, list[int]]
 # Assumed size of a record, in bytes: a video of ten seconds has about 200 kB.
 _RECORD_BYTES = 1 << 18
@@ -27,11 +28,11 @@ class _Classes(grain.transforms.Map):
 
   Attributes:
     source: The videos.
-    label: Name of the label whose classes are read.
+    target: The label or tag whose classes are read.
   """
 
   source: sources.Source
-  label: str
+  target: Target
 
   # Grain does not annotate what is overridden here.
   # pyrefly: ignore[bad-override]
@@ -42,18 +43,22 @@ class _Classes(grain.transforms.Map):
       element: Record number of the video.
 
     Returns:
-      The id of the video, and the classes of its segments, sorted.
+      The id of the video, and the classes of its segments, or those of its tag,
+      sorted.
     """
     video = self.source[int(element)]
-    segments = segments_of(int(element), video, self.label)
-    return video.id, sorted({segment.label for segment in segments})
+    segments = segments_of(int(element), video, self.target.name)
+    classes = (segment.label for segment in segments)
+    if self.target.is_tag:
+      classes = video.tags[self.target.name]
+    return video.id, sorted(set(classes))
 
 
 def read(
   source: sources.Source,
   records: np.ndarray,
   *,
-  label: str,
+  target: Target,
   split: str,
   loading: Loading,
 ) -> list[Labelled]:
@@ -62,7 +67,7 @@ def read(
   Args:
     source: The videos.
     records: Record numbers of the training videos, int64 [N].
-    label: Name of the label whose classes are read.
+    target: The label or tag whose classes are read.
     split: Name of the split that has the videos, for messages.
     loading: Threads that read.
 
@@ -72,14 +77,14 @@ def read(
   Raises:
     DataError: If a class has no video, or no name.
   """
-  dataset = loader.record_numbers(records).map(_Classes(source, label))
+  dataset = loader.record_numbers(records).map(_Classes(source, target))
   loading = dataclasses.replace(loading, workers=0)
   labelled = []
   with Progress(len(records), "videos", f"labels of {split}") as progress:
     for video in loader.read_ahead(dataset, _RECORD_BYTES, loading):
       labelled.append(video)
       progress.update()
-  _check_classes(labelled, source.index.labels[label], label, split)
+  _check_classes(labelled, target.classes, target.name, split)
   return labelled
 
 

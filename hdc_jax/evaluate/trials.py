@@ -16,11 +16,13 @@ from etils import epath
 
 from hdc_jax.data import sources
 from hdc_jax.data.labels.segments import segments_of
-from hdc_jax.data.labels.splits import chosen_labels, split_names
+from hdc_jax.data.labels.splits import split_names
+from hdc_jax.data.labels.targets import Target, chosen_targets
 from hdc_jax.data.options import Folds, Loading, Subset, Tested
-from hdc_jax.evaluate import training_videos
+from hdc_jax.evaluate import statistics, training_videos
 from hdc_jax.evaluate.evaluation import Outputs
-from hdc_jax.runs.predictions import Predictions
+from hdc_jax.evaluate.kinds import LABEL, TAG, Kind, kind_of
+from hdc_jax.runs.predictions import ClassScores
 from hdc_jax.runtime import files
 
 # The list of a trial's training videos, in its directory.
@@ -32,8 +34,7 @@ class Trial:
   """One training and its test.
 
   Attributes:
-    label: Name of the label to learn.
-    classes: Names of the classes, by number.
+    target: The label or tag to learn.
     fold: Number of the fold; '' if the dataset has only one.
     draw: Number of the random subset.
     draws: Number of random subsets.
@@ -42,14 +43,28 @@ class Trial:
     train: Record numbers of the training videos, int64 [N].
   """
 
-  label: str
-  classes: Sequence[str]
+  target: Target
   fold: str
   draw: int
   draws: int
   train_split: str
   test_split: str
   train: np.ndarray
+
+  @property
+  def label(self) -> str:
+    """Name of the label or tag."""
+    return self.target.name
+
+  @property
+  def classes(self) -> Sequence[str]:
+    """Names of the classes, by number."""
+    return self.target.classes
+
+  @property
+  def kind(self) -> Kind:
+    """What depends on whether a video has one class or any number."""
+    return kind_of(self.target)
 
   @property
   def name(self) -> str:
@@ -73,15 +88,14 @@ class Trial:
       row["draw"] = str(self.draw)
     return row
 
-  def predictions(self, outputs: Outputs, scores: np.ndarray) -> Predictions:
+  def predictions(self, outputs: Outputs, scores: np.ndarray) -> ClassScores:
     """The predictions of the trial's test.
 
     Args:
       outputs: Outputs of the network for P segments.
       scores: Score of each class for each segment, float32 [P, C].
     """
-    ids, names = np.array(outputs.ids), np.array(self.classes)
-    return Predictions(ids, outputs.labels, scores, names, self.label)
+    return self.kind.predict(self.target, outputs, scores)
 
   @property
   def changes(self) -> dict[str, Any]:
@@ -130,13 +144,11 @@ class TrialPlan:
     """
     folds = split_names(self.folds, self.tested.split, self.source.index)
     trials = []
-    for label in chosen_labels(self.folds, self.source.index):
+    for target in chosen_targets(self.folds, self.source.index):
       for fold, (train, test) in folds.items():
-        names = self.source.index.labels[label]
         videos = self.source.index.split(train)
-        whole = Trial(
-          label, names, fold, 0, self.subset.draws, train, test, videos
-        )
+        draws = self.subset.draws
+        whole = Trial(target, fold, 0, draws, train, test, videos)
         trials += self._write_draws(epath.Path(workdir), whole)
     return trials
 
@@ -184,7 +196,7 @@ class TrialPlan:
     return training_videos.read(
       self.source,
       trial.train,
-      label=trial.label,
+      target=trial.target,
       split=trial.train_split,
       loading=self.loading,
     )
@@ -216,3 +228,25 @@ def _write_list(
   ]
   if jax.process_index() == 0:
     files.write_json(path, dict(stamp) | {"videos": videos})
+
+
+def summary(
+  rows: Sequence[Mapping[str, Any]],
+  measured: Sequence[Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+  """The entries of result.json for some trials: rows, means and headline.
+
+  Args:
+    rows: Results of the trials by column, see `Trial.row`.
+    measured: Those of the rows that are averaged; by default all.
+
+  Returns:
+    `rows`, with the means at their end; and the results of the first mean, or
+    of the first row if there is none: 'top1' and 'top5', or 'map'.
+  """
+  measured = rows if measured is None else measured
+  means = statistics.mean_rows(measured)
+  first = (means or measured)[0]
+  names = {name for kind in (LABEL, TAG) for name in kind.measures}
+  headline = {name: value for name, value in first.items() if name in names}
+  return headline | {"rows": [*rows, *means]}

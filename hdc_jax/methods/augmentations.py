@@ -1,8 +1,10 @@
 """Options of the augmentations that several methods share."""
 
 import dataclasses
+from typing import Any
 
 from hdc_jax.augment import colour, geometry, views
+from hdc_jax.errors import ConfigError
 from hdc_jax.options import Options, option
 
 
@@ -49,25 +51,112 @@ class Replication(Options, section="augment.replication"):
   )
 
 
+def _scales(**rule: Any) -> Any:
+  """Declares the option of crops with jittered scale."""
+  return option(
+    (1.0, 0.875, 0.75, 0.66),
+    "Sides of crops to draw from, as fractions of the short side of the "
+    "picture.",
+    required="name at least one scale, such as (1.0,)",
+    above=0,
+    at_most=1,
+    **rule,
+  )
+
+
+def _area(**rule: Any) -> Any:
+  """Declares the option of the area of random resized crops."""
+  return option(
+    (0.3, 1.0),
+    "Smallest and largest area of a crop, as fractions of the frame.",
+    lengths=(2,),
+    above=0,
+    at_most=1,
+    **rule,
+  )
+
+
+def _aspect(**rule: Any) -> Any:
+  """Declares the option of the aspect ratio of random resized crops."""
+  return option(
+    (0.5, 2.0),
+    "Smallest and largest ratio of a crop's width to its height.",
+    lengths=(2,),
+    above=0,
+    **rule,
+  )
+
+
 @dataclasses.dataclass(frozen=True)
 class Scales(Flip):
   """Options of crops with jittered scale, and of mirroring (HDC)."""
 
-  scales: tuple[float, ...] = option(
-    (1.0, 0.875, 0.75, 0.66),
-    "Sides of crops to draw from, as fractions of the side of the canvas.",
-    required="name at least one scale, such as (1.0,)",
-    above=0,
-    at_most=1,
-  )
+  scales: tuple[float, ...] = _scales()
 
-  def crop(self, size: int) -> geometry.ScaleJitterCrop:
+  def crop(self, size: int) -> views.Crop:
     """Makes the crop, which is resized to a square.
 
     Args:
       size: Side of the square, in pixels.
     """
     return geometry.ScaleJitterCrop(size, self.scales)
+
+
+@dataclasses.dataclass(frozen=True)
+class Areas(Flip):
+  """Options of random resized crops, and of mirroring (CVRL)."""
+
+  area: tuple[float, ...] = _area()
+  aspect: tuple[float, ...] = _aspect()
+
+  def crop(self, size: int) -> views.Crop:
+    """Makes the crop, which is resized to a square.
+
+    Args:
+      size: Side of the square, in pixels.
+    """
+    (least, most), (narrow, wide) = self.area, self.aspect
+    return geometry.RandomResizedCrop(size, (least, most), (narrow, wide))
+
+  def check(self) -> None:
+    """Checks that each range goes from small to large.
+
+    Raises:
+      ConfigError: Naming the range that does not.
+    """
+    for name in ("area", "aspect"):
+      low, high = getattr(self, name)
+      if low > high:
+        raise ConfigError(
+          f"{self.full_name(name)}={(low, high)} must go from small to large"
+        )
+
+
+# Kind of the crops of training clips for classification → class with the crop.
+_CROPS = {"scales": Scales, "areas": Areas}
+
+
+@dataclasses.dataclass(frozen=True)
+class Classification(Scales, Areas):
+  """Options of the augmentation of clips on which classifiers are trained."""
+
+  crops: str = option(
+    "scales",
+    "Random crops of training clips: scales (their sides are drawn from a "
+    "list, as in HDC) or areas (random resized crops, as in CVRL).",
+    choices=_CROPS,
+  )
+  scales: tuple[float, ...] = _scales(when=("crops", ("scales",)))
+  area: tuple[float, ...] = _area(when=("crops", ("areas",)))
+  aspect: tuple[float, ...] = _aspect(when=("crops", ("areas",)))
+
+  def crop(self, size: int) -> views.Crop:
+    """Makes the crop, which is resized to a square.
+
+    Args:
+      size: Side of the square, in pixels.
+    """
+    return _CROPS[self.crops].crop(self, size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,11 +175,12 @@ class Family(Scales):
 
 
 def classification_view(
-  augment: Scales, size: int, name: str = "clip", clip: int = 0
+  augment: Classification, size: int, name: str = "clip", clip: int = 0
 ) -> views.View:
-  """Makes the view of supervised training: scale jitter and flip.
+  """Makes the view of supervised training: a random crop and a flip.
 
-  It is that of Section 4 of the HDC paper.
+  With jittered scale it is that of Section 4 of the HDC paper, with random
+  resized crops that of CVRL's official code.
 
   Args:
     augment: Options of the augmentation.

@@ -15,7 +15,6 @@ from typing import ClassVar
 from hdc_jax import losses
 from hdc_jax.augment import blur, colour, geometry, views
 from hdc_jax.data.clips import sampling
-from hdc_jax.errors import ConfigError
 from hdc_jax.methods import augmentations, base
 from hdc_jax.models import heads
 from hdc_jax.options import option
@@ -24,22 +23,9 @@ _BOTH = "in the first and in the second view"
 
 
 @dataclasses.dataclass(frozen=True)
-class CVRLAugment(augmentations.Flip):
+class CVRLAugment(augmentations.Areas):
   """Options of CVRL's augmentations."""
 
-  area: tuple[float, ...] = option(
-    (0.3, 1.0),
-    "Smallest and largest area of a crop, as fractions of the frame.",
-    lengths=(2,),
-    above=0,
-    at_most=1,
-  )
-  aspect: tuple[float, ...] = option(
-    (0.5, 2.0),
-    "Smallest and largest ratio of a crop's width to its height.",
-    lengths=(2,),
-    above=0,
-  )
   jitter: augmentations.Jitter = option(
     augmentations.Jitter(), "Colour jitter."
   )
@@ -60,19 +46,6 @@ class CVRLAugment(augmentations.Flip):
     at_least=0,
     at_most=1,
   )
-
-  def check(self) -> None:
-    """Checks that each range goes from small to large.
-
-    Raises:
-      ConfigError: Naming the range that does not.
-    """
-    for name in ("area", "aspect"):
-      low, high = getattr(self, name)
-      if low > high:
-        raise ConfigError(
-          f"{self.full_name(name)}={(low, high)} must go from small to large"
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,8 +127,7 @@ def make_views(augment: CVRLAugment, size: int) -> tuple[views.View, ...]:
       blur.GaussianBlur(augment.blur[clip]),
       colour.Solarize(augment.solarize[clip]),
     )
-    (least, most), (narrow, wide) = augment.area, augment.aspect
-    crop = geometry.RandomResizedCrop(size, (least, most), (narrow, wide))
-    return views.View(f"view{clip + 1}", clip, crop, transforms)
+    name = f"view{clip + 1}"
+    return views.View(name, clip, augment.crop(size), transforms)
 
   return view(0), view(1)

@@ -1,7 +1,7 @@
 """The objective of supervised training, for fine-tuning.
 
 HDC's protocol: a backbone with dropout and one linear layer on top classifies
-one clip of each video, with scale jitter and flip.
+one clip of each video, which is cropped and flipped at random.
 """
 
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 
 from hdc_jax.data.clips import sampling
 from hdc_jax.methods import augmentations
 from hdc_jax.models import heads
+from hdc_jax.models.classification import ONE_CLASS, Classification
 from hdc_jax.objective import Batch, Metrics, Objective, Variables
 
 # Folded into the key of a step for dropout. The keys of the views have small
@@ -26,8 +26,9 @@ def make_objective(
   backbone: nn.Module,
   classes: int,
   dropout: float,
-  augment: augmentations.Scales,
+  augment: augmentations.Classification,
   size: int,
+  classification: Classification = ONE_CLASS,
 ) -> Objective:
   """Makes the objective of a classifier on top of a backbone: cross-entropy.
 
@@ -37,6 +38,7 @@ def make_objective(
     dropout: Fraction of the pooled features that is dropped in training.
     augment: Options of the augmentation of training clips.
     size: Height and width of the views, in pixels.
+    classification: The loss, for one class of each clip or for any number.
   """
   network = heads.Classifier(backbone, classes, dropout)
 
@@ -51,8 +53,8 @@ def make_objective(
       rngs={"dropout": jax.random.fold_in(key, _DROPOUT)},
     )
     labels = batch["label"][:, 0]
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    correct = jnp.argmax(logits, axis=1) == labels
+    losses = classification.loss(logits, labels)
+    correct = classification.correct(logits, labels)
     metrics = {"accuracy": jnp.mean(correct)}
     return jnp.mean(losses), (metrics, updated.get("batch_stats", {}))
 
@@ -61,17 +63,18 @@ def make_objective(
     (augmentations.classification_view(augment, size),),
     sampling.IndependentStarts(),
     loss,
-    f"cross-entropy of {classes} classes",
+    f"{classification.title} of {classes} classes",
   )
 
 
 def make_scores(
-  network: nn.Module,
+  network: nn.Module, classification: Classification = ONE_CLASS
 ) -> Callable[[Any, jax.Array], dict[str, jax.Array]]:
   """Makes the function that scores clips, for `features.make_encoder`.
 
   Args:
     network: A classifier, see `heads.Classifier`.
+    classification: The function of the scores.
 
   Returns:
     A traceable function of variables and clips [B, T, S, S, 3] to 'scores', the
@@ -80,6 +83,6 @@ def make_scores(
 
   def scores(variables: Any, clips: jax.Array) -> dict[str, jax.Array]:
     logits: Any = network.apply(variables, clips[:, None])
-    return {"scores": jax.nn.softmax(logits)}
+    return {"scores": classification.scores(logits)}
 
   return scores

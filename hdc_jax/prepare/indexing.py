@@ -85,6 +85,7 @@ def combine(
     official=listing.official,
     left_out={reason: len(ids) for reason, ids in listing.left_out.items()},
     tags=tags,
+    groups=len({file.group for file in listing.videos if file.group}),
   )
 
 

@@ -19,6 +19,7 @@ from etils import epath
 
 from hdc_jax.report.figures import confusion, curves, tables
 from hdc_jax.runs import read as runs_lib
+from hdc_jax.runs.predictions import Predictions
 from hdc_jax.runs.read import Run
 from hdc_jax.runtime import files
 
@@ -123,6 +124,7 @@ def _summary(run: Run) -> str:
   ]
   if run.metrics and get("data.batch_size"):
     parts.insert(2, f"{get('data.batch_size')} videos a step")
+  parts += run.result.get("warnings", [])
   return " · ".join(filter(None, parts)) or "nothing recorded yet"
 
 
@@ -159,7 +161,11 @@ def _tables(runs: Sequence[Run]) -> dict[str, tables.Table]:
 def _classified(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
   """Yields the confusion matrix of each run and label, summed over folds."""
   for run in runs:
-    for label, splits in run.predictions.items():
+    for label, all_splits in run.predictions.items():
+      # A tag has no confusion matrix, as a video shows any number of classes.
+      splits = [each for each in all_splits if isinstance(each, Predictions)]
+      if not splits:
+        continue
       names = splits[0].names.tolist()
       matrix = np.sum([split.confusion() for split in splits], axis=0)
       yield {

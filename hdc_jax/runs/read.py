@@ -10,7 +10,7 @@ from etils import epath
 from hdc_jax.errors import DataError
 from hdc_jax.options import identity
 from hdc_jax.runs import metrics, predictions, results
-from hdc_jax.runs.predictions import Predictions
+from hdc_jax.runs.predictions import ClassScores
 from hdc_jax.runtime import files
 
 _FILES = (metrics.METRICS, results.RESULT, results.CONFIG)
@@ -44,7 +44,7 @@ class Run:
   trials: Mapping[str, Sequence[Mapping[str, float]]]
   result: Mapping[str, Any]
   config: Mapping[str, Any]
-  predictions: Mapping[str, Sequence[Predictions]]
+  predictions: Mapping[str, Sequence[ClassScores]]
   pictures: Sequence[tuple[str, epath.Path]]
 
   @property
@@ -122,7 +122,7 @@ def _read(path: epath.Path, paths: Sequence[epath.Path]) -> Run:
     ) from error
 
 
-def _by_label(paths: Sequence[epath.Path]) -> dict[str, list[Predictions]]:
+def _by_label(paths: Sequence[epath.Path]) -> dict[str, list[ClassScores]]:
   """Reads files of predictions.
 
   Returns:
@@ -132,9 +132,9 @@ def _by_label(paths: Sequence[epath.Path]) -> dict[str, list[Predictions]]:
     DataError: If a file is damaged, or two files of one label have different
       classes.
   """
-  by_label: dict[str, list[Predictions]] = {}
+  by_label: dict[str, list[ClassScores]] = {}
   for file in paths:
-    loaded = Predictions.load(file)
+    loaded = ClassScores.load(file)
     alike = by_label.setdefault(loaded.label, [])
     if alike and list(alike[0].names) != list(loaded.names):
       raise DataError(

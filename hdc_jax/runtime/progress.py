@@ -89,9 +89,9 @@ class Progress:
       name: What is being done, such as 'compiling the train step'.
     """
     start, over = time.monotonic(), threading.Event()
+    ticking = threading.Thread(target=self._tick, args=(over,), daemon=True)
     if self._bar is not None:
       self._bar.set_description_str(name)
-      ticking = threading.Thread(target=self._tick, args=(over,), daemon=True)
       ticking.start()
     elif self.shown:
       print(f"{name} …", file=sys.stderr, flush=True)

@@ -12,14 +12,11 @@ from etils import epath
 
 from hdc_jax.data import sources
 from hdc_jax.data.clips.placement import make_placement
-from hdc_jax.data.labels.splits import chosen_labels, split_names
 from hdc_jax.data.options import (
   Clips,
   Dataset,
-  Folds,
   Loading,
   ShownClips,
-  Tested,
 )
 from hdc_jax.data.store.index import Index
 from hdc_jax.distributed import processes
@@ -112,25 +109,6 @@ class EvaluationOptions(abc.ABC):
       ConfigError, DataError: If it does not.
     """
     make_placement(self.clips, self.shown, self.model.size, index.short_side)
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainAndTest(EvaluationOptions):
-  """Options of tasks that train on or search one split, and test another.
-
-  Attributes:
-    folds: Splits to train on or to search, and labels to evaluate.
-    tested: Split to test on.
-  """
-
-  folds: Folds
-  tested: Tested
-
-  def check_dataset(self, index: Index) -> None:
-    """Checks that a dataset has such clips, labels and splits."""
-    super().check_dataset(index)
-    chosen_labels(self.folds, index)
-    split_names(self.folds, self.tested.split, index)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ from hdc_jax.options import identity
 from hdc_jax.runtime import buckets, files
 from hdc_jax.tasks import papers, table_rows, tables
 from hdc_jax.tasks.costs import Cost
+from hdc_jax.tasks.train_and_test import Supervised
 
 _COUNTS = {"ucf101": ucf101.OFFICIAL, "hmdb51": hmdb51.OFFICIAL}
 
@@ -42,7 +43,11 @@ def describe(config: ml_collections.ConfigDict, workdir: str) -> str:
   """
   if workdir and not buckets.is_remote(workdir):
     tasks.check_workdir(config, workdir)
-  ((task, _, run_config), *others) = tasks.resolve(config, workdir)
+  runs = tasks.resolve(config, workdir)
+  for _, options, _ in runs:
+    if isinstance(options, Supervised):
+      options.warn()
+  (task, _, run_config), *others = runs
   if others:
     return "\n".join(_describe_table(config, workdir))
   return json.dumps({"task": task.name} | run_config.values, indent=2)

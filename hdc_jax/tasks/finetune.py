@@ -16,7 +16,7 @@ import ml_collections
 from etils import epath
 
 from hdc_jax.distributed import mesh as mesh_lib
-from hdc_jax.evaluate import pretrained, statistics
+from hdc_jax.evaluate import pretrained
 from hdc_jax.evaluate import trials as trials_lib
 from hdc_jax.report import page as report
 from hdc_jax.runs import results
@@ -40,8 +40,9 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       result.json. Trials that are complete are not run again.
 
   Returns:
-    The content of result.json, with the accuracies of each trial and their
-    means, in percent, in `rows`.
+    The content of result.json, with the results of each trial and their means,
+    in percent, in `rows`: the accuracies `top1` and `top5` of a label, or the
+    mean average precision `map` of a tag.
 
   Raises:
     ConfigError: If the config is wrong, or does not fit the data, the
@@ -61,6 +62,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     loaded = pretrained.load(options.checkpoint, mesh, options.model)
   name = loaded.name if loaded else ""
   stamp = make_stamp("finetune", run_config, name, source)
+  warnings = options.warn(source.index)
   results.write_config(workdir, run_config.values)
   runner = TrialRunner(options, evaluation, loaded)
   plan = trials_lib.TrialPlan(
@@ -88,10 +90,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       )
       measured = runner.run(trial, trial_config, directory)
       result = results.write_result(directory, trial_stamp | measured)
-    rows.append(trial.row | {k: result[k] for k in ("top1", "top5")})
-  means = statistics.mean_rows(rows)
-  top = {k: (means or rows)[0][k] for k in ("top1", "top5")}
-  result = results.write_result(workdir, stamp | top | {"rows": rows + means})
+    rows.append(trial.row | {k: result[k] for k in trial.kind.measures})
+  result = results.write_result(
+    workdir, stamp | warnings | trials_lib.summary(rows)
+  )
   print(format_rows(result["rows"]))
   print(f"report: {report.write(workdir, runs=[workdir])}")
   return result

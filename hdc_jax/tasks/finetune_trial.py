@@ -9,15 +9,16 @@ import jax.numpy as jnp
 from etils import epath
 
 from hdc_jax.data.clips import training_clips
-from hdc_jax.data.options import Batches, Subset
-from hdc_jax.data.store.index import Index
+from hdc_jax.data.options import Batches
 from hdc_jax.evaluate import class_activation, features, pretrained
 from hdc_jax.evaluate import trials as trials_lib
 from hdc_jax.evaluate.evaluation import Evaluation
-from hdc_jax.methods import augmentations, supervised
+from hdc_jax.methods import supervised
+from hdc_jax.models.classification import ONE_CLASS, Classification
 from hdc_jax.options import Options, RunConfig, option
 from hdc_jax.runs.predictions import PREDICTIONS
-from hdc_jax.tasks.base import InitialBackbone, Seed, TrainAndTest
+from hdc_jax.tasks.base import InitialBackbone
+from hdc_jax.tasks.train_and_test import Supervised
 from hdc_jax.train import loop
 from hdc_jax.train.optimizer import Optim
 from hdc_jax.train.step import TrainState
@@ -37,25 +38,19 @@ class Classifier(Options, section="finetune"):
 
 
 @dataclasses.dataclass(frozen=True)
-class Finetune(TrainAndTest):
+class Finetune(Supervised):
   """Options of task `finetune`.
 
   Attributes:
-    seed: Seed of everything random.
     initial: Checkpoint of the backbone with which the training begins.
-    subset: Size and number of random subsets of the training videos.
     batches: Size of the batches, and how many videos may fail to decode.
-    augment: The augmentations.
     finetune: The classifier.
     optim: The optimizer.
     train: Length of the run, and intervals of logging and saving.
   """
 
-  seed: Seed
   initial: InitialBackbone
-  subset: Subset
   batches: Batches
-  augment: augmentations.Scales
   finetune: Classifier
   optim: Optim
   train: loop.Train
@@ -71,17 +66,18 @@ class Finetune(TrainAndTest):
     """Path of the run or checkpoint to begin with; '' for random weights."""
     return self.initial.checkpoint
 
-  def check_dataset(self, index: Index) -> None:
-    """Checks that a dataset has such clips, labels and splits."""
-    super().check_dataset(index)
-    training_clips.check_clips(self.clips, self.model.size, index.short_side)
-
-  def make_training(self, mesh: jax.sharding.Mesh, classes: int) -> Training:
+  def make_training(
+    self,
+    mesh: jax.sharding.Mesh,
+    classes: int,
+    classification: Classification = ONE_CLASS,
+  ) -> Training:
     """Makes the training of a classifier.
 
     Args:
       mesh: All devices of the run.
       classes: Number of classes.
+      classification: The loss, for one class of each video or for any number.
     """
     objective = supervised.make_objective(
       self.model.make(),
@@ -89,6 +85,7 @@ class Finetune(TrainAndTest):
       self.finetune.dropout,
       self.augment,
       self.model.size,
+      classification,
     )
     return make_training(
       objective,
@@ -101,7 +98,7 @@ class Finetune(TrainAndTest):
 
 
 class TrialRunner:
-  """Runs trials, which share compiled programs if they have as many classes."""
+  """Runs trials, which share compiled programs if they have alike classes."""
 
   def __init__(
     self,
@@ -119,11 +116,13 @@ class TrialRunner:
     self._options, self._evaluation, self._loaded = options, evaluation, loaded
     self._networks = functools.cache(self._make_networks)
 
-  def _make_networks(self, classes: int) -> tuple[Training, features.Encoder]:
+  def _make_networks(
+    self, classes: int, classification: Classification
+  ) -> tuple[Training, features.Encoder]:
     """Makes the training, and the encoder of test clips to scores [B, C]."""
     mesh = self._evaluation.mesh
-    training = self._options.make_training(mesh, classes)
-    compute = supervised.make_scores(training.objective.network)
+    training = self._options.make_training(mesh, classes, classification)
+    compute = supervised.make_scores(training.objective.network, classification)
     view = features.centre_view(self._evaluation.placement.size)
     return training, features.make_encoder(compute, view, mesh)
 
@@ -138,10 +137,12 @@ class TrialRunner:
       directory: The directory of the trial.
 
     Returns:
-      Accuracies in percent, and the speed of the training, see `Meter.speed`.
+      Results in percent, and the speed of the training, see `Meter.speed`.
     """
     options, source = self._options, self._evaluation.source
-    training, scorer = self._networks(len(trial.classes))
+    training, scorer = self._networks(
+      len(trial.classes), trial.kind.classification
+    )
     cut = training_clips.make_cut(
       source,
       options.clips,
@@ -180,9 +181,9 @@ class TrialRunner:
         trial.classes,
       ),
       self._evaluation,
-      outputs.segments,
+      outputs,
     )
-    return predictions.accuracies() | speed
+    return predictions.measures() | speed
 
   def _initial(self, training: Training) -> Callable[[], TrainState]:
     """The function that makes the first state, with any loaded backbone."""

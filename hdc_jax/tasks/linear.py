@@ -1,15 +1,16 @@
 """Task `linear`: linear probes of a frozen backbone.
 
 The protocol of CVRL: one linear layer is trained on the L2-normalised average
-of the last block. The test averages the probabilities of several clips, in
-several crops each, over the video. Choice: instead of augmenting every training
-video anew in each epoch, it is augmented `linear.views` times, and these views
-are encoded once. So many learning rates cost as much as one, and a held-out
-fraction of the training videos chooses among them. All rates are tested and
-reported.
+of the last block, of random resized crops. The test averages the probabilities
+of several clips, in several crops each, over the video. Choice: instead of
+augmenting every training video anew in each epoch, it is augmented
+`linear.views` times, and these views are encoded once. So many learning rates
+cost as much as one, and a held-out fraction of the training videos chooses
+among them. All rates are tested and reported.
 """
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -23,25 +24,19 @@ from etils import epath
 from hdc_jax import report
 from hdc_jax.data.clips import training_clips
 from hdc_jax.data.clips.placement import RandomPlacement
-from hdc_jax.data.options import Subset
-from hdc_jax.data.store.index import Index
 from hdc_jax.errors import ConfigError
-from hdc_jax.evaluate import features, pretrained, probe, statistics
+from hdc_jax.evaluate import features, pretrained, probe
 from hdc_jax.evaluate import trials as trials_lib
 from hdc_jax.evaluate.evaluation import Evaluation, Outputs
 from hdc_jax.evaluate.features import Features
 from hdc_jax.methods import augmentations
+from hdc_jax.models.classification import Classification
 from hdc_jax.options import Options, option
 from hdc_jax.runs import results
 from hdc_jax.runs.predictions import PREDICTIONS
 from hdc_jax.runs.text_table import format_rows
-from hdc_jax.tasks.base import (
-  FrozenBackbone,
-  Seed,
-  Task,
-  TrainAndTest,
-  make_stamp,
-)
+from hdc_jax.tasks.base import FrozenBackbone, Task, make_stamp
+from hdc_jax.tasks.train_and_test import Supervised
 
 _log = logging.getLogger(__name__)
 
@@ -89,22 +84,16 @@ class Probes(Options, section="linear"):
 
 
 @dataclasses.dataclass(frozen=True)
-class Linear(TrainAndTest):
+class Linear(Supervised):
   """Options of task `linear`.
 
   Attributes:
-    seed: Seed of everything random.
     frozen: Checkpoint of the backbone to evaluate.
-    subset: Size and number of random subsets of the training videos.
-    augment: The augmentations.
     features: The features on which probes are trained.
     linear: The training of the probes.
   """
 
-  seed: Seed
   frozen: FrozenBackbone
-  subset: Subset
-  augment: augmentations.Scales
   features: Features
   linear: Probes
 
@@ -117,11 +106,6 @@ class Linear(TrainAndTest):
     """The run, or one step in it, whose backbone is evaluated."""
     return self.frozen.checkpoint
 
-  def check_dataset(self, index: Index) -> None:
-    """Checks that a dataset has such clips, labels and splits."""
-    super().check_dataset(index)
-    training_clips.check_clips(self.clips, self.model.size, index.short_side)
-
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   """Trains and tests probes, for each label, fold and subset.
@@ -133,8 +117,9 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       and predictions.npz. If it has this result already, nothing is computed.
 
   Returns:
-    The content of result.json, with the accuracies of every rate in each trial,
-    and the means of those that were chosen, in percent, in `rows`.
+    The content of result.json, with the results of every rate in each trial,
+    and the means of those that were chosen, in percent, in `rows`: accuracies
+    of a label, or the mean average precision of a tag.
 
   Raises:
     ConfigError: If the config is wrong, or does not fit the data or the
@@ -146,6 +131,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   source = evaluation.source
   loaded = pretrained.load(options.checkpoint, evaluation.mesh, options.model)
   stamp = make_stamp("linear", run_config, loaded.name, source)
+  warnings = options.warn(source.index)
   result = results.read_result(workdir)
   if stamp.items() <= result.items():
     _log.info("%s has this result already", workdir)
@@ -164,9 +150,9 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     for trials in _same_splits(plan.write_trials(workdir)):
       rows += prober.measure(trials, workdir)
     chosen = [row for row in rows if row["chosen"]]
-    means = statistics.mean_rows(chosen)
-    top = {k: (means or chosen)[0][k] for k in ("top1", "top5")}
-    result = results.write_result(workdir, stamp | top | {"rows": rows + means})
+    result = results.write_result(
+      workdir, stamp | warnings | trials_lib.summary(rows, chosen)
+    )
   print(format_rows(result["rows"]))
   print(f"report: {report.write(workdir, runs=[workdir])}")
   return result
@@ -201,22 +187,25 @@ class _Prober:
       probing.rates, probing.epochs, probing.warmup_epochs, probing.batch_size
     )
     describe = features.make_describe(options.model, options.features)
-
-    def score(weights: Any, clips: jax.Array) -> dict[str, jax.Array]:
-      described = describe(weights["backbone"], clips)
-      return {"scores": probe.scores(weights["probes"], described)}
-
+    self._describe = describe
     self._encoder = features.make_encoder(
       lambda *arguments: {"features": describe(*arguments)},
       augmentations.classification_view(options.augment, options.model.size),
       evaluation.mesh,
       options.seed.seed,
     )
-    self._scorer = features.make_encoder(
-      score,
-      features.centre_view(evaluation.placement.size),
-      evaluation.mesh,
-    )
+    self._scorer = functools.cache(self._make_scorer)
+
+  def _make_scorer(self, classification: Classification) -> features.Encoder:
+    """Makes the encoder of test clips to scores [B, R, C] of R probes."""
+
+    def score(weights: Any, clips: jax.Array) -> dict[str, jax.Array]:
+      described = self._describe(weights["backbone"], clips)
+      scores = probe.scores(weights["probes"], described, classification)
+      return {"scores": scores}
+
+    view = features.centre_view(self._evaluation.placement.size)
+    return features.make_encoder(score, view, self._evaluation.mesh)
 
   def measure(
     self, trials: Sequence[trials_lib.Trial], workdir: str
@@ -237,7 +226,7 @@ class _Prober:
       lambda *leaves: jnp.concatenate(leaves), *(s.probes for s in sweeps)
     )
     test = self._evaluation.encode(
-      self._scorer,
+      self._scorer(first.kind.classification),
       {"backbone": self._variables, "probes": probes},
       self._evaluation.source.index.split(first.test_split),
       label=first.label,
@@ -256,7 +245,7 @@ class _Prober:
           | {"name": f"{trial.name}-rate{rate:g}", "rate": f"{rate:g}"}
           | {"chosen": "chosen" if best else ""}
           | _held_out(sweep.accuracies[j])
-          | predictions.accuracies()
+          | predictions.measures()
         )
     return rows
 
@@ -265,18 +254,20 @@ class _Prober:
     first = trials[0]
     videos = np.unique(np.concatenate([trial.train for trial in trials]))
     train = self._features(videos, first)
+    truth = first.kind.truth(train, len(first.classes))
     sweeps = []
     for trial in trials:
       chosen = np.isin(train.videos, trial.train)
       sweeps.append(
         probe.sweep(
           train.values["features"][chosen],
-          train.labels[chosen],
+          truth[chosen],
           len(first.classes),
           self._recipe,
           self._evaluation.mesh,
           self._options.seed.seed,
           self._options.linear.held_out,
+          first.kind,
         )
       )
     return sweeps
@@ -295,9 +286,10 @@ class _Prober:
     placement = RandomPlacement(
       clips.frames,
       clips.stride,
-      min(clips.canvas, self._evaluation.source.index.short_side),
+      clips.canvas,
       self._options.linear.views,
       self._options.seed.seed,
+      padded=clips.canvas > self._evaluation.source.index.short_side,
     )
     return self._evaluation.encode(
       self._encoder,
@@ -329,6 +321,8 @@ TASK = Task(
     "test.clips": 10,
     "test.crops": "three",
     "features.pool": "average",
+    # The official code trains probes on the crops of the pretraining.
+    "augment.crops": "areas",
   },
   batches=("test.batch_size",),
 )

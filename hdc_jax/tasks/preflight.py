@@ -33,6 +33,7 @@ from hdc_jax.evaluate import pretrained
 from hdc_jax.options import RunConfig, identity
 from hdc_jax.runs import results
 from hdc_jax.runtime import buckets, files
+from hdc_jax.tasks.train_and_test import Supervised
 
 # Sections of a process's report that must be equal in all processes → the
 # remedy if they are not.
@@ -218,6 +219,8 @@ def _check_datasets(runs: Sequence[Run], hosts: Sequence[str]) -> Iterator[str]:
       index = _read_index(path)
       for options in options_of_runs:
         options.check_dataset(index)
+        if isinstance(options, Supervised):
+          options.warn(index)
       # A single process may make this check on another machine than the run's.
       if len(hosts) > 1:
         cache_lib.check_space(path, index, cache)

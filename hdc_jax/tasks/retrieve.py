@@ -3,9 +3,10 @@
 The protocol of video clip order prediction, which the HDC paper follows: the
 features of the last block are averaged over evenly spread clips in their centre
 crops, and compared by cosine distance. The segments of one split are the
-queries, and those of another are searched. A query is a hit at k if one of its
-k nearest neighbours has its class. The weighted votes of the neighbours also
-classify the query (kNN).
+queries, and those of another are searched, without those of the query's own
+video or, if asked for, of its group. A query is a hit at k if one of its k
+nearest neighbours has its class, or shares a class of a tag with it. The
+weighted votes of the neighbours also classify the query (kNN).
 """
 
 import dataclasses
@@ -19,7 +20,11 @@ import numpy as np
 from etils import epath
 
 from hdc_jax import report
-from hdc_jax.data.labels.splits import chosen_labels, split_names
+from hdc_jax.data.labels.splits import split_names
+from hdc_jax.data.labels.targets import Target, chosen_targets
+from hdc_jax.data.options import Searched
+from hdc_jax.data.store.index import Index
+from hdc_jax.errors import ConfigError
 from hdc_jax.evaluate import (
   features,
   neighbour_sheet,
@@ -29,12 +34,13 @@ from hdc_jax.evaluate import (
 )
 from hdc_jax.evaluate.evaluation import Evaluation, Outputs
 from hdc_jax.evaluate.features import Features
+from hdc_jax.evaluate.kinds import kind_of
 from hdc_jax.options import Options, option
 from hdc_jax.runs import results
-from hdc_jax.runs.predictions import Predictions
 from hdc_jax.runs.text_table import format_rows
 from hdc_jax.tasks import costs
-from hdc_jax.tasks.base import FrozenBackbone, Task, TrainAndTest, make_stamp
+from hdc_jax.tasks.base import FrozenBackbone, Task, make_stamp
+from hdc_jax.tasks.train_and_test import TrainAndTest
 from hdc_jax.train import flops
 
 _log = logging.getLogger(__name__)
@@ -47,7 +53,7 @@ class Search(Options, section="retrieve"):
   topk: tuple[int, ...] = option(
     (1, 5, 10, 20, 50),
     "Values of k: a query is a hit at k if one of its k nearest neighbours has "
-    "its class.",
+    "its class, or at least one class of a tag in common with it.",
     required="name at least one number, such as (1,)",
     at_least=1,
   )
@@ -75,6 +81,7 @@ class Retrieve(TrainAndTest):
     search: The search for neighbours.
   """
 
+  tested: Searched
   frozen: FrozenBackbone
   features: Features
   search: Search
@@ -83,6 +90,15 @@ class Retrieve(TrainAndTest):
   def checkpoint(self) -> str:
     """Path of the run or checkpoint whose backbone is evaluated."""
     return self.frozen.checkpoint
+
+  def check_dataset(self, index: Index) -> None:
+    """Checks that a dataset has such clips, labels, splits and groups."""
+    super().check_dataset(index)
+    if self.tested.exclude == "group" and not index.groups:
+      raise ConfigError(
+        "config.test.exclude=group: the videos of this dataset have no groups: "
+        "leave it out, or prepare the dataset with a group for each video"
+      )
 
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
@@ -106,7 +122,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   evaluation = options.open()
   source, mesh = evaluation.source, evaluation.mesh
   loaded = pretrained.load(options.checkpoint, mesh, options.model)
-  labels = chosen_labels(options.folds, source.index)
+  targets = chosen_targets(options.folds, source.index)
   folds = split_names(options.folds, options.tested.split, source.index)
   stamp = make_stamp("retrieve", run_config, loaded.name, source)
   result = results.read_result(workdir)
@@ -122,9 +138,9 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     searcher = _Searcher(options, evaluation, weights, workdir)
     rows = [
       row
-      for label in labels
+      for target in targets
       for fold, splits in folds.items()
-      for row in searcher.measure(label, fold, splits)
+      for row in searcher.measure(target, fold, splits)
     ]
     result = results.write_result(workdir, stamp | {"rows": rows})
   print(format_rows(result["rows"]))
@@ -152,6 +168,7 @@ class _Searcher:
       workdir: Directory of the run.
     """
     self._options, self._evaluation = options.search, evaluation
+    self._exclude = options.tested.exclude
     self._weights, self._workdir = dict(weights), epath.Path(workdir)
     describe = features.make_describe(options.model, options.features)
 
@@ -162,20 +179,20 @@ class _Searcher:
     self._encoder = features.make_encoder(compute, view, evaluation.mesh)
 
   def measure(
-    self, label: str, fold: str, splits: tuple[str, str]
+    self, target: Target, fold: str, splits: tuple[str, str]
   ) -> list[dict[str, Any]]:
-    """Measures one label in one fold, and draws a sheet of neighbours.
+    """Measures one label or tag in one fold, and draws a sheet of neighbours.
 
     Args:
-      label: Name of the label.
+      target: The label or tag.
       fold: Number of the fold; '' if the dataset has only one.
       splits: Names of the split to search, and of the split with the queries.
 
     Returns:
       A row for each network, and one for chance.
     """
-    gallery, queries = (self._encode(split, label) for split in splits)
-    title = f"{label} {fold}".strip()
+    gallery, queries = (self._encode(split, target.name) for split in splits)
+    title = f"{target.name} {fold}".strip()
     rows = []
     for network in self._weights:
       neighbours = self._search(network, queries, gallery)
@@ -184,16 +201,22 @@ class _Searcher:
         neighbour_sheet.draw_sheet(
           self._workdir / sheet,
           self._evaluation,
-          label,
+          target.classes,
           queries,
           gallery,
           neighbours.indices,
         )
       rows.append(
         {"name": f"{title}/{network}", "label": title, "network": network}
-        | self._rates(label, neighbours, queries, gallery)
+        | self._rates(target, neighbours, queries, gallery)
       )
-    chance = retrieval.chance_rates(queries, gallery, self._options.topk)
+    chance = retrieval.chance_rates(
+      queries,
+      gallery,
+      self._options.topk,
+      len(target.classes),
+      self._exclude,
+    )
     rows.append(
       {"name": f"{title}/chance", "label": title, "network": "chance"} | chance
     )
@@ -216,34 +239,29 @@ class _Searcher:
     return search.nearest(
       queries.values[network],
       gallery.values[network],
-      queries.videos,
-      gallery.videos,
+      *retrieval.owners(queries, gallery, self._exclude),
       max(*self._options.topk, self._options.neighbours),
       self._evaluation.mesh,
     )
 
   def _rates(
     self,
-    label: str,
+    target: Target,
     neighbours: search.Neighbours,
     queries: Outputs,
     gallery: Outputs,
   ) -> dict[str, float]:
-    """The hit rates, and the accuracy of the neighbours' votes, in percent."""
-    names = np.array(self._evaluation.source.index.labels[label])
-    hits = gallery.labels[neighbours.indices] == queries.labels[:, None]
+    """The hit rates, and how good the neighbours' votes are, in percent."""
+    sought, shown = (o.shown(len(target.classes)) for o in (queries, gallery))
+    hits = retrieval.shared(sought, shown, neighbours.indices)
     hits &= ~np.isneginf(neighbours.similarities)
     votes = search.knn_scores(
-      neighbours,
-      gallery.labels,
-      len(names),
-      self._options.temperature,
-      self._options.neighbours,
+      neighbours, shown, self._options.temperature, self._options.neighbours
     )
-    voted = Predictions(
-      np.array(queries.ids), queries.labels, votes, names, label
-    )
-    return retrieval.hit_rates(hits, self._options.topk) | {"knn": voted.top(1)}
+    kind = kind_of(target)
+    voted = kind.predict(target, queries, votes).measures()
+    rates = retrieval.hit_rates(hits, self._options.topk)
+    return rates | {kind.votes: voted[kind.measures[0]]}
 
 
 def cost(options: Retrieve, counts: Mapping[str, int]) -> costs.Cost:

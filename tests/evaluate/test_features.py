@@ -120,7 +120,7 @@ def test_features_are_means_over_clips(source, weights, encoded):
 @pytest.mark.slow
 def test_what_is_random_in_a_view_does_not_depend_on_the_batch(source, weights):
   placement = RandomPlacement(8, 1, 40, clips=2, seed=0)
-  view = augmentations.classification_view(augmentations.Scales(), SIZE)
+  view = augmentations.classification_view(augmentations.Classification(), SIZE)
   found = [
     encode(
       source,

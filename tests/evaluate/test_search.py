@@ -149,8 +149,8 @@ def lower(devices):
       "similarities": np.zeros((64, 4), np.float32),
       "indices": np.zeros((64, 4), np.int32),
     },
-    {"vectors": queries, "videos": np.int32(query_videos)},
-    {"vectors": gallery, "videos": np.int32(gallery_videos)},
+    {"vectors": queries, "owners": np.int32(query_videos)},
+    {"vectors": gallery, "owners": np.int32(gallery_videos)},
     np.int32(0),
     np.int32(512),
   )
@@ -199,8 +199,7 @@ def test_knn_is_brute_force(k, temperature):
       want[i, label] += vote / total if total else 0.0
   found = search.knn_scores(
     search.Neighbours(np.int32(indices), np.float32(similarities)),
-    labels,
-    classes=5,
+    np.eye(5, dtype=bool)[labels],
     temperature=temperature,
     k=k,
   )

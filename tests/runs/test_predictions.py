@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 from etils import epath
+from sklearn import metrics
 
 from hdc_jax.errors import DataError
-from hdc_jax.runs.predictions import Predictions
+from hdc_jax.runs.predictions import (
+  ClassScores,
+  Predictions,
+  TagPredictions,
+)
 
 NAMES = np.array(["a", "b", "c", "ü"])
 
@@ -67,7 +72,7 @@ def test_top_k_is_how_many_are_among_the_first(drawn, k):
 
 
 def test_accuracies(drawn):
-  assert drawn.accuracies() == {"top1": drawn.top(1), "top5": 100.0}
+  assert drawn.measures() == {"top1": drawn.top(1), "top5": 100.0}
 
 
 def test_ties_count_against_us():
@@ -113,6 +118,57 @@ def test_what_does_not_fit_together_is_refused(
 ):
   with pytest.raises(DataError, match=message):
     make(scores, labels, **changes)
+
+
+def tagged(scores, shown):
+  count, classes = np.shape(scores)
+  return TagPredictions(
+    ids=np.array([f"video{i}" for i in range(count)]),
+    labels=np.asarray(shown, bool),
+    scores=np.asarray(scores, np.float32),
+    names=np.array([f"class{i}" for i in range(classes)]),
+    label="actions",
+  )
+
+
+@pytest.mark.parametrize("levels", [3, 1000])
+@pytest.mark.parametrize("seed", range(3))
+def test_map_is_that_of_scikit_learn(levels, seed):
+  """Exactly, with many equal scores or few; of classes with a positive."""
+  rng = np.random.default_rng(seed)
+  shown = rng.random((60, 12)) < rng.uniform(0.02, 0.9, 12)
+  shown[:, 4] = False
+  scores = np.float32(rng.integers(levels, size=shown.shape) / levels)
+  some = shown.any(axis=0)
+  assert 4 <= some.sum() < 12
+  want = metrics.average_precision_score(
+    shown[:, some], scores[:, some], average="macro"
+  )
+  got = tagged(scores, shown).measures()
+  assert got.keys() == {"map"}
+  np.testing.assert_allclose(got["map"], 100 * want, rtol=1e-14)
+
+
+def test_files_of_tags(tmp_path):
+  """The kind of a file is that of its labels."""
+  path = tmp_path / "predictions.npz"
+  saved = tagged([[0.5, 0.1], [0.2, 0.9]], [[1, 0], [1, 1]])
+  saved.save(path)
+  for loaded in (ClassScores.load(path), TagPredictions.load(path)):
+    assert isinstance(loaded, TagPredictions)
+    np.testing.assert_array_equal(loaded.labels, saved.labels)
+    np.testing.assert_array_equal(loaded.scores, saved.scores)
+  with pytest.raises(DataError, match="TagPredictions, not Predictions"):
+    Predictions.load(path)
+
+
+def test_tags_that_do_not_fit_are_refused():
+  with pytest.raises(DataError, match=r"labels are bool \[2, 1\]"):
+    tagged([[0, 1], [1, 2]], [[1], [0]])
+  with pytest.raises(DataError, match="video1 has a score that is NaN"):
+    tagged([[0, 1], [1, np.nan]], np.eye(2))
+  with pytest.raises(DataError, match="no tested video shows any"):
+    tagged([[0, 1], [1, 2]], np.zeros((2, 2))).measures()
 
 
 def test_damaged_files_are_named(drawn, tmp_path):

@@ -18,9 +18,9 @@ def classifiers():
   """Training and scorer by number of classes, compiled once for a module."""
   make, made = finetune_trial.TrialRunner._make_networks, {}
 
-  def make_once(trainer, classes):
+  def make_once(trainer, classes, classification):
     if classes not in made:
-      made[classes] = make(trainer, classes)
+      made[classes] = make(trainer, classes, classification)
     return made[classes]
 
   with pytest.MonkeyPatch.context() as patch:

@@ -10,7 +10,7 @@ from hdc_jax.augment import geometry
 from hdc_jax.data import sources
 from hdc_jax.data.video.frames import Window
 from hdc_jax.errors import ConfigError, DataError
-from hdc_jax.evaluate import pretrained, probe
+from hdc_jax.evaluate import evaluation, pretrained, probe
 from hdc_jax.prepare import command as prepare
 from hdc_jax.tasks import linear
 from hdc_jax.train import checkpoint
@@ -163,6 +163,26 @@ def test_frames_of_many_sizes(pretrained_run, write_video, tmp_path):
   )
   (row,) = linear.run(made, str(tmp_path / "run"))["rows"]
   assert row["name"] == "class-rate1" and "held_out" not in row
+
+
+@pytest.mark.parametrize(("canvas", "padded"), [(40, False), (60, True)])
+def test_probes_are_trained_on_whole_frames(
+  run, tmp_path, monkeypatch, canvas, padded
+):
+  """Where the canvas holds them, as in pretraining: short sides have 40."""
+  placements = []
+
+  def encode(*_, placement=None, **__):
+    placements.append(placement)
+    raise InterruptedError
+
+  monkeypatch.setattr(evaluation.Evaluation, "encode", encode)
+  _, made, *_ = run
+  fields = {"data__path": made.data.path, "checkpoint": made.checkpoint}
+  with pytest.raises(InterruptedError):
+    linear.run(config(**fields, data__canvas=canvas), str(tmp_path))
+  (placement,) = placements
+  assert (placement.size, placement.padded) == (canvas, padded)
 
 
 def test_a_finished_run_does_nothing(run, monkeypatch):

@@ -14,6 +14,8 @@ from hdc_jax.data.labels.segments import Segment, segments_of
 from hdc_jax.data.options import Loading
 from hdc_jax.data.video.codec import Frames, Window
 
+# The items of a video that are not for devices.
+ABOUT = ("id", "group", "tags")
 # The fields that identify a clip: those of its segment, and the number of the
 # clip within the segment. In a batch, each field is an array int32 [n].
 ADDRESS = (*Segment._fields, "clip")
@@ -42,8 +44,10 @@ class CutSegments(grain.transforms.Map):
       element: Record number of the video.
 
     Returns:
-      'id' str; each field of `ADDRESS`, int32 [n]; 'y' uint8 [n, T, S, S]; 'uv'
-      uint8 [n, T, S/2, S/2, 2].
+      'id' str; 'group' str; 'tags' int32 [classes that it shows], none without
+      a tag; each field of `ADDRESS`, int32 [n]; 'y' uint8 [n, T, S, S]; 'uv'
+      uint8 [n, T, S/2, S/2, 2]; and, if the placement pads, 'extent' int32
+      [n, 2], height and width of the picture in its canvas.
 
     Raises:
       DataError: If the video cannot be decoded, or has no such label.
@@ -54,12 +58,19 @@ class CutSegments(grain.transforms.Map):
       cut = self._cut(video, segment)
       addresses += [(*segment, i) for i in range(len(cut))]
       clips += cut
-    y, uv = (np.stack(planes) for planes in zip(*clips, strict=True))
     columns = np.array(addresses, np.int32).T
     named = dict(zip(ADDRESS, columns, strict=True))
-    return {"id": np.array(video.id), **named, "y": y, "uv": uv}
+    planes = {name: np.stack([c[name] for c in clips]) for name in clips[0]}
+    about = {
+      "id": np.array(video.id),
+      "group": np.array(video.group),
+      "tags": np.array(video.tags.get(self.label, ()), np.int32),
+    }
+    return about | named | planes
 
-  def _cut(self, video: sources.Video, segment: Segment) -> list[Frames]:
+  def _cut(
+    self, video: sources.Video, segment: Segment
+  ) -> list[training_clips.Batch]:
     placement = self.placement
     whole = Window(0, 0, video.height, video.width)
     clips = []
@@ -76,7 +87,10 @@ class CutSegments(grain.transforms.Map):
       else:  # decode the frames once for all windows
         frames = video.read(indices, whole)
         clips += [_crop(frames, window) for window in windows]
-    return clips
+    planes: list[training_clips.Batch] = [clip._asdict() for clip in clips]
+    if placement.padded:
+      return [training_clips.pad(clip, placement.size) for clip in planes]
+    return planes
 
 
 def _crop(frames: Frames, window: Window) -> Frames:
@@ -129,11 +143,16 @@ def padding(placement: Placement, batch_size: int) -> training_clips.Batch:
     batch_size: Number of clips.
   """
   n, t, side = batch_size, placement.frames, placement.size
-  return {name: np.zeros(n, np.int32) for name in ADDRESS} | {
+  batch: training_clips.Batch = {
+    name: np.zeros(n, np.int32) for name in ADDRESS
+  } | {
     "y": np.zeros((n, t, side, side), np.uint8),
     "uv": np.zeros((n, t, side // 2, side // 2, 2), np.uint8),
     "mask": np.zeros(n, bool),
   }
+  if placement.padded:
+    batch["extent"] = np.full((n, 2), side, np.int32)
+  return batch
 
 
 def rebatch(

@@ -59,6 +59,7 @@ class Placement(Protocol):
     frames: Frames per clip.
     stride: Source frames from one frame of a clip to the next.
     size: Height and width of the windows, in pixels.
+    padded: Whether windows may be smaller, and are padded to this size.
     estimate: Number of windows that a segment is expected to have.
   """
 
@@ -70,6 +71,9 @@ class Placement(Protocol):
 
   @property
   def size(self) -> int: ...  # noqa: D102
+
+  @property
+  def padded(self) -> bool: ...  # noqa: D102
 
   @property
   def estimate(self) -> int: ...  # noqa: D102
@@ -106,6 +110,7 @@ class FixedPlacement:
   size: int
   clips: int
   crops: str
+  padded = False
 
   @property
   def estimate(self) -> int:
@@ -132,9 +137,11 @@ class RandomPlacement:
   Attributes:
     frames: Frames per clip.
     stride: Source frames from one frame of a clip to the next.
-    size: Height and width of the windows, in pixels.
+    size: Height and width of the windows, in pixels. A side of the frame that
+      is shorter is kept whole, and padded.
     clips: Clips per segment.
     seed: Seed of the starts and windows.
+    padded: Whether frames may have a side that is shorter.
   """
 
   frames: int
@@ -142,6 +149,7 @@ class RandomPlacement:
   size: int
   clips: int
   seed: int
+  padded: bool = False
 
   @property
   def estimate(self) -> int:

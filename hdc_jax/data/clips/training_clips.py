@@ -13,6 +13,7 @@ import numpy as np
 
 from hdc_jax.data import sources
 from hdc_jax.data.clips import sampling
+from hdc_jax.data.labels import targets
 from hdc_jax.data.options import Clips
 from hdc_jax.errors import ConfigError, DataError
 
@@ -62,7 +63,7 @@ class CutClips(grain.transforms.RandomMap):
     padded: Whether frames may be smaller than the canvas. Such frames are
       padded with zeros.
     label: Name of the label that each clip gets: the class at its middle frame;
-      '' for none.
+      or name of the tag whose classes it gets; '' for none.
   """
 
   source: sources.Source
@@ -93,8 +94,9 @@ class CutClips(grain.transforms.RandomMap):
     Returns:
       'id' str; 'y' uint8 [clips, T, H, W]; 'uv' uint8 [clips, T, H/2, W/2, 2];
       'extent' int32 [clips, 2], height and width of the picture in its canvas,
-      if `padded`; 'label' int32 [clips], if `label` is set; 'bad' int32, how
-      many videos failed to decode before one could be decoded.
+      if `padded`; 'label', if `label` is set: int32 [clips], or for a tag
+      int32 [clips, classes], 1 for each class that the video shows; 'bad'
+      int32, how many videos failed to decode before one could be decoded.
 
     Raises:
       DataError: If several videos in a row cannot be decoded.
@@ -123,13 +125,12 @@ class CutClips(grain.transforms.RandomMap):
       )
       clip: Batch = video.read(indices, window)._asdict()
       if self.padded:
-        clip = {name: _pad(x, self.canvas) for name, x in clip.items()}
-        extent = window.height, window.width
-        clip["extent"] = np.array(extent, np.int32)
+        clip = pad(clip, self.canvas)
       if self.label:
         middle = int(indices[self.frames // 2])
-        label = video.label(self.label, middle)
-        clip["label"] = np.array(label, np.int32)
+        clip["label"] = targets.true_classes(
+          self.source.index, video, self.label, middle
+        )
       return clip
 
     starts = self.starts.draw(rng, video.num_frames, self.frames, self.stride)
@@ -138,11 +139,26 @@ class CutClips(grain.transforms.RandomMap):
     return {"id": np.array(video.id)} | stacked
 
 
-def _pad(plane: np.ndarray, canvas: int) -> np.ndarray:
-  """Pads luma or half-size chroma [T, H, W, …] at the bottom and right."""
-  side = canvas // 2 if plane.ndim == 4 else canvas
-  missing = [(0, side - n) for n in plane.shape[1:3]]
-  return np.pad(plane, [(0, 0), *missing, *[(0, 0)] * (plane.ndim - 3)])
+def pad(clip: Batch, canvas: int) -> Batch:
+  """Pads the frames of a clip at the bottom and right, with zeros.
+
+  Args:
+    clip: 'y' uint8 [T, H, W] and 'uv' uint8 [T, H/2, W/2, 2].
+    canvas: Side of the padded frames in pixels.
+
+  Returns:
+    The padded planes, and 'extent' int32 [2], height and width before.
+  """
+
+  def pad_plane(plane: np.ndarray, side: int) -> np.ndarray:
+    missing = [(0, side - n) for n in plane.shape[1:3]]
+    return np.pad(plane, [(0, 0), *missing, *[(0, 0)] * (plane.ndim - 3)])
+
+  return {
+    "y": pad_plane(clip["y"], canvas),
+    "uv": pad_plane(clip["uv"], canvas // 2),
+    "extent": np.array(clip["y"].shape[1:3], np.int32),
+  }
 
 
 def make_cut(
@@ -160,7 +176,8 @@ def make_cut(
     clips: How clips are cut.
     records: Record numbers of the videos to learn from, int64 [N].
     starts: How the clips of a video are placed in time.
-    label: Name of the label whose class goes with each clip; '' for none.
+    label: Name of the label or tag whose classes go with each clip; '' for
+      none.
 
   Returns:
     The transform, which pads frames that are smaller than the canvas.

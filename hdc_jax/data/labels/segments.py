@@ -2,7 +2,7 @@
 
 A segment is the longest stretch of a video over which a label keeps its class.
 A label of the whole video makes one segment of it; a label that changes with
-time, such as the scene, makes several.
+time, such as the scene, makes several. A tag makes one segment of the video.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class Segment(NamedTuple):
     video: Record number of the video.
     first: The first frame.
     stop: The frame after the last.
-    label: The class; -1 where there is no label.
+    label: The class; -1 where there is no label, but perhaps a tag.
   """
 
   video: int
@@ -33,19 +33,20 @@ def segments_of(number: int, video: sources.Video, label: str) -> list[Segment]:
   Args:
     number: Record number of the video.
     video: The video.
-    label: Name of a label; '' for one segment of the whole video, without a
-      class.
+    label: Name of a label or a tag; '' for one segment of the whole video,
+      without a class.
 
   Raises:
-    DataError: If the video has no such label; the message lists its labels.
+    DataError: If the video has no such label or tag; the message lists those
+      that it has.
   """
-  if not label:
+  if not label or (label in video.tags and label not in video.labels):
     return [Segment(number, 0, video.num_frames, -1)]
   if label not in video.labels:
     raise DataError(
       f"{video.id}: has no label {label!r}, but "
-      f"{', '.join(sorted(video.labels)) or 'none'}: choose another split "
-      "(that of a test without labels?) or config.data.labels"
+      f"{', '.join(sorted((*video.labels, *video.tags))) or 'none'}: choose "
+      "another split (that of a test without labels?) or config.data.labels"
     )
   segments = video.labels[label]
   stops = [first for first, _ in segments[1:]] + [video.num_frames]

@@ -1,10 +1,12 @@
-"""The splits and labels of a dataset that an evaluation uses."""
+"""The splits of a dataset that an evaluation uses."""
 
 import itertools
+from collections.abc import Mapping
+
+import numpy as np
 
 from hdc_jax.data.options import Folds
 from hdc_jax.data.store.index import Index
-from hdc_jax.errors import DataError, choose
 
 
 def split_names(
@@ -37,24 +39,22 @@ def split_names(
   return {str(n): (f"{train}{n}", f"{test}{n}") for n in fold_numbers}
 
 
-def chosen_labels(folds: Folds, index: Index) -> tuple[str, ...]:
-  """The names of the labels to evaluate by, by default all of the dataset.
+def both_uses(
+  folds: Mapping[str, tuple[str, str]], index: Index
+) -> dict[str, int]:
+  """Counts the videos that are both trained on and tested on.
 
   Args:
-    folds: The options, whose `labels` are checked.
+    folds: The names of the splits of each fold, see `split_names`.
     index: The index of the dataset.
 
-  Raises:
-    ConfigError: If there is no such label; the message lists the labels of the
-      dataset.
-    DataError: If the dataset has no labels.
+  Returns:
+    For each pair of splits that have videos in common, 'train and test', the
+    number of these videos.
   """
-  names = index.labels
-  if not names:
-    raise DataError(
-      "config.data.path: its videos have no labels to evaluate by; prepare "
-      "them from sub-folders, one for each class"
-    )
-  for label in folds.labels:
-    choose("config.data.labels", label, names)
-  return folds.labels or tuple(names)
+  counts = {}
+  for train, test in folds.values():
+    common = np.intersect1d(index.split(train), index.split(test))
+    if len(common):
+      counts[f"{train} and {test}"] = len(common)
+  return counts

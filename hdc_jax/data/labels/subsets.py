@@ -97,3 +97,23 @@ def held_out(
   ]
   validation = np.sort(np.concatenate(drawn))
   return np.setdiff1d(np.arange(len(labels)), validation), validation
+
+
+def any_held_out(
+  shown: np.ndarray, fraction: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+  """Holds out a fraction of all videos, which show any number of classes.
+
+  Args:
+    shown: Whether each video shows each class, bool [N, C].
+    fraction: Fraction of the videos, above 0 and below 1.
+    rng: Generator to draw from.
+
+  Returns:
+    Positions of the remaining videos and of those held out, int64, increasing;
+    none is held out of a single video.
+  """
+  count = len(shown)
+  held = min(max(1, round(fraction * count)), count - 1)
+  order = rng.permutation(count)
+  return np.sort(order[held:]), np.sort(order[:held])

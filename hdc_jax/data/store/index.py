@@ -90,6 +90,7 @@ class Index:
     left_out: For each reason, the number of videos that have no record for it;
       the file `<reason>.txt` beside the index lists them.
     tags: For each tag, the names of its classes, in order of their numbers.
+    groups: Number of groups that the videos belong to; 0 for none.
   """
 
   fingerprint: str
@@ -105,6 +106,7 @@ class Index:
   official: Mapping[str, int] = dataclasses.field(default_factory=dict)
   left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
   tags: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+  groups: int = 0
 
   def split(self, name: str) -> np.ndarray:
     """Returns the record numbers of a split.

@@ -7,7 +7,7 @@ from typing import Any
 
 from hdc_jax.runs.text_table import CONFIDENCE
 
-_PERCENTAGE = re.compile(r"top(\d+)|knn")
+_PERCENTAGE = re.compile(r"top(\d+)|map|knn|knn_map")
 # The column of published figures, and the suffix of columns of such.
 _PUBLISHED = "published"
 # Columns of numbers that distinguish rows, as columns of text do.
@@ -114,8 +114,16 @@ def _is_published(column: str) -> bool:
 
 def _head(column: str) -> str:
   """The head of a column: 'top-1 % published' of 'top1_published'."""
-  words = column.replace("knn", "k-NN %").replace("_", " ")
-  return re.sub(r"\btop(\d+)\b", r"top-\1 %", words)
+  words = _base(column).replace("_", " ")
+  for pattern, head in (
+    (r"\btop(\d+)\b", r"top-\1"),
+    (r"\bknn\b", "k-NN"),
+    (r"\bmap\b", "mAP"),
+  ):
+    words = re.sub(pattern, head, words)
+  if _PERCENTAGE.fullmatch(_base(column)):
+    words += " %"
+  return words if _base(column) == column else f"{words} {_PUBLISHED}"
 
 
 def _rivals(

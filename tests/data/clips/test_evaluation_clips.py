@@ -5,7 +5,7 @@ import pytest
 
 from hdc_jax.data import sources
 from hdc_jax.data.clips import evaluation_clips
-from hdc_jax.data.clips.placement import FixedPlacement
+from hdc_jax.data.clips.placement import FixedPlacement, RandomPlacement
 from hdc_jax.data.labels.segments import segments_of
 from hdc_jax.data.video.codec import Window
 
@@ -56,10 +56,33 @@ def test_rebatch_keeps_every_clip_once(batch_size):
     assert batch["mask"].all()
 
 
-def test_padding_is_a_batch_of_nothing(source):
-  placement = FixedPlacement(8, 1, 32, 1, "centre")
+def test_canvases_hold_whole_frames(source):
+  """As in pretraining, a frame that is smaller is padded, not cropped."""
+  placement = RandomPlacement(8, 1, 64, clips=2, seed=0, padded=True)
+  cut = evaluation_clips.CutSegments(source, "motion", placement)
+  video, batch = source[3], cut.map(3)
+  height, width = video.height, video.width
+  assert max(height, width) <= 64 and min(height, width) < 64
+  assert batch["y"].shape == (2, 8, 64, 64)
+  np.testing.assert_array_equal(batch["extent"], [[height, width]] * 2)
+  for y, uv in zip(batch["y"], batch["uv"], strict=True):
+    assert y[:, :height, :width].min() > 0  # limited range begins at 16
+    assert not y[:, height:].any() and not y[:, :, width:].any()
+    assert not uv[:, height // 2 :].any() and not uv[:, :, width // 2 :].any()
+
+
+@pytest.mark.parametrize(
+  "placement",
+  [
+    FixedPlacement(8, 1, 32, 1, "centre"),
+    RandomPlacement(8, 1, 64, clips=2, seed=0, padded=True),
+  ],
+  ids=["fixed", "padded"],
+)
+def test_padding_is_a_batch_of_nothing(source, placement):
   cut = evaluation_clips.CutSegments(source, "scene", placement).map(3)
-  del cut["id"]  # which is for no device
+  for name in evaluation_clips.ABOUT:  # which are for no device
+    del cut[name]
   (real,) = evaluation_clips.rebatch(iter([cut]), 16)
   padding = evaluation_clips.padding(placement, 16)
   assert padding.keys() == real.keys()

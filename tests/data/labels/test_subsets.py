@@ -100,3 +100,22 @@ def test_every_video_is_drawn_as_often(draw):
 def test_no_such_fraction(fraction):
   with pytest.raises(ConfigError, match="fraction="):
     subsets.by_fraction(np.array([0, 1]), fraction, rng())
+
+
+@pytest.mark.parametrize(
+  ("count", "fraction", "held"), [(20, 0.3, 6), (3, 0.01, 1), (1, 0.5, 0)]
+)
+def test_any_held_out(count, fraction, held):
+  """Of all videos, whatever they show; each is in one part."""
+  shown = np.zeros((count, 3), bool)
+  parts = [
+    subsets.any_held_out(shown, fraction, np.random.default_rng(seed))
+    for seed in (0, 0, 1)
+  ]
+  for rest, out in parts:
+    assert len(out) == held
+    assert sorted([*rest, *out]) == list(range(count))
+    assert np.all(np.diff(out) > 0) and np.all(np.diff(rest) > 0)
+  np.testing.assert_array_equal(parts[0][1], parts[1][1])
+  if held > 1:
+    assert not np.array_equal(parts[0][1], parts[2][1])
