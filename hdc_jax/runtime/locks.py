@@ -35,7 +35,8 @@ def locked(directory: epath.PathLike, flag: str) -> Iterator[None]:
   buckets, are not locked.
 
   Args:
-    directory: Directory to lock, which is made if there is none.
+    directory: Directory to lock. It is made if there is none, and removed
+      again if nothing is written to it.
     flag: Flag that names the directory, for the message.
 
   Raises:
@@ -45,8 +46,10 @@ def locked(directory: epath.PathLike, flag: str) -> Iterator[None]:
   if is_remote(directory):
     yield
     return
-  path = os.path.join(os.path.abspath(os.fspath(directory)), LOCK)
-  os.makedirs(os.path.dirname(path), exist_ok=True)
+  absolute = os.path.abspath(os.fspath(directory))
+  path = os.path.join(absolute, LOCK)
+  is_new = not os.path.exists(absolute)
+  os.makedirs(absolute, exist_ok=True)
   handle = _wait_for(path, flag, directory)
   try:
     yield
@@ -56,6 +59,9 @@ def locked(directory: epath.PathLike, flag: str) -> Iterator[None]:
       with contextlib.suppress(OSError):
         os.remove(path)
       os.close(handle)
+    if is_new:
+      with contextlib.suppress(OSError):  # it has files
+        os.rmdir(absolute)
 
 
 def _wait_for(path: str, flag: str, directory: epath.PathLike) -> int | None:

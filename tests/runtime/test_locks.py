@@ -59,7 +59,11 @@ def test_a_killed_process_leaves_no_lock(holder, tmp_path):
 def test_nothing_is_left_behind(tmp_path):
   with locks.locked(tmp_path / "new" / "run", "--workdir"):
     pass
-  assert not list((tmp_path / "new" / "run").iterdir())
+  assert not (tmp_path / "new" / "run").exists()
+  with locks.locked(tmp_path / "new" / "run", "--workdir"):
+    (tmp_path / "new" / "run" / "result.json").write_text("{}")
+  (left,) = (tmp_path / "new" / "run").iterdir()
+  assert left.name == "result.json"
   with pytest.raises(KeyError), locks.locked(tmp_path, "--workdir"):
     raise KeyError
   assert not (tmp_path / locks.LOCK).exists()
