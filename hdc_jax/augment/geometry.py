@@ -89,6 +89,11 @@ class ScaleJitterCrop:
   size: int
   scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
 
+  @property
+  def areas(self) -> tuple[float, float]:
+    """Smallest and largest area of a crop, as fractions of the picture's."""
+    return min(self.scales) ** 2, max(self.scales) ** 2
+
   def __call__(
     self, key: Key[Array, ""], canvas: Canvas
   ) -> Float[Array, "t h w 3"]:
@@ -128,6 +133,11 @@ class RandomResizedCrop:
   size: int
   area: tuple[float, float] = (0.3, 1.0)
   aspect: tuple[float, float] = (0.5, 2.0)
+
+  @property
+  def areas(self) -> tuple[float, float]:
+    """Smallest and largest area of a crop, as fractions of the picture's."""
+    return self.area
 
   def __call__(
     self, key: Key[Array, ""], canvas: Canvas
@@ -205,6 +215,32 @@ class CentreCrop:
     del key
     top, left = (canvas.sides - self.size) // 2
     return crop(canvas, Box(top, left, self.size, self.size), self.size)
+
+
+@dataclasses.dataclass(frozen=True)
+class WholePicture:
+  """The whole picture, resized, for windows that a test has cut already.
+
+  Attributes:
+    size: Height and width of the view in pixels.
+  """
+
+  size: int
+
+  def __call__(
+    self, key: Key[Array, ""], canvas: Canvas
+  ) -> Float[Array, "t h w 3"]:
+    """Resizes one clip.
+
+    Args:
+      key: Unused; all crops are called alike.
+      canvas: Frames of the clip.
+
+    Returns:
+      float32 [T, size, size, 3], RGB in [0, 1].
+    """
+    del key
+    return crop(canvas, Box(0, 0, *canvas.sides), self.size)
 
 
 @dataclasses.dataclass(frozen=True)

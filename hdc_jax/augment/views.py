@@ -32,6 +32,14 @@ class View:
   crop: Crop
   transforms: tuple[Transform, ...] = ()
 
+  @property
+  def areas(self) -> tuple[float, float]:
+    """Smallest and largest area of the crop, as fractions of the picture's.
+
+    Those of a crop that does not tell them are unknown, and taken to be 1.
+    """
+    return getattr(self.crop, "areas", (1.0, 1.0))
+
   def __call__(self, key: Key[Array, ""], canvas: geometry.Canvas) -> Frames:
     """Augments one clip.
 

@@ -36,11 +36,12 @@ def draw_sheet(
   """
   if jax.process_index():
     return
-  source, placement = evaluation.source, evaluation.placement
+  source = evaluation.source
   names = source.index.labels[label]
 
   def show(segment: Segment) -> contact_sheet.Shot:
     video = source[segment.video]
+    placement = evaluation.placement.at_rate_of(video)
     span = sampling.clip_span(placement.frames, placement.stride)
     start = max(segment.first, (segment.first + segment.stop - span) // 2)
     stop = min(segment.stop, start + span)

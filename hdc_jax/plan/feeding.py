@@ -8,7 +8,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -64,10 +64,10 @@ def clips_per_second(
     source, clips, records=np.arange(1), starts=starts
   )
   rng = np.random.default_rng(0)
-  cut.random_map(0, rng)  # The first call creates the decoder.
+  cut.random_map([0], rng)  # The first call creates the decoder.
   start, count = time.thread_time(), 0
   while (spent := time.thread_time() - start) < seconds:
-    count += len(cut.random_map(0, rng)["y"])
+    count += len(cut.random_map([0], rng)["y"])
   return count / spent
 
 
@@ -81,6 +81,8 @@ class _Generated:
   height: int
   width: int
   labels: Mapping[str, Segments] = dataclasses.field(default_factory=dict)
+  tags: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
+  group: str = ""
   id: str = "generated"
 
   def read(self, indices: Indices, window: Window) -> Frames:

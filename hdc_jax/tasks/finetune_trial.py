@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from etils import epath
 
-from hdc_jax.data.clips import training_clips
+from hdc_jax.data.clips import canvas, loader, training_clips
+from hdc_jax.data.labels.splits import split_names
 from hdc_jax.data.options import Batches, Subset
 from hdc_jax.data.store.index import Index
 from hdc_jax.evaluate import class_activation, features, pretrained
@@ -71,9 +72,20 @@ class Finetune(TrainAndTest):
     """Path of the run or checkpoint to begin with; '' for random weights."""
     return self.initial.checkpoint
 
+  def describe_clips(self, index: Index) -> str:
+    """Says what part of the frames of a dataset clips show, for the log."""
+    view = augmentations.classification_view(self.augment, self.model.size)
+    return canvas.describe(self.clips, index.short_side, [view.areas])
+
   def check_dataset(self, index: Index) -> None:
     """Checks that a dataset has such clips, labels and splits."""
     super().check_dataset(index)
+    folds = split_names(self.folds, self.tested.split, index)
+    for split, _ in folds.values():
+      videos = len(index.split(split))
+      loader.check_batch_size(
+        self.batches.batch_size, videos, f"split {split!r}"
+      )
     training_clips.check_clips(self.clips, self.model.size, index.short_side)
 
   def make_training(self, mesh: jax.sharding.Mesh, classes: int) -> Training:
@@ -124,7 +136,7 @@ class TrialRunner:
     mesh = self._evaluation.mesh
     training = self._options.make_training(mesh, classes)
     compute = supervised.make_scores(training.objective.network)
-    view = features.centre_view(self._evaluation.placement.size)
+    view = self._evaluation.view
     return training, features.make_encoder(compute, view, mesh)
 
   def run(
@@ -141,6 +153,9 @@ class TrialRunner:
       Accuracies in percent, and the speed of the training, see `Meter.speed`.
     """
     options, source = self._options, self._evaluation.source
+    loader.check_batch_size(
+      options.batches.batch_size, len(trial.train), trial.name
+    )
     training, scorer = self._networks(len(trial.classes))
     cut = training_clips.make_cut(
       source,

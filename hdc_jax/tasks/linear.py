@@ -21,7 +21,7 @@ import numpy as np
 from etils import epath
 
 from hdc_jax import report
-from hdc_jax.data.clips import training_clips
+from hdc_jax.data.clips import canvas, training_clips
 from hdc_jax.data.clips.placement import RandomPlacement
 from hdc_jax.data.options import Subset
 from hdc_jax.data.store.index import Index
@@ -117,6 +117,11 @@ class Linear(TrainAndTest):
     """The run, or one step in it, whose backbone is evaluated."""
     return self.frozen.checkpoint
 
+  def describe_clips(self, index: Index) -> str:
+    """Says what part of the frames of a dataset clips show, for the log."""
+    view = augmentations.classification_view(self.augment, self.model.size)
+    return canvas.describe(self.clips, index.short_side, [view.areas])
+
   def check_dataset(self, index: Index) -> None:
     """Checks that a dataset has such clips, labels and splits."""
     super().check_dataset(index)
@@ -144,6 +149,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   options, run_config = TASK.resolve(config)
   evaluation = options.open()
   source = evaluation.source
+  _log.info("%s", options.describe_clips(source.index))
   loaded = pretrained.load(options.checkpoint, evaluation.mesh, options.model)
   stamp = make_stamp("linear", run_config, loaded.name, source)
   result = results.read_result(workdir)
@@ -214,7 +220,7 @@ class _Prober:
     )
     self._scorer = features.make_encoder(
       score,
-      features.centre_view(evaluation.placement.size),
+      evaluation.view,
       evaluation.mesh,
     )
 
@@ -292,12 +298,14 @@ class _Prober:
       Outputs with 'features', float32 [P, views, D].
     """
     clips = self._options.clips
+    short_side = self._evaluation.source.index.short_side
     placement = RandomPlacement(
       clips.frames,
       clips.stride,
-      min(clips.canvas, self._evaluation.source.index.short_side),
+      min(canvas.side(clips, short_side), short_side),
       self._options.linear.views,
       self._options.seed.seed,
+      fps=clips.fps,
     )
     return self._evaluation.encode(
       self._encoder,

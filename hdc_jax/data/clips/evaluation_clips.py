@@ -60,7 +60,7 @@ class CutSegments(grain.transforms.Map):
     return {"id": np.array(video.id), **named, "y": y, "uv": uv}
 
   def _cut(self, video: sources.Video, segment: Segment) -> list[Frames]:
-    placement = self.placement
+    placement = self.placement.at_rate_of(video)
     whole = Window(0, 0, video.height, video.width)
     clips = []
     for start, windows in placement.cuts(segment, video.height, video.width):
