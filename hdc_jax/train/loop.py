@@ -136,7 +136,7 @@ def _restore(
   if not saved.steps:
     return None
   newest = saved.steps[-1]
-  saved_config = _with_canvas_of(run.config, saved.config(newest), cut.canvas)
+  saved_config = with_canvas_of(run.config, saved.config(newest), cut.canvas)
   run.config.check_resumes(saved_config, run.workdir)
   restored = training.restore_state(saved, newest)
   loader.check_data_state(cut.source, restored.data)
@@ -144,7 +144,7 @@ def _restore(
   return restored.state
 
 
-def _with_canvas_of(
+def with_canvas_of(
   config: RunConfig, saved: Mapping[str, Any], canvas: int
 ) -> Mapping[str, Any]:
   """A saved config with this run's options of an equally large canvas.

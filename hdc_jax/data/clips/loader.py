@@ -6,8 +6,8 @@ random in a clip depends on the seed and on the position alone. Neither depends
 on the number of hosts, worker processes or restarts. So the number of steps
 taken is all that has to be saved of the data's state.
 
-A batch holds no video twice, because a video would be its own negative. So an
-epoch of N videos has ⌊N/B⌋ batches, and leaves out the last N mod B videos of
+A batch holds no video twice, because a video would be its own negative. Choice:
+an epoch of N videos has ⌊N/B⌋ batches, and leaves out the last N mod B videos of
 its order, which are others in each epoch. A video that cannot be decoded is
 replaced by the video B positions on in the order of the epoch, and that one in
 turn by the next: no other video of the batch has the same replacement.
@@ -71,7 +71,7 @@ class _Candidates(grain.transforms.MapWithIndex):
 
   # Grain does not annotate what is overridden here.
   # pyrefly: ignore[bad-override]
-  def map_with_index(self, index: int, element: Any) -> Iterator[int]:
+  def map_with_index(self, index: int, element: Any) -> Iterator[Any]:
     """Finds the candidates of one element of a batch.
 
     Args:
@@ -134,8 +134,8 @@ def training_batches(
     .random_map(cut)
     # Consecutive local batches make up a global one, so that each process takes
     # a contiguous part, and the global batch is the same for any number of
-    # processes. There is no rest to drop, but without it Grain rounds the length
-    # of the sequence up, to more than an index may be.
+    # processes. Nothing is dropped from an endless sequence, but else Grain
+    # rounds its length up, to more than an index may be.
     .batch(batch_size // process_count, drop_remainder=True)
   )
   first = first_step * process_count + process_index

@@ -46,8 +46,8 @@ def frame_offsets(frames: int, stride: float) -> np.ndarray:
   Args:
     frames: Frames per clip.
     stride: Source frames from one frame of a clip to the next. It need not be
-      whole: frame i is the one nearest to i·stride, and the later of two that
-      are equally near. Below 1, frames are repeated.
+      whole. Choice: frame i is the one nearest to i·stride, and the later of
+      two that are equally near. Below 1, frames are repeated.
 
   Returns:
     int64 [frames], of which the first is 0.
