@@ -220,7 +220,11 @@ def test_a_dataset_in_a_bucket_is_not_copied(remote, tmp_path):
 
 def test_the_datasets_of_a_table(ucf101, prepared, tmp_path):
   paths = {"pretrain.data.path": prepared, "ucf101": ucf101, "hmdb51": ""}
-  sizes = {f"{task}.model.size": 36 for task in ("pretrain", "finetune")}
+  sizes = {
+    f"{task}.{field}": value
+    for task in ("pretrain", "finetune")
+    for field, value in {"model.size": 36, "data.batch_size": 16}.items()
+  }
   made = planning.make(1, "tiny", **paths, **sizes)
   found = preflight.check(made, str(tmp_path))
   assert f"{ucf101}: 24 videos" in found
