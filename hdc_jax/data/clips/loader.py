@@ -7,8 +7,8 @@ on the number of hosts, worker processes or restarts. So the number of steps
 taken is all that has to be saved of the data's state.
 
 A batch holds no video twice, because a video would be its own negative. Choice:
-an epoch of N videos has ⌊N/B⌋ batches, and leaves out the last N mod B videos of
-its order, which are others in each epoch. A video that cannot be decoded is
+an epoch of N videos has ⌊N/B⌋ batches, and leaves out the last N mod B videos
+of its order, which are others in each epoch. A video that cannot be decoded is
 replaced by the video B positions on in the order of the epoch, and that one in
 turn by the next: no other video of the batch has the same replacement.
 """
