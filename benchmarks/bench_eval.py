@@ -63,17 +63,15 @@ def measure_test(
     options.model.size,
   )
   mesh, source = evaluation.mesh, evaluation.source
-  placement, batch_size = evaluation.placement, evaluation.batch_size
+  batch_size, size = evaluation.batch_size, evaluation.size
   numbers = source.index.split(options.tested.split)[:videos]
   network = options.make_training(mesh, _CLASSES).objective.network
-  shape = (batch_size, placement.frames, placement.size, placement.size, 3)
+  shape = (batch_size, options.clips.frames, size, size, 3)
   compute = supervised.make_scores(network)
   variables = mesh_lib.run_once(
     lambda: network.init(jax.random.key(0), np.zeros((1, 1, *shape[1:]))), mesh
   )
-  encode = features.make_encoder(
-    compute, features.centre_view(placement.size), mesh
-  )
+  encode = features.make_encoder(compute, evaluation.view, mesh)
   forward = mesh_lib.jit(compute, mesh)
   ready = jax.device_put(
     np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32),
@@ -82,7 +80,7 @@ def measure_test(
   clips = sum(
     len(video["y"])
     for video in clips_lib.read_clips(
-      source, numbers, options.loading, label="", placement=placement
+      source, numbers, options.loading, label="", placement=evaluation.placement
     )
   )
   batches = -(-clips // batch_size)
@@ -189,7 +187,10 @@ def _run(options: argparse.Namespace) -> None:
   config = flags.read_config(options.config, options.fields)
   with tempfile.TemporaryDirectory() as directory:
     if not config.data.path:
-      _generate(directory, options.videos, config.data.canvas)
+      task = finetune.TASK.schema.build(
+        config.to_dict() | {"data": config.data.to_dict() | {"path": directory}}
+      )
+      _generate(directory, options.videos, task.short_side)
       config.data.path = directory
     task, _ = finetune.TASK.resolve(config)
     record = measure_test(task, options.videos, options.repeats)

@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmarks import measure
 from hdc_jax.config import flags
+from hdc_jax.data.clips import canvas
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.runtime import commands
 from hdc_jax.tasks.pretrain import Learning, WithoutData
@@ -85,7 +86,8 @@ def random_clips(learning: Learning, count: int) -> dict[str, np.ndarray]:
   """
   rng = np.random.default_rng(0)
   shape = (learning.batches.batch_size, count, learning.clips.frames)
-  side, half = learning.clips.canvas, learning.clips.canvas // 2
+  side = canvas.side(learning.clips, learning.short_side)
+  half = side // 2
   return {
     "y": rng.integers(16, 236, (*shape, side, side), np.uint8),
     "uv": rng.integers(16, 241, (*shape, half, half, 2), np.uint8),

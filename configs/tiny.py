@@ -16,7 +16,8 @@ from hdc_jax.errors import choose
 # Recipes by method, for a small network that learns in few steps from few
 # videos. All methods have HDC's norm and learning rate. CVRL has less distorted
 # views. DSM takes scaled flow as its negative, as all clips of a generated
-# video have the same motion.
+# video have the same motion. Canvases are those of the demo's frames of 64
+# pixels; with `--config.data.canvas=0` they follow other datasets.
 _RECIPES = {
   "hdc": {"data.canvas": 56},
   "cvrl": {

@@ -50,7 +50,7 @@ def test_fields_and_arguments(path, task):
   config = load(path, f"task={task}")
   assert config.task == task
   method = config.method.name if "method" in config else "hdc"
-  names = ("model.name", "optim.schedule")
+  names = ("model.name", "optim.schedule", "data.canvas")
   flat = identity.flatten(config.to_dict())
   chosen = {name: flat[name] for name in names if name in flat}
   like = config_lib.default(task, method, changes=chosen)
@@ -66,7 +66,8 @@ def test_the_papers_recipe():
     "data.batch_size": 128,
     "data.frames": 16,
     "data.stride": 1,
-    "data.canvas": 128,
+    "data.canvas": 0,  # as the dataset, of which the short side is 128
+    "data.part": "square",
     "model.size": 112,
     "model.width": 64,
     "model.stem": [],  # the backbone's own

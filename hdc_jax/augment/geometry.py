@@ -89,6 +89,11 @@ class ScaleJitterCrop:
   size: int
   scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
 
+  def areas(self, height: float, width: float) -> tuple[float, float]:
+    """Smallest and largest area of a crop of a picture, in square pixels."""
+    square = min(height, width) ** 2
+    return min(self.scales) ** 2 * square, max(self.scales) ** 2 * square
+
   def __call__(
     self, key: Key[Array, ""], canvas: Canvas
   ) -> Float[Array, "t h w 3"]:
@@ -130,6 +135,11 @@ class RandomResizedCrop:
   size: int
   area: tuple[float, float] = (0.3, 1.0)
   aspect: tuple[float, float] = (0.5, 2.0)
+
+  def areas(self, height: float, width: float) -> tuple[float, float]:
+    """Smallest and largest area of a crop of a picture, in square pixels."""
+    low, high = self.area
+    return low * height * width, high * height * width
 
   def __call__(
     self, key: Key[Array, ""], canvas: Canvas
@@ -207,6 +217,32 @@ class CentreCrop:
     del key
     top, left = (canvas.sides - self.size) // 2
     return crop(canvas, Box(top, left, self.size, self.size), self.size)
+
+
+@dataclasses.dataclass(frozen=True)
+class WholePicture:
+  """The whole picture, resized, for windows that a test has cut already.
+
+  Attributes:
+    size: Height and width of the view in pixels.
+  """
+
+  size: int
+
+  def __call__(
+    self, key: Key[Array, ""], canvas: Canvas
+  ) -> Float[Array, "t h w 3"]:
+    """Resizes one clip.
+
+    Args:
+      key: Unused; all crops are called alike.
+      canvas: Frames of the clip.
+
+    Returns:
+      float32 [T, size, size, 3], RGB in [0, 1].
+    """
+    del key
+    return crop(canvas, Box(0, 0, *canvas.sides), self.size)
 
 
 @dataclasses.dataclass(frozen=True)

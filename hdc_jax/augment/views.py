@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +32,19 @@ class View:
   clip: int
   crop: Crop
   transforms: tuple[Transform, ...] = ()
+
+  def areas(self, height: float, width: float) -> tuple[float, float]:
+    """Smallest and largest area of the crop of a picture, in square pixels.
+
+    Those of a crop that does not tell them are taken to be the whole picture.
+
+    Args:
+      height: Height of the picture in pixels.
+      width: Width of the picture in pixels.
+    """
+    areas: Any = getattr(self.crop, "areas", None)
+    whole = height * width
+    return areas(height, width) if areas else (whole, whole)
 
   def __call__(self, key: Key[Array, ""], canvas: geometry.Canvas) -> Frames:
     """Augments one clip.

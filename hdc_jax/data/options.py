@@ -34,14 +34,35 @@ class Clips(Options, section="data"):
 
   frames: int = option(16, "Frames per clip.", at_least=1, at_most=MAX_FRAMES)
   stride: int = option(
-    1, "Source frames from one frame of a clip to the next.", at_least=1
+    1,
+    "Source frames from one frame of a clip to the next.",
+    at_least=1,
+    when=("fps", (0.0,)),
+  )
+  fps: float = option(
+    0.0,
+    "Frames per second of a clip, so that videos of all frame rates give "
+    "equally long clips: frame i is the source's nearest to its time, and a "
+    "slow source repeats frames; 0: by stride.",
+    at_least=0,
+    added=True,
   )
   canvas: int = option(
-    128,
-    "Side in pixels of the square that the host cuts out of each frame; a side "
-    "of the frame that is shorter is kept whole, and padded.",
-    at_least=2,
+    0,
+    "Side in pixels of the square that the host cuts out of each frame, at a "
+    "random place; a side of the frame that is shorter is kept whole, and "
+    "padded. 0: as large as data.part needs, whatever the size of the "
+    "dataset's frames.",
+    at_least=0,
     multiple_of=2,
+  )
+  part: str = option(
+    "square",
+    "Part of a frame that training clips are cropped from: square (of its "
+    "short side, at a random place) or frame (all of it; of frames wider than "
+    "16:9 or higher than 9:16, so much, at a random place).",
+    choices=("square", "frame"),
+    when=("canvas", (0,)),
   )
 
 

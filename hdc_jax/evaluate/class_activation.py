@@ -13,7 +13,7 @@ from hdc_jax.augment import geometry
 from hdc_jax.data.clips import sampling
 from hdc_jax.data.labels.segments import Segment
 from hdc_jax.data.video.frames import Window
-from hdc_jax.evaluate import features, frames
+from hdc_jax.evaluate import frames
 from hdc_jax.evaluate.evaluation import Evaluation, Outputs
 from hdc_jax.models import heads
 from hdc_jax.report.figures import saliency
@@ -63,7 +63,7 @@ def draw_strips(
   """
   if jax.process_index():
     return
-  view = features.centre_view(evaluation.placement.size)
+  view = evaluation.view
   key, kernel, names = jax.random.key(0), classifier.kernel, classifier.names
 
   @jax.jit
@@ -107,7 +107,8 @@ def _middle_clip(
   evaluation: Evaluation, segment: Segment
 ) -> tuple[np.ndarray, Window]:
   """Frame numbers and window of the clip in the middle of a segment."""
-  placement, video = evaluation.placement, evaluation.source[segment.video]
+  video = evaluation.source[segment.video]
+  placement = evaluation.placement.at_rate_of(video)
   span = sampling.clip_span(placement.frames, placement.stride)
   start = max(segment.first, (segment.first + segment.stop - span) // 2)
   indices = sampling.clip_indices(

@@ -10,7 +10,7 @@ import numpy as np
 
 from hdc_jax.augment import geometry
 from hdc_jax.data import sources
-from hdc_jax.data.clips import sampling
+from hdc_jax.data.clips import canvas, sampling
 from hdc_jax.data.clips.placement import FixedPlacement
 from hdc_jax.data.labels.segments import Segment
 from hdc_jax.data.options import Clips
@@ -62,16 +62,22 @@ class Encoder:
       DataError: If the video cannot be decoded.
     """
     describe = self._compile(Features(endpoint=endpoint, pool=pool))
-    short_side = max(self.size, min(self.clips.canvas, _SHORT_SIDE))
+    wanted = canvas.short_side_for(self.clips, self.size)
+    short_side = max(self.size, min(wanted, _SHORT_SIDE))
     opened = sources.open_video(os.fspath(video), short_side)
     placement = FixedPlacement(
-      self.clips.frames, self.clips.stride, self.size, clips, "centre"
-    )
+      self.clips.frames,
+      self.clips.stride,
+      self.size,
+      clips,
+      "centre",
+      fps=self.clips.fps,
+    ).at_rate_of(opened)
     segment = Segment(0, 0, opened.num_frames, -1)
     encoded = []
     for start, windows in placement.cuts(segment, opened.height, opened.width):
       indices = sampling.clip_indices(
-        start, self.clips.frames, self.clips.stride, 0, opened.num_frames
+        start, placement.frames, placement.stride, 0, opened.num_frames
       )
       frames = opened.read(indices, windows[0])
       encoded.append(describe(self.loaded.variables, frames.y, frames.uv))

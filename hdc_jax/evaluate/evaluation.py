@@ -14,8 +14,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from hdc_jax.augment import views
 from hdc_jax.data import sources
-from hdc_jax.data.clips import evaluation_clips, training_clips
+from hdc_jax.data.clips import canvas, evaluation_clips, training_clips
 from hdc_jax.data.clips.placement import (
   FixedPlacement,
   Placement,
@@ -26,6 +27,7 @@ from hdc_jax.data.options import Clips, Dataset, Loading, ShownClips
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.distributed import processes
 from hdc_jax.errors import DataError
+from hdc_jax.evaluate import features
 from hdc_jax.evaluate.features import Encoder
 from hdc_jax.runtime.progress import Progress
 
@@ -90,6 +92,7 @@ class Evaluation:
     placement: Which clips of a segment are evaluated.
     loading: Threads and processes that decode.
     batch_size: Crops of clips per step, over all devices and hosts.
+    size: Height and width in pixels to which the windows are resized.
   """
 
   mesh: Mesh
@@ -97,6 +100,7 @@ class Evaluation:
   placement: FixedPlacement
   loading: Loading
   batch_size: int
+  size: int
 
   @classmethod
   def open(
@@ -125,9 +129,16 @@ class Evaluation:
     mesh_lib.check_batch_size(
       "config.test.batch_size", shown.batch_size, mesh.devices.size
     )
-    source = sources.open(dataset.path, clips.canvas, dataset.cache)
+    short_side = canvas.short_side_for(clips, size, shown.size)
+    source = sources.open(dataset.path, short_side, dataset.cache)
     placement = make_placement(clips, shown, size, source.index.short_side)
-    return cls(mesh, source, placement, loading, shown.batch_size)
+    crop = shown.size or size
+    return cls(mesh, source, placement, loading, shown.batch_size, crop)
+
+  @property
+  def view(self) -> views.View:
+    """The view of each window: all of it, at the size that networks see."""
+    return features.whole_view(self.size)
 
   def encode(
     self,

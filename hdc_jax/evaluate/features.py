@@ -128,3 +128,12 @@ def centre_view(size: int) -> views.View:
     size: Height and width of the view, in pixels.
   """
   return views.View("centre", 0, geometry.CentreCrop(size))
+
+
+def whole_view(size: int) -> views.View:
+  """Makes the view that shows whole windows, resized, without augmentation.
+
+  Args:
+    size: Height and width of the view, in pixels.
+  """
+  return views.View("whole", 0, geometry.WholePicture(size))

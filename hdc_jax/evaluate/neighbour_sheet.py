@@ -38,10 +38,11 @@ def draw_sheet(
   """
   if jax.process_index():
     return
-  source, placement = evaluation.source, evaluation.placement
+  source = evaluation.source
 
   def show(segment: Segment, classes: list[int]) -> contact_sheet.Shot:
     video = source[segment.video]
+    placement = evaluation.placement.at_rate_of(video)
     span = sampling.clip_span(placement.frames, placement.stride)
     start = max(segment.first, (segment.first + segment.stop - span) // 2)
     stop = min(segment.stop, start + span)

@@ -55,9 +55,8 @@ class CVRL(base.MethodOptions):
   name = "cvrl"
   augment = CVRLAugment
   recipe: ClassVar = {
-    # The canvas holds whole frames with a short side of 256 and a long side of
-    # at most 342 pixels.
-    "data.canvas": 342,
+    # Crops are of whole frames, as in the official code.
+    "data.part": "frame",
     "data.stride": 2,
     "data.batch_size": 1024,
     "model.size": 224,

@@ -33,7 +33,6 @@ class DSM(base.MethodOptions):
   name = "dsm"
   augment = augmentations.Family
   recipe: ClassVar = {
-    "data.canvas": 256,
     "data.stride": 4,
     "model.size": 224,
     "model.norm": "batch",

@@ -17,7 +17,9 @@ DECISIVE = (
   "checkpoint",
   "data.batch_size",
   "data.canvas",
+  "data.fps",
   "data.frames",
+  "data.part",
   "data.split",
   "data.stride",
   "augment",
@@ -43,8 +45,14 @@ class RunConfig:
 
   @functools.cached_property
   def fingerprint(self) -> str:
-    """A hash of the values of all fields."""
-    text = json.dumps(flatten(self.values), sort_keys=True)
+    """A hash of the values of all fields, see `Rule.added`."""
+    added = self.schema.added()
+    counting = {
+      field: value
+      for field, value in flatten(self.values).items()
+      if field not in added or value != added[field]
+    }
+    text = json.dumps(counting, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
   def changed(self, changes: Mapping[str, Any]) -> Self:

@@ -154,6 +154,18 @@ class Schema:
       selectors |= {(name, *path) for path in schema.selectors()}
     return selectors
 
+  def added(self) -> dict[str, Any]:
+    """The defaults of fields with `Rule.added`, by dotted name."""
+    added = {
+      ".".join((*cls.parents(), field.name)): field.default
+      for cls in self._every_class()
+      for field in dataclasses.fields(cls)
+      if rule_of(field).added
+    }
+    for name, schema in self._configs.items():
+      added |= {f"{name}.{field}": v for field, v in schema.added().items()}
+    return added
+
   def _every_class(self) -> Iterator[type[Options]]:
     """Yields all classes of options, of all variants."""
     for kind in self._classes.values():

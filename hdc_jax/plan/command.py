@@ -109,7 +109,9 @@ def _short_side(options: WithoutData) -> int:
   """The short side of the dataset's frames in pixels, or else a likely one."""
   path = options.dataset.path
   if not path:
-    return feeding.likely_short_side(options.clips.canvas)
+    if options.clips.canvas:
+      return feeding.likely_short_side(options.clips.canvas)
+    return options.short_side
   index = sources.read_index(path)
   if index.codec != "h264":
     raise ConfigError(

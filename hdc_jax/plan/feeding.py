@@ -64,10 +64,10 @@ def clips_per_second(
     source, clips, records=np.arange(1), starts=starts
   )
   rng = np.random.default_rng(0)
-  cut.random_map(0, rng)  # The first call creates the decoder.
+  cut.random_map([0], rng)  # The first call creates the decoder.
   start, count = time.thread_time(), 0
   while (spent := time.thread_time() - start) < seconds:
-    count += len(cut.random_map(0, rng)["y"])
+    count += len(cut.random_map([0], rng)["y"])
   return count / spent
 
 

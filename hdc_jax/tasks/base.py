@@ -11,6 +11,7 @@ import ml_collections
 from etils import epath
 
 from hdc_jax.data import sources
+from hdc_jax.data.clips import canvas
 from hdc_jax.data.clips.placement import make_placement
 from hdc_jax.data.options import (
   Clips,
@@ -98,6 +99,17 @@ class EvaluationOptions(abc.ABC):
   @abc.abstractmethod
   def checkpoint(self) -> str:
     """Path of the run or checkpoint whose backbone is used; '' for none."""
+
+  @property
+  def short_side(self) -> int:
+    """The short side to which original files are scaled, in pixels."""
+    size, test_size = self.model.size, self.shown.size
+    return canvas.short_side_for(self.clips, size, test_size)
+
+  def describe_clips(self, index: Index) -> str:
+    """Says what part of the frames training clips show; '' without any."""
+    del index
+    return ""
 
   def check_dataset(self, index: Index) -> None:
     """Checks that a dataset has the videos and clips that the options ask for.

@@ -68,7 +68,12 @@ def clips_per_video(clips: Clips, shown: ShownClips, size: int) -> int:
     size: Height and width of the network's views, in pixels.
   """
   placement = FixedPlacement(
-    clips.frames, clips.stride, shown.size or size, shown.clips, shown.crops
+    clips.frames,
+    clips.stride,
+    shown.size or size,
+    shown.clips,
+    shown.crops,
+    fps=clips.fps,
   )
   return placement.estimate
 

@@ -1,17 +1,23 @@
 """Dry runs: a description of what a command would run."""
 
 import json
+import logging
 from collections.abc import Iterator
+from typing import Any
 
 import ml_collections
+from etils import epath
 
 from hdc_jax import tasks
 from hdc_jax.data.datasets import hmdb51, ucf101
+from hdc_jax.data.store.index import INDEX, Index
 from hdc_jax.options import identity
 from hdc_jax.runtime import buckets, files
 from hdc_jax.tasks import papers, table_rows, tables
 from hdc_jax.tasks.costs import Cost
 from hdc_jax.tasks.train_and_test import Supervised
+
+_log = logging.getLogger(__name__)
 
 _COUNTS = {"ucf101": ucf101.OFFICIAL, "hmdb51": hmdb51.OFFICIAL}
 
@@ -26,7 +32,9 @@ are estimated with the official number of videos, as if each had 300 frames
 
 
 def describe(config: ml_collections.ConfigDict, workdir: str) -> str:
-  """Describes what a task would run; writes nothing, and reads no data.
+  """Describes what a task would run; writes nothing, and reads no videos.
+
+  Datasets that are on this machine already are checked.
 
   Args:
     config: A config of any task.
@@ -38,19 +46,34 @@ def describe(config: ml_collections.ConfigDict, workdir: str) -> str:
     JSON.
 
   Raises:
-    ConfigError: If the directory holds the run of another task; or see
-      `tables.plan`.
+    ConfigError: If the directory holds the run of another task, or a dataset
+      does not have the splits, labels or clips of a run; or see `tables.plan`.
+    DataError: If a dataset is damaged.
   """
   if workdir and not buckets.is_remote(workdir):
     tasks.check_workdir(config, workdir)
   runs = tasks.resolve(config, workdir)
   for _, options, _ in runs:
+    _check_dataset(options)
     if isinstance(options, Supervised):
       options.warn()
   (task, _, run_config), *others = runs
   if others:
     return "\n".join(_describe_table(config, workdir))
   return json.dumps({"task": task.name} | run_config.values, indent=2)
+
+
+def _check_dataset(options: Any) -> None:
+  """Checks the options of a run against its dataset, if that is here."""
+  path = options.dataset.path
+  if buckets.is_remote(path):
+    return
+  if not files.exists(epath.Path(path) / INDEX):
+    return
+  index = Index.load(path)
+  options.check_dataset(index)
+  if described := options.describe_clips(index):
+    _log.info("%s: %s", path, described)
 
 
 def _describe_table(

@@ -109,7 +109,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   describe = features.make_describe(options.model, options.features)
   encoder = features.make_encoder(
     lambda *arguments: {"features": describe(*arguments)},
-    features.centre_view(evaluation.placement.size),
+    evaluation.view,
     evaluation.mesh,
   )
   stamp = make_stamp("embed", run_config, loaded.name, source)

@@ -54,6 +54,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   options, run_config = TASK.resolve(config)
   evaluation = options.open()
   source, mesh = evaluation.source, evaluation.mesh
+  _log.info("%s", options.describe_clips(source.index))
   mesh_lib.check_batch_size(
     "config.data.batch_size", options.batches.batch_size, mesh.devices.size
   )

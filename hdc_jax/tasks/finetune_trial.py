@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 from etils import epath
 
-from hdc_jax.data.clips import training_clips
+from hdc_jax.data.clips import loader, training_clips
+from hdc_jax.data.labels.splits import split_names
 from hdc_jax.data.options import Batches
+from hdc_jax.data.store.index import Index
 from hdc_jax.evaluate import class_activation, features, pretrained
 from hdc_jax.evaluate import trials as trials_lib
 from hdc_jax.evaluate.evaluation import Evaluation
@@ -65,6 +67,16 @@ class Finetune(Supervised):
   def checkpoint(self) -> str:
     """Path of the run or checkpoint to begin with; '' for random weights."""
     return self.initial.checkpoint
+
+  def check_dataset(self, index: Index) -> None:
+    """Checks that a dataset has such clips, labels and splits."""
+    super().check_dataset(index)
+    folds = split_names(self.folds, self.tested.split, index)
+    for split, _ in folds.values():
+      videos = len(index.split(split))
+      loader.check_batch_size(
+        self.batches.batch_size, videos, f"split {split!r}"
+      )
 
   def make_training(
     self,
@@ -123,7 +135,7 @@ class TrialRunner:
     mesh = self._evaluation.mesh
     training = self._options.make_training(mesh, classes, classification)
     compute = supervised.make_scores(training.objective.network, classification)
-    view = features.centre_view(self._evaluation.placement.size)
+    view = self._evaluation.view
     return training, features.make_encoder(compute, view, mesh)
 
   def run(
@@ -140,6 +152,9 @@ class TrialRunner:
       Results in percent, and the speed of the training, see `Meter.speed`.
     """
     options, source = self._options, self._evaluation.source
+    loader.check_batch_size(
+      options.batches.batch_size, len(trial.train), trial.name
+    )
     training, scorer = self._networks(
       len(trial.classes), trial.kind.classification
     )

@@ -22,7 +22,7 @@ import numpy as np
 from etils import epath
 
 from hdc_jax import report
-from hdc_jax.data.clips import training_clips
+from hdc_jax.data.clips import canvas, training_clips
 from hdc_jax.data.clips.placement import RandomPlacement
 from hdc_jax.errors import ConfigError
 from hdc_jax.evaluate import features, pretrained, probe
@@ -129,6 +129,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   options, run_config = TASK.resolve(config)
   evaluation = options.open()
   source = evaluation.source
+  _log.info("%s", options.describe_clips(source.index))
   loaded = pretrained.load(options.checkpoint, evaluation.mesh, options.model)
   stamp = make_stamp("linear", run_config, loaded.name, source)
   warnings = options.warn(source.index)
@@ -204,8 +205,9 @@ class _Prober:
       scores = probe.scores(weights["probes"], described, classification)
       return {"scores": scores}
 
-    view = features.centre_view(self._evaluation.placement.size)
-    return features.make_encoder(score, view, self._evaluation.mesh)
+    return features.make_encoder(
+      score, self._evaluation.view, self._evaluation.mesh
+    )
 
   def measure(
     self, trials: Sequence[trials_lib.Trial], workdir: str
@@ -283,13 +285,16 @@ class _Prober:
       Outputs with 'features', float32 [P, views, D].
     """
     clips = self._options.clips
+    short_side = self._evaluation.source.index.short_side
+    window = canvas.side(clips, short_side)
     placement = RandomPlacement(
       clips.frames,
       clips.stride,
-      clips.canvas,
+      window,
       self._options.linear.views,
       self._options.seed.seed,
-      padded=clips.canvas > self._evaluation.source.index.short_side,
+      padded=window > short_side,
+      fps=clips.fps,
     )
     return self._evaluation.encode(
       self._encoder,

@@ -216,11 +216,15 @@ def _check_datasets(runs: Sequence[Run], hosts: Sequence[str]) -> Iterator[str]:
   for dataset, options_of_runs in by_dataset.items():
     path, cache = dataset.path, dataset.cache
     with _shared_errors(hosts):
-      index = _read_index(path)
+      indices = {
+        side: _read_index(path, side)
+        for side in {options.short_side for options in options_of_runs}
+      }
       for options in options_of_runs:
-        options.check_dataset(index)
+        options.check_dataset(indices[options.short_side])
         if isinstance(options, Supervised):
-          options.warn(index)
+          options.warn(indices[options.short_side])
+      index = indices[options_of_runs[0].short_side]
       # A single process may make this check on another machine than the run's.
       if len(hosts) > 1:
         cache_lib.check_space(path, index, cache)
@@ -242,12 +246,17 @@ def _check_datasets(runs: Sequence[Run], hosts: Sequence[str]) -> Iterator[str]:
       f"{few if 0 < shards < len(hosts) else ''}"
       f"{copied if buckets.is_remote(path) else ''}"
     )
+    described = (
+      o.describe_clips(indices[o.short_side]) for o in options_of_runs
+    )
+    for line in dict.fromkeys(filter(None, described)):
+      yield f"clips      {line}"
 
 
-def _read_index(path: str) -> Index:
+def _read_index(path: str, short_side: int) -> Index:
   """Reads the index of a dataset; an error names the field."""
   try:
-    return sources.read_index(path)
+    return sources.read_index(path, short_side)
   except DataError as error:
     raise DataError(f"config.data.path: {error}") from error
 

@@ -9,7 +9,7 @@ import ml_collections
 from jax.sharding import Mesh
 
 from hdc_jax.data import sources
-from hdc_jax.data.clips import training_clips
+from hdc_jax.data.clips import canvas, loader, training_clips
 from hdc_jax.data.options import Batches, Clips, Dataset, Learned, Loading
 from hdc_jax.data.store.index import Index
 from hdc_jax.distributed import mesh as mesh_lib
@@ -63,6 +63,17 @@ class Learning:
     self.model.check_clip(self.clips.frames, self.model.size)
     self.optim.check_length(self.train.steps)
 
+  @property
+  def short_side(self) -> int:
+    """The short side to which original files are scaled, in pixels."""
+    return canvas.short_side_for(self.clips, self.model.size)
+
+  def describe_clips(self, index: Index) -> str:
+    """Says what part of the frames of a dataset clips show, for the log."""
+    method = self.method.make(self.augment, self.model.size)
+    areas = [view.areas for view in method.views]
+    return canvas.describe(self.clips, index.short_side, areas)
+
   def make_training(self, mesh: Mesh) -> Training:
     """Makes the training.
 
@@ -105,7 +116,9 @@ class Pretrain(Learning):
     Raises:
       ConfigError, DataError: If it does not.
     """
-    index.split(self.learned.split)
+    split = self.learned.split
+    videos = len(index.split(split))
+    loader.check_batch_size(self.batches.batch_size, videos, f"split {split!r}")
     training_clips.check_clips(self.clips, self.model.size, index.short_side)
 
 
@@ -172,9 +185,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   )
   training = options.make_training(mesh)
   source = sources.open(
-    options.dataset.path, options.clips.canvas, options.dataset.cache
+    options.dataset.path, options.short_side, options.dataset.cache
   )
   options.check_dataset(source.index)
+  _log.info("%s", options.describe_clips(source.index))
   cut = training_clips.make_cut(
     source,
     options.clips,

@@ -5,6 +5,7 @@ a row for each video, with a strip of frames for each view.
 """
 
 import dataclasses
+import logging
 from typing import Annotated, Any
 
 import jax
@@ -14,7 +15,7 @@ from etils import epath
 
 from hdc_jax.augment import views
 from hdc_jax.data import sources
-from hdc_jax.data.clips import loader, training_clips
+from hdc_jax.data.clips import canvas, loader, training_clips
 from hdc_jax.data.options import Clips, Dataset, Learned, Loading
 from hdc_jax.data.store.index import Index
 from hdc_jax.methods import METHODS, MethodOptions
@@ -24,6 +25,8 @@ from hdc_jax.report.figures import strips
 from hdc_jax.runs import results
 from hdc_jax.tasks.base import Seed, Task
 from hdc_jax.tasks.pretrain import AUGMENTS
+
+_log = logging.getLogger(__name__)
 
 PREVIEW = "views.png"
 _VIDEOS = 6
@@ -58,6 +61,17 @@ class Preview:
     """Checks that the views fit their clips."""
     training_clips.check_clips(self.clips, self.model.size)
 
+  @property
+  def short_side(self) -> int:
+    """The short side to which original files are scaled, in pixels."""
+    return canvas.short_side_for(self.clips, self.model.size)
+
+  def describe_clips(self, index: Index) -> str:
+    """Says what part of the frames of a dataset clips show, for the log."""
+    method = self.method.make(self.augment, self.model.size)
+    areas = [view.areas for view in method.views]
+    return canvas.describe(self.clips, index.short_side, areas)
+
   # No checkpoint: views do not depend on a network.
   checkpoint = ""
 
@@ -91,9 +105,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   options, _ = TASK.resolve(config)
   clips, size, seed = options.clips, options.model.size, options.seed.seed
   source = sources.open(
-    options.dataset.path, clips.canvas, options.dataset.cache
+    options.dataset.path, options.short_side, options.dataset.cache
   )
   options.check_dataset(source.index)
+  _log.info("%s", options.describe_clips(source.index))
   method = options.method.make(options.augment, size)
   cut = training_clips.make_cut(
     source,

@@ -175,7 +175,7 @@ class _Searcher:
     def compute(weights: Any, clips: jax.Array) -> dict[str, jax.Array]:
       return {name: describe(w, clips) for name, w in weights.items()}
 
-    view = features.centre_view(evaluation.placement.size)
+    view = evaluation.view
     self._encoder = features.make_encoder(compute, view, evaluation.mesh)
 
   def measure(

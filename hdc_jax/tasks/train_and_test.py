@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 
-from hdc_jax.data.clips import training_clips
+from hdc_jax.data.clips import canvas, training_clips
 from hdc_jax.data.labels.splits import both_uses, split_names
 from hdc_jax.data.labels.targets import check_subset, chosen_targets
 from hdc_jax.data.options import Folds, Subset, Tested
@@ -52,6 +52,15 @@ class Supervised(TrainAndTest):
     super().check_dataset(index)
     training_clips.check_clips(self.clips, self.model.size, index.short_side)
     check_subset(self.subset, chosen_targets(self.folds, index))
+
+  def describe_clips(self, index: Index) -> str:
+    """Says what part of the frames of a dataset clips show, for the log.
+
+    Args:
+      index: The index of the dataset.
+    """
+    view = augmentations.classification_view(self.augment, self.model.size)
+    return canvas.describe(self.clips, index.short_side, [view.areas])
 
   def warn(self, index: Index | None = None) -> dict[str, list[str]]:
     """Logs a warning of each test on videos that were trained on.

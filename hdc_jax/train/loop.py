@@ -3,7 +3,8 @@
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -97,7 +98,7 @@ def fit(
   """
   keep = run.train.keep_checkpoints
   with checkpoint.Checkpoints(run.workdir, keep) as saved:
-    state = _restore(run, training, cut.source, saved)
+    state = _restore(run, training, cut, saved)
     if state is None:
       state = (initial or training.init_state)()
     _log_setup(run, training, cut, state)
@@ -121,7 +122,7 @@ def fit(
 def _restore(
   run: Run,
   training: Training,
-  source: sources.Source,
+  cut: training_clips.CutClips,
   saved: checkpoint.Checkpoints,
 ) -> TrainState | None:
   """Restores the newest checkpoint, if there is one.
@@ -136,11 +137,36 @@ def _restore(
   if not saved.steps:
     return None
   newest = saved.steps[-1]
-  run.config.check_resumes(saved.config(newest), run.workdir)
+  saved_config = with_canvas_of(run.config, saved.config(newest), cut.canvas)
+  run.config.check_resumes(saved_config, run.workdir)
   restored = training.restore_state(saved, newest)
-  loader.check_data_state(source, restored.data)
+  loader.check_data_state(cut.source, restored.data)
   _log.info("resuming %s at step %d", run.workdir, newest)
   return restored.state
+
+
+def with_canvas_of(
+  config: RunConfig, saved: Mapping[str, Any], canvas: int
+) -> Mapping[str, Any]:
+  """A saved config with this run's options of an equally large canvas.
+
+  Runs of earlier versions name the canvas in pixels, which now follows from the
+  dataset.
+
+  Args:
+    config: The config of this run.
+    saved: The config in the checkpoint, by section.
+    canvas: Side of this run's canvas in pixels.
+
+  Returns:
+    The saved config; with `data.canvas` and `data.part` of this run, if it
+    names a canvas of this side.
+  """
+  data, now = saved.get("data", {}), config.values["data"]
+  if data.get("canvas") != canvas:
+    return saved
+  same = {name: now[name] for name in ("canvas", "part") if name in now}
+  return {**saved, "data": {**data, **same}}
 
 
 def _log_setup(
@@ -163,7 +189,8 @@ def _log_setup(
     cut.source,
     steps,
     run.batches.batch_size,
-    steps * run.batches.batch_size / videos,
+    # An epoch is as many whole batches as there are videos for.
+    steps / (videos // run.batches.batch_size),
   )
 
 

@@ -24,7 +24,7 @@ def encode(path):
   return evaluation.encode(
     features.make_encoder(
       lambda *arguments: {"features": describe(*arguments)},
-      features.centre_view(evaluation.placement.size),
+      evaluation.view,
       evaluation.mesh,
     ),
     pretrained.initial(options.model, 0, evaluation.mesh),

@@ -73,7 +73,9 @@ def encode(source, weights, batch_size=8, devices=8, view=None, **options):
   placement = make_placement(
     OPTIONS.clips, OPTIONS.shown, SIZE, source.index.short_side
   )
-  evaluation = Evaluation(mesh, source, placement, OPTIONS.loading, batch_size)
+  evaluation = Evaluation(
+    mesh, source, placement, OPTIONS.loading, batch_size, SIZE
+  )
   describe = features.make_describe(OPTIONS.model, OPTIONS.features)
   encoder = features.make_encoder(
     lambda *arguments: {"features": describe(*arguments)},

@@ -48,17 +48,50 @@ def test_the_command_checks_and_stops(prepared, tmp_path, capsys):
   flags = [
     f"--config.data.path={prepared}",
     f"--workdir={tmp_path / 'run'}",
+    "--config.data.batch_size=24",
     "--config.model.size=36",
   ]
   file = f"--config={pathlib.Path(__file__).parents[2]}/configs/tiny.py"
   assert main.main([file, *flags, "--preflight"]) == 0
   assert "all is ready" in capsys.readouterr().out
   assert not (tmp_path / "run" / results.CONFIG).exists()
-  assert main.main([file, *flags[:2], "--preflight"]) == ConfigError.exit_code
+  assert main.main([file, *flags[:3], "--preflight"]) == ConfigError.exit_code
   assert "to the short side of the frames, 40" in capsys.readouterr().err
   flags[0] += "/missing"
   assert main.main([file, *flags, "--preflight"]) == DataError.exit_code
   assert "error: config.data.path: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["--preflight", "--dry_run", ""])
+@pytest.mark.parametrize("task", ["pretrain", "finetune"])
+def test_a_batch_of_more_videos_than_there_are(
+  how, task, prepared, tmp_path, capsys
+):
+  file = f"{pathlib.Path(__file__).parents[2]}/configs/tiny.py:task={task}"
+  flags = [
+    f"--config={file}",
+    f"--config.data.path={prepared}",
+    "--config.model.size=36",
+    f"--workdir={tmp_path}",
+    *filter(None, [how]),
+  ]
+  assert main.main(flags) == ConfigError.exit_code
+  error = capsys.readouterr().err.splitlines()[-1]
+  assert "config.data.batch_size=32 is too large for the 24 videos" in error
+  assert error.endswith("use at most 24")
+
+
+@pytest.mark.parametrize("method", ["hdc", "cvrl"])
+def test_what_part_of_a_frame_is_seen(method, prepared, tmp_path):
+  made = small.tiny(
+    method=method,
+    data__path=str(prepared),
+    data__canvas=0,
+    **({"method__hidden": (8,)} if method == "cvrl" else {}),
+  )
+  shares = {"hdc": "33 % to 75 %", "cvrl": "30 % to 100 %"}
+  found = preflight.check(made, str(tmp_path))
+  assert f"clips      a clip sees {shares[method]} of a 4:3 frame" in found
 
 
 @pytest.mark.parametrize(
@@ -187,7 +220,11 @@ def test_a_dataset_in_a_bucket_is_not_copied(remote, tmp_path):
 
 def test_the_datasets_of_a_table(ucf101, prepared, tmp_path):
   paths = {"pretrain.data.path": prepared, "ucf101": ucf101, "hmdb51": ""}
-  sizes = {f"{task}.model.size": 36 for task in ("pretrain", "finetune")}
+  sizes = {
+    f"{task}.{field}": value
+    for task in ("pretrain", "finetune")
+    for field, value in {"model.size": 36, "data.batch_size": 16}.items()
+  }
   made = planning.make(1, "tiny", **paths, **sizes)
   found = preflight.check(made, str(tmp_path))
   assert f"{ucf101}: 24 videos" in found

@@ -71,7 +71,7 @@ class CutSegments(grain.transforms.Map):
   def _cut(
     self, video: sources.Video, segment: Segment
   ) -> list[training_clips.Batch]:
-    placement = self.placement
+    placement = self.placement.at_rate_of(video)
     whole = Window(0, 0, video.height, video.width)
     clips = []
     for start, windows in placement.cuts(segment, video.height, video.width):

@@ -5,8 +5,15 @@ epoch. Global batch `s` holds the B videos from position `s·B` on, and what is
 random in a clip depends on the seed and on the position alone. Neither depends
 on the number of hosts, worker processes or restarts. So the number of steps
 taken is all that has to be saved of the data's state.
+
+A batch holds no video twice, because a video would be its own negative. Choice:
+an epoch of N videos has ⌊N/B⌋ batches, and leaves out the last N mod B videos
+of its order, which are others in each epoch. A video that cannot be decoded is
+replaced by the video B positions on in the order of the epoch, and that one in
+turn by the next: no other video of the batch has the same replacement.
 """
 
+import dataclasses
 import itertools
 import logging
 import os
@@ -21,13 +28,72 @@ from absl import flags
 from hdc_jax.data import sources
 from hdc_jax.data.clips import training_clips
 from hdc_jax.data.options import Loading
-from hdc_jax.errors import DataError
+from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.runtime import workers as workers_lib
 
 _log = logging.getLogger(__name__)
 
 # Bytes of decoded batches that a host may hold ready.
 _READ_AHEAD_BYTES = 2 << 30
+
+# Number of videos to try for one element of a batch before giving up.
+_ATTEMPTS = 8
+
+
+def check_batch_size(batch_size: int, videos: int, split: str) -> None:
+  """Checks that a batch can be filled without repeating a video.
+
+  Args:
+    batch_size: Videos in a global batch.
+    videos: Number of videos to learn from.
+    split: What has these videos, for the message.
+
+  Raises:
+    ConfigError: If a batch is larger; the message names the largest.
+  """
+  if batch_size > videos:
+    raise ConfigError(
+      f"config.data.batch_size={batch_size} is too large for the {videos:,} "
+      f"video{'s' * (videos != 1)} of {split}, as a batch holds no video "
+      f"twice: use at most {videos}"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Candidates(grain.transforms.MapWithIndex):
+  """Finds the video at a position, and those that may take its place.
+
+  Attributes:
+    order: Record numbers in the order of the epochs, each of all N videos.
+    batch_size: Videos in a global batch.
+  """
+
+  order: grain.MapDataset
+  batch_size: int
+
+  # Grain does not annotate what is overridden here.
+  # pyrefly: ignore[bad-override]
+  def map_with_index(self, index: int, element: Any) -> Iterator[Any]:
+    """Finds the candidates of one element of a batch.
+
+    Args:
+      index: Position in the endless sequence of videos.
+      element: Not used.
+
+    Returns:
+      1 to 8 record numbers: that of the video, and those of its replacements in
+      turn, which are found only if they are asked for. No two elements of a
+      batch have a candidate in common.
+    """
+    del element
+    videos, size = len(self.order), self.batch_size
+    batch, place = divmod(index, size)
+    epoch, batch = divmod(batch, videos // size)
+    # Offsets from the first video of the batch: those of different elements
+    # differ by less than a turn, so that they are different videos.
+    offsets = range(place, videos, size)[:_ATTEMPTS]
+    slots = [(batch * size + offset) % videos for offset in offsets]
+    return (self.order[epoch * videos + slot] for slot in slots)
 
 
 def training_batches(
@@ -55,17 +121,24 @@ def training_batches(
   Returns:
     Batches as in `cutting.CutClips.random_map`, with a leading axis of
     `batch_size / process_count`.
+
+  Raises:
+    ConfigError: If a batch has more videos than there are.
   """
+  videos = len(cut.records)
+  check_batch_size(batch_size, videos, "the dataset")
+  order = record_numbers(cut.records).seed(seed).shuffle()
   dataset = (
-    record_numbers(cut.records)
+    grain.MapDataset.range(videos // batch_size * batch_size)
     .seed(seed)
-    .shuffle()
     .repeat()
+    .map_with_index(_Candidates(order, batch_size))
     .random_map(cut)
     # Consecutive local batches make up a global one, so that each process takes
     # a contiguous part, and the global batch is the same for any number of
-    # processes.
-    .batch(batch_size // process_count)
+    # processes. Nothing is dropped from an endless sequence, but else Grain
+    # rounds its length up, to more than an index may be.
+    .batch(batch_size // process_count, drop_remainder=True)
   )
   first = first_step * process_count + process_index
   dataset = dataset[first::process_count]

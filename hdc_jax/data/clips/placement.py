@@ -2,11 +2,12 @@
 
 import dataclasses
 import itertools
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
-from hdc_jax.data.clips import sampling
+from hdc_jax.data import sources
+from hdc_jax.data.clips import canvas, sampling
 from hdc_jax.data.labels.segments import Segment
 from hdc_jax.data.options import Clips, ShownClips
 from hdc_jax.data.video.codec import Window
@@ -67,7 +68,7 @@ class Placement(Protocol):
   def frames(self) -> int: ...  # noqa: D102
 
   @property
-  def stride(self) -> int: ...  # noqa: D102
+  def stride(self) -> float: ...  # noqa: D102
 
   @property
   def size(self) -> int: ...  # noqa: D102
@@ -77,6 +78,17 @@ class Placement(Protocol):
 
   @property
   def estimate(self) -> int: ...  # noqa: D102
+
+  def at_rate_of(self, video: sources.Video) -> Self:
+    """The placement with its stride in frames of a video.
+
+    Args:
+      video: The video whose clips are placed.
+
+    Raises:
+      DataError: If its frame rate is needed and unknown.
+    """
+    ...
 
   def cuts(self, segment: Segment, height: int, width: int) -> Cuts:
     """Places the clips of a segment.
@@ -93,20 +105,36 @@ class Placement(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class FixedPlacement:
-  """Clips at fixed times in fixed crops, as evaluations test them.
+class _Timed:
+  """The length of clips in time.
 
   Attributes:
     frames: Frames per clip.
     stride: Source frames from one frame of a clip to the next.
+    fps: Frames per second of clips, instead of a stride; 0: by stride.
+  """
+
+  frames: int
+  stride: float
+  fps: float = dataclasses.field(default=0.0, kw_only=True)
+
+  def at_rate_of(self, video: sources.Video) -> Self:
+    """The placement with its stride in frames of a video, see `Placement`."""
+    stride = sampling.stride_in(video, self.stride, self.fps)
+    return dataclasses.replace(self, stride=stride, fps=0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class FixedPlacement(_Timed):
+  """Clips at fixed times in fixed crops, as evaluations test them.
+
+  Attributes:
     size: Height and width of the windows, in pixels.
     clips: Clips per segment; 0 for all that fit without overlap (at least one:
       a segment shorter than a clip is looped), from the first frame on.
     crops: Kind of crops, see `crop_windows`.
   """
 
-  frames: int
-  stride: int
   size: int
   clips: int
   crops: str
@@ -115,7 +143,8 @@ class FixedPlacement:
   @property
   def estimate(self) -> int:
     """Windows of a segment of 300 frames: ten seconds, as in Kinetics."""
-    dense = max(1, 300 // sampling.clip_span(self.frames, self.stride))
+    stride = 30 / self.fps if self.fps else self.stride
+    dense = max(1, 300 // sampling.clip_span(self.frames, stride))
     return (self.clips or dense) * CROPS[self.crops]
 
   def cuts(self, segment: Segment, height: int, width: int) -> Cuts:
@@ -131,12 +160,10 @@ class FixedPlacement:
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomPlacement:
+class RandomPlacement(_Timed):
   """Random clips in random windows, which only the seed and segment decide.
 
   Attributes:
-    frames: Frames per clip.
-    stride: Source frames from one frame of a clip to the next.
     size: Height and width of the windows, in pixels. A side of the frame that
       is shorter is kept whole, and padded.
     clips: Clips per segment.
@@ -144,8 +171,6 @@ class RandomPlacement:
     padded: Whether frames may have a side that is shorter.
   """
 
-  frames: int
-  stride: int
   size: int
   clips: int
   seed: int
@@ -191,6 +216,7 @@ def make_placement(
       f"config.{field}={crop} must be even and at most the short side of the "
       f"frames, {short_side}; prepare with a larger --short_side, or lower it"
     )
+  window = shown.size or canvas.shown_window(clips, size, short_side)
   return FixedPlacement(
-    clips.frames, clips.stride, crop, shown.clips, shown.crops
+    clips.frames, clips.stride, window, shown.clips, shown.crops, fps=clips.fps
   )

@@ -9,21 +9,67 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from hdc_jax.data import sources
 from hdc_jax.data.video import codec
+from hdc_jax.errors import DataError
 
 
-def clip_span(frames: int, stride: int) -> int:
+def stride_in(video: sources.Video, stride: float, fps: float) -> float:
+  """Source frames of a video from one frame of a clip to the next.
+
+  Args:
+    video: The video.
+    stride: The number if no frame rate is given.
+    fps: Frames per second of clips, of which any video then shows equally long
+      clips; 0: by `stride`.
+
+  Returns:
+    The number, which need not be whole, see `frame_offsets`.
+
+  Raises:
+    DataError: If the video does not tell its frame rate, and that is needed.
+  """
+  if not fps:
+    return stride
+  if not (np.isfinite(video.fps) and video.fps > 0):
+    raise DataError(
+      f"{video.id}: its frame rate is unknown, by which config.data.fps="
+      f"{fps:g} places the frames of a clip: convert the video, or set "
+      "config.data.stride instead"
+    )
+  return video.fps / fps
+
+
+def frame_offsets(frames: int, stride: float) -> np.ndarray:
+  """Numbers of the frames of a clip, counted from its first.
+
+  Args:
+    frames: Frames per clip.
+    stride: Source frames from one frame of a clip to the next. It need not be
+      whole. Choice: frame i is the one nearest to i·stride, and the later of
+      two that are equally near. Below 1, frames are repeated.
+
+  Returns:
+    int64 [frames], of which the first is 0.
+
+  >>> frame_offsets(4, 2).tolist(), frame_offsets(4, 0.5).tolist()
+  ([0, 2, 4, 6], [0, 1, 1, 2])
+  """
+  return np.floor(np.arange(frames) * stride + 0.5).astype(np.int64)
+
+
+def clip_span(frames: int, stride: float) -> int:
   """Source frames from the first to the last frame of a clip, inclusive.
 
   Args:
     frames: Frames per clip.
     stride: Source frames from one frame of a clip to the next.
   """
-  return (frames - 1) * stride + 1
+  return int(frame_offsets(frames, stride)[-1]) + 1
 
 
 def clip_indices(
-  start: int, frames: int, stride: int, first: int, stop: int
+  start: int, frames: int, stride: float, first: int, stop: int
 ) -> np.ndarray:
   """Numbers of the frames of a clip, which loops if its segment is too short.
 
@@ -37,12 +83,12 @@ def clip_indices(
   Returns:
     Frame numbers in [first, stop), int64 [frames].
   """
-  offsets = start - first + stride * np.arange(frames)
+  offsets = start - first + frame_offsets(frames, stride)
   return first + offsets % (stop - first)
 
 
 def random_start(
-  rng: np.random.Generator, num_frames: int, frames: int, stride: int
+  rng: np.random.Generator, num_frames: int, frames: int, stride: float
 ) -> int:
   """Draws a start uniformly from all at which the clip fits; 0 if none does.
 
@@ -61,7 +107,7 @@ def interval_starts(
   rng: np.random.Generator,
   num_frames: int,
   frames: int,
-  stride: int,
+  stride: float,
   power: float = 1.0,
 ) -> tuple[int, int]:
   """Draws two starts, near ones more often than far ones (CVRL).
@@ -110,7 +156,7 @@ def shifted_start(
   rng: np.random.Generator,
   num_frames: int,
   frames: int,
-  stride: int,
+  stride: float,
   start: int,
 ) -> int:
   """Draws the start of a clip with other motion (DSM's temporal shift).
@@ -150,7 +196,7 @@ class Starts(Protocol):
   def clips(self) -> int: ...  # noqa: D102
 
   def draw(
-    self, rng: np.random.Generator, num_frames: int, frames: int, stride: int
+    self, rng: np.random.Generator, num_frames: int, frames: int, stride: float
   ) -> tuple[int, ...]:
     """Draws the starts of the clips of a video.
 
@@ -177,7 +223,7 @@ class IndependentStarts:
   clips: int = 1
 
   def draw(
-    self, rng: np.random.Generator, num_frames: int, frames: int, stride: int
+    self, rng: np.random.Generator, num_frames: int, frames: int, stride: float
   ) -> tuple[int, ...]:
     """Draws the starts, see `random_start`."""
     return tuple(
@@ -197,7 +243,7 @@ class IntervalStarts:
   clips = 2
 
   def draw(
-    self, rng: np.random.Generator, num_frames: int, frames: int, stride: int
+    self, rng: np.random.Generator, num_frames: int, frames: int, stride: float
   ) -> tuple[int, ...]:
     """Draws the starts, see `interval_starts`."""
     return interval_starts(rng, num_frames, frames, stride, self.power)
@@ -210,7 +256,7 @@ class ShiftedStarts:
   clips = 2
 
   def draw(
-    self, rng: np.random.Generator, num_frames: int, frames: int, stride: int
+    self, rng: np.random.Generator, num_frames: int, frames: int, stride: float
   ) -> tuple[int, ...]:
     """Draws the starts, see `shifted_start`."""
     start = random_start(rng, num_frames, frames, stride)
@@ -218,7 +264,7 @@ class ShiftedStarts:
 
 
 def spread_starts(
-  clips: int, frames: int, stride: int, first: int, stop: int
+  clips: int, frames: int, stride: float, first: int, stop: int
 ) -> list[int]:
   """Evenly spread starts of clips in a segment.
 
@@ -237,7 +283,9 @@ def spread_starts(
   return [first + int(start) for start in np.linspace(0, slack, clips)]
 
 
-def dense_starts(frames: int, stride: int, first: int, stop: int) -> list[int]:
+def dense_starts(
+  frames: int, stride: float, first: int, stop: int
+) -> list[int]:
   """Starts of the non-overlapping clips of a segment (HDC's test protocol).
 
   There is at least one clip. The last frames are not used if they are fewer

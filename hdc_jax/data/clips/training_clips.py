@@ -1,7 +1,7 @@
 """Cuts training clips out of videos.
 
 All clips of an element of a batch are cut out of the same video. A video that
-cannot be decoded is replaced by another one.
+cannot be decoded is replaced by another one, see `loader`.
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ import grain
 import numpy as np
 
 from hdc_jax.data import sources
+from hdc_jax.data.clips import canvas as canvas_lib
 from hdc_jax.data.clips import sampling
 from hdc_jax.data.labels import targets
 from hdc_jax.data.options import Clips
@@ -21,9 +22,6 @@ _log = logging.getLogger(__name__)
 
 # Arrays by name.
 Batch = dict[str, np.ndarray]
-
-# Number of videos to try for one element of a batch before giving up.
-_ATTEMPTS = 8
 
 
 def check_clips(clips: Clips, size: int, short_side: int | None = None) -> None:
@@ -37,13 +35,15 @@ def check_clips(clips: Clips, size: int, short_side: int | None = None) -> None:
   Raises:
     ConfigError: If a view would have more pixels than its clip.
   """
-  largest = min(clips.canvas, short_side or clips.canvas)
-  if size > largest:
-    frames = f" and to the short side of the frames, {short_side}"
+  limits = {
+    f"config.data.canvas={clips.canvas}": clips.canvas,
+    f"the short side of the frames, {short_side}": short_side or 0,
+  }
+  known = {name: pixels for name, pixels in limits.items() if pixels}
+  if known and size > min(known.values()):
     raise ConfigError(
-      f"config.model.size={size} must be from 1 to config.data.canvas="
-      f"{clips.canvas}{frames if short_side else ''}: lower it, or prepare "
-      "with a larger --short_side"
+      f"config.model.size={size} must be from 1 to {' and to '.join(known)}: "
+      "lower it, or prepare with a larger --short_side"
     )
 
 
@@ -53,11 +53,11 @@ class CutClips(grain.transforms.RandomMap):
 
   Attributes:
     source: The videos.
-    records: Record numbers of all videos in use, int64 [N], from which
-      replacements are drawn.
+    records: Record numbers of the videos to learn from, int64 [N].
     starts: How the clips of a video are placed in time.
     frames: Frames per clip.
     stride: Source frames from one frame of a clip to the next.
+    fps: Frames per second of clips, instead of a stride; 0: by stride.
     canvas: Side in pixels of the square that is cut out of every frame of a
       clip, at the same place.
     padded: Whether frames may be smaller than the canvas. Such frames are
@@ -71,6 +71,7 @@ class CutClips(grain.transforms.RandomMap):
   starts: sampling.Starts
   frames: int
   stride: int
+  fps: float
   canvas: int
   padded: bool = False
   label: str = ""
@@ -88,7 +89,8 @@ class CutClips(grain.transforms.RandomMap):
     """Cuts the clips, of another video if this one cannot be decoded.
 
     Args:
-      element: Record number of the video.
+      element: Record numbers, at least one: that of the video, and those of
+        videos that replace it in turn.
       rng: Generator of everything random in the clips.
 
     Returns:
@@ -99,26 +101,28 @@ class CutClips(grain.transforms.RandomMap):
       int32, how many videos failed to decode before one could be decoded.
 
     Raises:
-      DataError: If several videos in a row cannot be decoded.
+      DataError: If none of these videos can be decoded.
     """
-    reason = ""
-    for bad in range(_ATTEMPTS):
+    bad, reason = 0, ""
+    for bad, number in enumerate(element):
       try:
-        return self._cut(int(element), rng) | {"bad": np.array(bad, np.int32)}
+        return self._cut(int(number), rng) | {"bad": np.array(bad, np.int32)}
       except DataError as error:
         _log.warning("a video is replaced by another one: %s", error)
-        element, reason = rng.choice(self.records), str(error)
+        reason = str(error)
     raise DataError(
-      f"{_ATTEMPTS} videos in a row could not be decoded; the last error is: "
-      f"{reason}"
+      f"{bad + 1} videos in a row could not be decoded: repair or remove "
+      "them, or lower config.data.batch_size, so that more videos can take "
+      f"their place in the batch; the last error is: {reason}"
     )
 
   def _cut(self, number: int, rng: np.random.Generator) -> Batch:
     video = self.source[number]
+    stride = sampling.stride_in(video, self.stride, self.fps)
 
     def cut(start: int) -> Batch:
       indices = sampling.clip_indices(
-        start, self.frames, self.stride, 0, video.num_frames
+        start, self.frames, stride, 0, video.num_frames
       )
       window = sampling.random_window(
         rng, video.height, video.width, self.canvas
@@ -133,7 +137,7 @@ class CutClips(grain.transforms.RandomMap):
         )
       return clip
 
-    starts = self.starts.draw(rng, video.num_frames, self.frames, self.stride)
+    starts = self.starts.draw(rng, video.num_frames, self.frames, stride)
     clips = [cut(start) for start in starts]
     stacked = {name: np.stack([c[name] for c in clips]) for name in clips[0]}
     return {"id": np.array(video.id)} | stacked
@@ -182,14 +186,16 @@ def make_cut(
   Returns:
     The transform, which pads frames that are smaller than the canvas.
   """
+  canvas = canvas_lib.side(clips, source.index.short_side)
   return CutClips(
     source,
     records,
     starts,
     clips.frames,
     clips.stride,
-    clips.canvas,
-    padded=clips.canvas > source.index.short_side,
+    clips.fps,
+    canvas,
+    padded=canvas > source.index.short_side,
     label=label,
   )
 
@@ -210,7 +216,8 @@ def batch_shapes(
     `batch_size`; labels are not among them.
   """
   shape = (batch_size, starts.clips, clips.frames)
-  side, half = clips.canvas, clips.canvas // 2
+  side = canvas_lib.side(clips, short_side)
+  half = side // 2
   shapes: dict[str, tuple[tuple[int, ...], np.dtype]] = {
     "y": ((*shape, side, side), np.dtype(np.uint8)),
     "uv": ((*shape, half, half, 2), np.dtype(np.uint8)),

@@ -154,7 +154,9 @@ def test_bad_videos_are_replaced_alike_each_time(source, batches, caplog):
 
 def test_too_many_bad_videos_stop_the_run(source):
   bad = set(source.index.split("train")[::2].tolist())
-  feed = loader.Feed(batches_of(Broken(source, bad)), max_bad=0.01)
+  feed = loader.Feed(
+    batches_of(Broken(source, bad), batch_size=2), max_bad=0.01
+  )
   with pytest.raises(DataError, match=r"more than config.data.max_bad=0.01"):
     for _ in range(STEPS):
       next(feed)

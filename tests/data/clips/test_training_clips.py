@@ -33,7 +33,7 @@ class Broken:
 
 
 def cut(source, clips, number=0, label=""):
-  """Two clips of a video."""
+  """Two clips of a video, or of a replacement if `number` is a list."""
   made = training_clips.make_cut(
     source,
     clips,
@@ -41,7 +41,8 @@ def cut(source, clips, number=0, label=""):
     starts=sampling.IndependentStarts(2),
     label=label,
   )
-  return made.random_map(number, np.random.default_rng(0))
+  numbers = number if isinstance(number, list) else [number]
+  return made.random_map(numbers, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("canvas", [40, 60])
@@ -84,7 +85,7 @@ def test_labels_are_those_of_the_middle_frames(source):
 def test_only_bad_videos(source):
   broken = Broken(source, set(range(len(source))))
   with pytest.raises(DataError, match=r"8 videos in a row .* not to be read"):
-    cut(broken, Clips(frames=8, canvas=40))
+    cut(broken, Clips(frames=8, canvas=40), list(range(8)))
 
 
 @pytest.mark.parametrize(
