@@ -60,6 +60,13 @@ class Scales(Flip):
     above=0,
     at_most=1,
   )
+  max_distort: int = option(
+    1,
+    "By how many places in `scales` the height and the width of a crop may "
+    "differ; 1 in TSN. The number of scales lets them differ freely.",
+    at_least=0,
+    before=99,
+  )
 
   def crop(self, size: int) -> geometry.ScaleJitterCrop:
     """Makes the crop, which is resized to a square.
@@ -67,7 +74,7 @@ class Scales(Flip):
     Args:
       size: Side of the square, in pixels.
     """
-    return geometry.ScaleJitterCrop(size, self.scales)
+    return geometry.ScaleJitterCrop(size, self.scales, self.max_distort)
 
 
 @dataclasses.dataclass(frozen=True)

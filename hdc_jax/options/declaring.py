@@ -47,6 +47,8 @@ class Rule:
     when: Name of another field of the same dataclass, and the values of that
       field with which this one has an effect. With others, a config does not
       have this field.
+    before: Value that the field had, in effect, in runs of versions without it;
+      None for its default.
   """
 
   help: str
@@ -59,6 +61,7 @@ class Rule:
   lengths: Collection[int] | None = None
   required: str = ""
   when: tuple[str, Collection[Any]] | None = None
+  before: Any = None
 
 
 def option(default: Any, help: str, **rule: Any) -> Any:
