@@ -49,10 +49,9 @@ def test_is_sgd_in_numpy():
         errors = (softmax(x @ kernel + bias) - np.eye(3)[y]) / len(x)
         speed_kernel = 0.8 * speed_kernel + x.T @ errors + 0.02 * kernel
         speed_bias = 0.8 * speed_bias + errors.sum(axis=0)
-        if step < 3:
-          rate = peak * step / 3
-        else:
-          rate = peak * (1 + np.cos(np.pi * (step - 3) / 9)) / 2
+        # The cosine counts from step 0; the warm-up of 3 steps leads to it.
+        rate = peak * (1 + np.cos(np.pi * max(step, 3) / 12)) / 2
+        rate *= min(1, step / 3)
         kernel, bias = kernel - rate * speed_kernel, bias - rate * speed_bias
         step += 1
     np.testing.assert_allclose(found.kernel[r], kernel, rtol=1e-4, atol=1e-6)
