@@ -128,7 +128,7 @@ def measure_step(
     def step(state: Any, batch: Any) -> Any:
       return training.update(state, batch, jax.random.key(0))
 
-    update = mesh_lib.jit(step, mesh, donate=True)
+    update = mesh_lib.jit(step, mesh, state=training.shardings, donate=True)
     ready = compile_step(training, update, {"views": views})
     runs["on ready views"] = ready.run
     for peer in peers:

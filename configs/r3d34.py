@@ -1,9 +1,10 @@
-"""HDC on Kinetics-400 with 3D-ResNet34, which no paper uses.
+"""HDC on Kinetics-400 with 3D-ResNet34, which departs from the paper.
 
   python -m hdc_jax.main --config=configs/r3d34.py \
     --config.data.path=/data/k400 --workdir=runs/k400-r3d34
 
-It differs from `configs/r3d18.py` only in the backbone.
+It differs from `configs/r3d18.py` only in the backbone, which the paper does
+not have.
 
 Arguments, after a colon:
   method=cvrl    (or dsm) pretrains with that method and its recipe.

@@ -1,9 +1,9 @@
-"""HDC on Kinetics-400 with R3D-50, the backbone of CVRL.
+"""HDC on Kinetics-400 with R3D-50, which departs from the paper.
 
   python -m hdc_jax.main --config=configs/r3d50.py \
     --config.data.path=/data/k400 --workdir=runs/k400-r3d50
 
-It differs from `configs/r3d18.py` only in the backbone.
+It differs from `configs/r3d18.py` only in the backbone, which is that of CVRL.
 
 Arguments, after a colon:
   method=cvrl    (or dsm) pretrains with that method and its recipe.

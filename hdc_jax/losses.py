@@ -10,17 +10,23 @@ returns two float32 scalars: the loss, which is the mean over videos and
 positions, so that the learning rate does not depend on the batch size; and the
 accuracy, which is the share of anchors in [0, 1] to which no negative is nearer
 than their positive.
+
+Every loss takes a `queue` of keys of earlier batches, see `key_queue`: further
+negatives, which all anchors share. Without one, the batch alone has negatives.
 """
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hdc_jax.key_queue import Queue
+
 
 def info_nce(
   anchors: Float[Array, "b n d"],
   keys: Float[Array, "b n d"],
   negatives: Float[Array, "b n d"] | None = None,
+  queue: Queue | None = None,
   *,
   temperature: float,
   symmetric: bool = False,
@@ -38,10 +44,13 @@ def info_nce(
     negatives: float32 [B, N, D], one additional negative for the anchor of the
       same video only. DSM takes the view that keeps the scene and breaks the
       motion.
+    queue: Keys of earlier batches, further negatives of every anchor. Choice:
+      the keys of the batch's other videos remain negatives; in MoCo, only those
+      of the queue are.
     temperature: Softmax temperature τ > 0 (0.07 in both papers).
     symmetric: Whether to average with the loss of keys against anchors, in
-      which `negatives` have no part. HDC's equations go from anchors to keys
-      only.
+      which `negatives` and `queue` have no part. HDC's equations go from
+      anchors to keys only.
 
   Returns:
     The loss and the accuracy, float32 scalars.
@@ -60,6 +69,9 @@ def info_nce(
   if negatives is not None:
     own = jnp.sum(anchors * negatives, axis=2).T / temperature
     candidates = jnp.concatenate([logits, own[..., None]], axis=2)
+  if queue is not None:
+    earlier = _queued_products(anchors, queue) / temperature
+    candidates = jnp.concatenate([candidates, earlier], axis=2)
   loss, accuracy = _identify(candidates)
   if symmetric:
     backward, _ = _identify(logits.swapaxes(1, 2))
@@ -70,6 +82,7 @@ def info_nce(
 def nt_xent(
   first: Float[Array, "b n d"],
   second: Float[Array, "b n d"],
+  queue: Queue | None = None,
   *,
   temperature: float,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
@@ -83,6 +96,7 @@ def nt_xent(
   Args:
     first: float32 [B, N, D], the embeddings of one view of each video.
     second: float32 [B, N, D], those of the other view, in the same order.
+    queue: Keys of earlier batches, further negatives of all 2B embeddings.
     temperature: Softmax temperature τ > 0 (0.1 in CVRL).
 
   Returns:
@@ -103,8 +117,10 @@ def nt_xent(
     anchors: Float[Array, "b n d"], keys: Float[Array, "b n d"]
   ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     within = jnp.where(itself, -jnp.inf, _dot_products(anchors, anchors))
-    across = _dot_products(anchors, keys)
-    return _identify(jnp.concatenate([across, within], axis=2) / temperature)
+    candidates = [_dot_products(anchors, keys), within]
+    if queue is not None:
+      candidates.append(_queued_products(anchors, queue))
+    return _identify(jnp.concatenate(candidates, axis=2) / temperature)
 
   forward, backward = one_way(first, second), one_way(second, first)
   loss, accuracy = ((a + b) / 2 for a, b in zip(forward, backward, strict=True))
@@ -115,6 +131,7 @@ def triplet(
   anchors: Float[Array, "b n d"],
   positives: Float[Array, "b n d"],
   negatives: Float[Array, "b n d"],
+  queue: Queue | None = None,
   *,
   margin: float,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
@@ -132,6 +149,8 @@ def triplet(
       motion and disturb the scene.
     negatives: float32 [B, N, D], the embeddings of the views that keep the
       scene and break the motion.
+    queue: Keys of earlier batches, which are negatives as those of the other
+      videos are: the second summand is the mean over both.
     margin: How much farther than the positive the negatives are to be, as a
       Euclidean distance (0.5 in the reference code).
 
@@ -156,8 +175,21 @@ def triplet(
   # which can be close, the difference above loses no digits.
   others = _safe_sqrt(2.0 - 2.0 * _dot_products(anchors, negatives))
   far = jnp.where(itself, own, others)
-  hinges = jnp.maximum(margin + near - far, 0.0)
   weights = jnp.where(itself, 1.0, 1.0 / max(batch - 1, 1))
+  if queue is not None:
+    # The keys that are not there yet are out of reach, and have no weight.
+    earlier = _safe_sqrt(2.0 - 2.0 * queue.dot_products(anchors))
+    earlier = jnp.where(queue.filled, earlier, jnp.inf)
+    far = jnp.concatenate([far, earlier], axis=2)
+    count = jnp.maximum(batch - 1 + jnp.sum(queue.filled), 1)
+    weights = jnp.concatenate(
+      [
+        jnp.where(itself, 1.0, 1.0 / count),
+        jnp.broadcast_to(1.0 / count, (batch, earlier.shape[2])),
+      ],
+      axis=1,
+    )
+  hinges = jnp.maximum(margin + near - far, 0.0)
   loss = jnp.sum(weights * hinges) / (batch * positions)
   return loss, jnp.mean(jnp.all(near <= far, axis=2))
 
@@ -169,6 +201,13 @@ def _dot_products(
   return jnp.einsum(
     "bnd,cnd->nbc", anchors, keys, precision=jax.lax.Precision.HIGHEST
   )
+
+
+def _queued_products(
+  anchors: Float[Array, "b n d"], queue: Queue
+) -> Float[Array, "n b q"]:
+  """Dot products with the keys of a queue; -inf where there is none yet."""
+  return jnp.where(queue.filled, queue.dot_products(anchors), -jnp.inf)
 
 
 def _identify(

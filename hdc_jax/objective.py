@@ -6,7 +6,7 @@ neither what the views are nor what the network computes.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -27,19 +27,34 @@ class Variables(Protocol):
   Attributes:
     batch_stats: Running means of batch norms.
     ema: Running mean of the parameters, for the encoder of the keys.
+    queue: Keys of earlier batches [M, B, N, D] by name of the embedding.
+    step: Steps taken, an int32 scalar.
   """
 
   batch_stats: Any
   ema: Any
+  queue: Any
+  step: jax.Array
+
+
+class Outcome(NamedTuple):
+  """What the loss function returns besides the loss.
+
+  Attributes:
+    metrics: Scalars to log, by name.
+    batch_stats: New running means of batch norms.
+    keys: Keys of the batch for the queue, [B, N, D] by name of the embedding;
+      empty without a queue.
+  """
+
+  metrics: Metrics
+  batch_stats: Any
+  keys: dict[str, jax.Array]
 
 
 # A function of the trained parameters, the other variables, a batch with
-# 'views' [B, V, T, H, W, 3] and a key for what is random in the network. It
-# returns the loss; and a pair of scalars to log and new running means.
-Loss = Callable[
-  [Any, Variables, Batch, jax.Array],
-  tuple[jax.Array, tuple[Metrics, Any]],
-]
+# 'views' [B, V, T, H, W, 3] and a key for what is random in the network.
+Loss = Callable[[Any, Variables, Batch, jax.Array], tuple[jax.Array, Outcome]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +70,7 @@ class Objective:
     description: The loss in words, for the log.
     momentum: Decay m of the running mean of the parameters, with which the keys
       are encoded: ema ← m·ema + (1 - m)·params; 0 for none.
+    queue: Number of keys of earlier batches that are negatives; 0 for none.
   """
 
   network: nn.Module
@@ -63,3 +79,4 @@ class Objective:
   loss: Loss
   description: str
   momentum: float = 0.0
+  queue: int = 0

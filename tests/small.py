@@ -52,11 +52,19 @@ _ALIKE = {
   "augment__jitter__hue": 0.1,
   "model__norm": "instance",
   "method__temperature": 0.07,
+  "method__momentum": 0.0,
+  "method__queue": 0,
+  "augment__flip": 0.5,
+  "augment__scales": (1.0, 0.875, 0.75, 0.66),
+  "augment__rotation": 0.0,
+  "augment__jitter__probability": 0.8,
+  "augment__replication__probability": 0.5,
   "optim__schedule": "inverse_time",
   "optim__lr": 0.1,
   "optim__decay": 1e-4,
   "optim__warmup": 0,
   "optim__l2": 5e-5,
+  "optim__decayed": "kernels",
   "test__crops": "centre",
   "features__pool": "average",
 }
@@ -89,6 +97,7 @@ METHODS = {
     "method": "dsm",
     "method__negative": "flow",
     "method__momentum": 0.9,
+    "method__queue": 16,
   },
 }
 

@@ -1,5 +1,6 @@
 """Every config builds and takes a step at reduced size; arguments parse."""
 
+import ast
 import importlib.util
 import pathlib
 
@@ -58,6 +59,25 @@ def test_fields_and_arguments(path, task):
   assert small.resolve(config).model.name == config.model.name
 
 
+# Configs that depart from the paper whose method they are for.
+DEPARTING = {"cvrl_r3d50", "dsm_c3d", "r3d34", "r3d50", "tiny"}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_the_first_line_says_what_departs_from_a_paper(path):
+  first, *_ = ast.get_docstring(ast.parse(path.read_text())).splitlines()
+  assert ("departs from" in first) == (path.stem in DEPARTING)
+  assert ("the paper's recipe" in first) == (path.stem not in DEPARTING)
+
+
+def test_the_rate_of_cvrl():
+  """RECIPES: the official 0.32, of a sum of two directions, for one replica."""
+  (path,) = (p for p in CONFIGS if p.stem == "cvrl_r3d50")
+  config = load(path)
+  assert config.optim.lr == 2 * 0.32
+  assert "0.32 · 2 · replicas" in " ".join(path.read_text().split())
+
+
 def test_the_papers_recipe():
   """RECIPES: HDC on Kinetics-400 with 3D-ResNet18."""
   (path,) = (p for p in CONFIGS if p.stem == "r3d18")
@@ -83,6 +103,11 @@ def test_the_papers_recipe():
     "optim.decay": 1e-4,
     "optim.l2": 5e-5,
     "augment.scales": [1.0, 0.875, 0.75, 0.66],
+    "augment.max_distort": 1,
+    "optim.schedule": "inverse_time",
+    "optim.decayed": "kernels",
+    "method.momentum": 0.0,
+    "method.queue": 0,
   }
   assert {name: got[name] for name in want} == want
 

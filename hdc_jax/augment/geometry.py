@@ -82,12 +82,34 @@ class ScaleJitterCrop:
   Attributes:
     size: Height and width of the view in pixels.
     scales: Fractions of the picture's short side, from which the height and the
-      width of the crop are drawn independently. Choice: TSN's set {1, 0.875,
+      width of the crop are drawn, see `pairs`. Choice: TSN's set {1, 0.875,
       0.75, 0.66}, as HDC crops after TSN.
+    max_distort: By how many places in `scales` height and width may differ.
+      Choice: TSN's 1, which keeps the aspect ratio of a crop between 0.857 and
+      1.167. With the number of scales less 1, or more, height and width are
+      independent.
   """
 
   size: int
   scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
+  max_distort: int = 1
+
+  @property
+  def pairs(self) -> tuple[tuple[float, float], ...]:
+    """The fractions of height and width to draw from, all equally likely.
+
+    Example:
+      >>> ScaleJitterCrop(size=112, scales=(1.0, 0.875, 0.75)).pairs
+      ((1.0, 1.0), (1.0, 0.875), (0.875, 1.0), (0.875, 0.875), (0.875, 0.75), \
+(0.75, 0.875), (0.75, 0.75))
+    """
+    places = range(len(self.scales))
+    return tuple(
+      (self.scales[i], self.scales[j])
+      for i in places
+      for j in places
+      if abs(i - j) <= self.max_distort
+    )
 
   def areas(self, height: float, width: float) -> tuple[float, float]:
     """Smallest and largest area of a crop of a picture, in square pixels."""
@@ -106,13 +128,25 @@ class ScaleJitterCrop:
     Returns:
       float32 [T, size, size, 3], RGB in [0, 1].
     """
+    return crop(canvas, self.draw(key, canvas.sides), self.size)
+
+  def draw(self, key: Key[Array, ""], sides: Num[Array, "2"]) -> Box:
+    """Draws a random box of whole pixels.
+
+    Args:
+      key: Random key of the clip.
+      sides: [2], height and width of the picture in pixels.
+
+    Returns:
+      The box, which lies within the picture.
+    """
     scale_key, place_key = jax.random.split(key)
-    scales = jax.random.choice(scale_key, jnp.array(self.scales), (2,))
+    scales = jax.random.choice(scale_key, jnp.array(self.pairs))
     # As in TSN, of the short side: fractions of height and width would squeeze
     # pictures that are not square.
-    sides = jnp.round(scales * jnp.min(canvas.sides))
-    starts = random_starts(place_key, canvas.sides - sides)
-    return crop(canvas, Box(*starts, *sides), self.size)
+    crop_sides = jnp.round(scales * jnp.min(sides))
+    starts = random_starts(place_key, sides - crop_sides)
+    return Box(*starts, *crop_sides)
 
 
 @dataclasses.dataclass(frozen=True)

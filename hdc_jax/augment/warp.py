@@ -1,4 +1,4 @@
-"""Spatial warps of frames by bilinear sampling and thin-plate splines (DSM)."""
+"""Warps of frames by bilinear sampling: splines and rotations (DSM)."""
 
 import dataclasses
 import functools
@@ -171,3 +171,67 @@ class ThinPlateSpline:
     # All frames share the coordinates, so that each index is computed once and
     # reads all frames and channels.
     return jax.vmap(sample, in_axes=(0, None))(frames, coordinates)
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomRotation:
+  """Rotates the whole clip about its centre by one random angle (DSM).
+
+  Choice: the view is rotated, after it is cropped, and beyond its border the
+  pixels of the nearest edge are repeated. DSM's code rotates the whole frame,
+  takes the nearest pixel, and shows black beyond the border.
+
+  Attributes:
+    degrees: Largest angle in degrees; angles are drawn from
+      [-degrees, degrees].
+  """
+
+  degrees: float = 10.0
+
+  def __call__(
+    self, key: Key[Array, ""], frames: Float[Array, "t h w 3"]
+  ) -> Float[Array, "t h w 3"]:
+    """Rotates all frames of one clip by the same random angle.
+
+    Args:
+      key: Random key of the clip.
+      frames: float32 [T, H, W, 3], RGB.
+
+    Returns:
+      float32 [T, H, W, 3], RGB.
+    """
+    angle = jax.random.uniform(key, minval=-self.degrees, maxval=self.degrees)
+    return rotate(frames, angle)
+
+
+def rotate(
+  frames: Float[Array, "t h w 3"], degrees: Float[Array, ""] | float
+) -> Float[Array, "t h w 3"]:
+  """Rotates all frames of one clip about their centre, by bilinear sampling.
+
+  Args:
+    frames: float32 [T, H, W, 3], RGB.
+    degrees: Angle in degrees, counter-clockwise.
+
+  Returns:
+    float32 [T, H, W, 3], RGB.
+
+  Example:
+    A quarter turn takes the right column to the top.
+
+    >>> ramp = jnp.arange(3.0)[None, None, :, None]
+    >>> frames = jnp.broadcast_to(ramp, (1, 3, 3, 3))  # T = 1, H = W = 3
+    >>> print(rotate(frames, 90.0)[0, :, 0, 0].round(2))
+    [2. 1. 0.]
+  """
+  _, height, width, _ = frames.shape
+  centre = (jnp.array([height, width]) - 1) / 2
+  angle = jnp.deg2rad(degrees)
+  cosine, sine = jnp.cos(angle), jnp.sin(angle)
+  rows, columns = jnp.moveaxis(pixel_coordinates(height, width) - centre, -1, 0)
+  # Where the content of each pixel comes from: elementwise, because TPUs would
+  # round a matrix product to bfloat16.
+  sources = jnp.stack(
+    [cosine * rows + sine * columns, cosine * columns - sine * rows], axis=-1
+  )
+  return jax.vmap(sample, in_axes=(0, None))(frames, sources + centre)

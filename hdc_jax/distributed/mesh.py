@@ -1,7 +1,8 @@
 """How arrays are laid out: one mesh axis, 'data', over all devices.
 
 Global arrays are sharded along their leading axis (batches, embeddings) or
-replicated (params, optimizer state).
+replicated (params, optimizer state). Only a queue of keys is sharded otherwise,
+see `train.step.shardings`.
 """
 
 import functools
@@ -134,7 +135,7 @@ def _cpu_compiler_takes(name: str, value: str | int) -> bool:
 
 
 def jit(
-  function: Callable, mesh: Mesh, *, donate: bool = False
+  function: Callable, mesh: Mesh, *, state: Any = None, donate: bool = False
 ) -> jax.stages.Wrapped:
   """Compiles a function of a state and a batch for the devices of a mesh.
 
@@ -145,6 +146,8 @@ def jit(
   Args:
     function: A traceable function of `(state, batch)`.
     mesh: The devices to compile for.
+    state: Shardings of a state that is not replicated as a whole. The first
+      result is the next state then, with the same shardings.
     donate: Whether the results may reuse the memory of the state.
 
   Returns:
@@ -153,26 +156,29 @@ def jit(
   on_all_devices = replicated(mesh)
   return jax.jit(
     function,
-    in_shardings=(on_all_devices, batched(mesh)),
-    out_shardings=on_all_devices,
+    in_shardings=(state or on_all_devices, batched(mesh)),
+    out_shardings=(state, on_all_devices) if state else on_all_devices,
     donate_argnums=0 if donate else (),
     compiler_options=compiler_options(mesh),
   )
 
 
-def run_once(function: Callable[[], Any], mesh: Mesh) -> Any:
-  """Compiles and calls a function without arguments; replicates its results.
+def run_once(
+  function: Callable[[], Any], mesh: Mesh, shardings: Any = None
+) -> Any:
+  """Compiles and calls a function without arguments.
 
   Args:
     function: A traceable function, such as one that draws initial weights.
     mesh: The devices to run it on.
+    shardings: Shardings of the results; by default they are replicated.
 
   Returns:
     The results, on all devices.
   """
   return jax.jit(
     function,
-    out_shardings=replicated(mesh),
+    out_shardings=shardings or replicated(mesh),
     compiler_options=compiler_options(mesh, once=True),
   )()
 

@@ -4,7 +4,8 @@ A method is data, see `base`; docs/extend.md shows how to add one.
 """
 
 from hdc_jax.methods import cvrl, dsm, hdc
-from hdc_jax.methods.base import Method, MethodOptions, make_objective
+from hdc_jax.methods.base import Method, MethodOptions
+from hdc_jax.methods.network import make_objective
 
 __all__ = ["METHODS", "Method", "MethodOptions", "make_objective"]
 

@@ -64,6 +64,18 @@ def _scales(**rule: Any) -> Any:
   )
 
 
+def _max_distort(**rule: Any) -> Any:
+  """Declares the option of how far scales may lie apart."""
+  return option(
+    1,
+    "By how many places in `scales` the height and the width of a crop may "
+    "differ; 1 in TSN. The number of scales lets them differ freely.",
+    at_least=0,
+    before=99,
+    **rule,
+  )
+
+
 def _area(**rule: Any) -> Any:
   """Declares the option of the area of random resized crops."""
   return option(
@@ -92,6 +104,7 @@ class Scales(Flip):
   """Options of crops with jittered scale, and of mirroring (HDC)."""
 
   scales: tuple[float, ...] = _scales()
+  max_distort: int = _max_distort()
 
   def crop(self, size: int) -> views.Crop:
     """Makes the crop, which is resized to a square.
@@ -99,7 +112,7 @@ class Scales(Flip):
     Args:
       size: Side of the square, in pixels.
     """
-    return geometry.ScaleJitterCrop(size, self.scales)
+    return geometry.ScaleJitterCrop(size, self.scales, self.max_distort)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +160,7 @@ class Classification(Scales, Areas):
     choices=_CROPS,
   )
   scales: tuple[float, ...] = _scales(when=("crops", ("scales",)))
+  max_distort: int = _max_distort(when=("crops", ("scales",)))
   area: tuple[float, ...] = _area(when=("crops", ("areas",)))
   aspect: tuple[float, ...] = _aspect(when=("crops", ("areas",)))
 

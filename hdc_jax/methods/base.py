@@ -11,19 +11,18 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hdc_jax.augment import views as views_lib
 from hdc_jax.data.clips import sampling
-from hdc_jax.models import heads
-from hdc_jax.objective import Batch, Metrics, Objective, Variables
+from hdc_jax.errors import ConfigError
+from hdc_jax.key_queue import Queue
 from hdc_jax.options import Options, option
 
 # A function that maps anchors, positives and, in some methods, negatives, all
-# [B, N, D], to the loss and the accuracy, see `losses`.
+# [B, N, D], and `queue=` if there is one, to the loss and the accuracy, see
+# `losses`.
 Contrast = Callable[..., tuple[Float[Array, ""], Float[Array, ""]]]
 
 
@@ -61,6 +60,11 @@ class Embedding:
   pool: str
   head: Head
 
+  @property
+  def name(self) -> str:
+    """A name that no other embedding of the method has."""
+    return "-".join((self.view, self.endpoint, self.pool, self.head.name))
+
 
 @dataclasses.dataclass(frozen=True)
 class Term:
@@ -70,10 +74,14 @@ class Term:
     name: The name under which `loss/<name>` and `accuracy/<name>` are logged.
     anchor: The embeddings that are compared with keys.
     positive: The embeddings that anchors should be similar to. The positives of
-      the other videos are negatives.
+      the other videos are negatives. A running mean of the parameters encodes
+      the positives, if the method has one, and the queue has those of earlier
+      batches.
     contrast: The loss of anchors, positives and, if there are any, negatives.
     weight: Weight of the term in the sum.
-    negative: Further negatives, one for each video; None if there are none.
+    negative: Further negatives, one for each video; None if there are none. The
+      trained parameters encode them, as they do the anchors, so that gradients
+      reach them (DSM).
   """
 
   name: str
@@ -88,6 +96,11 @@ class Term:
     """The embeddings with which anchors are compared."""
     return tuple(e for e in (self.positive, self.negative) if e)
 
+  @property
+  def trained(self) -> tuple[Embedding, ...]:
+    """The embeddings that the trained parameters always encode."""
+    return tuple(e for e in (self.anchor, self.negative) if e)
+
 
 @dataclasses.dataclass(frozen=True)
 class Method:
@@ -97,25 +110,28 @@ class Method:
     views: The V views of each video.
     terms: The summands of the loss.
     starts: At which frames of a video the clips start that the views show.
-    momentum: Decay m of the running mean of the parameters, with which the keys
-      are encoded (0.999 in MoCo); 0 if the parameters themselves encode both
-      anchors and keys.
+    momentum: Decay m of the running mean of the parameters, with which the
+      positives are encoded (0.999 in MoCo); 0 if the parameters themselves
+      encode everything.
+    queue: Number of positives of earlier batches that are further negatives; 0
+      for none.
   """
 
   views: tuple[views_lib.View, ...]
   terms: tuple[Term, ...]
   starts: sampling.Starts
   momentum: float = 0.0
+  queue: int = 0
 
   @property
-  def anchors(self) -> tuple[Embedding, ...]:
-    """The distinct anchors of the terms, in order."""
-    return tuple(dict.fromkeys(term.anchor for term in self.terms))
+  def trained(self) -> tuple[Embedding, ...]:
+    """The distinct anchors and negatives of the terms, in order."""
+    return tuple(dict.fromkeys(e for term in self.terms for e in term.trained))
 
   @property
-  def keys(self) -> tuple[Embedding, ...]:
-    """The distinct positives and negatives of the terms, in order."""
-    return tuple(dict.fromkeys(key for term in self.terms for key in term.keys))
+  def positives(self) -> tuple[Embedding, ...]:
+    """The distinct positives of the terms, in order."""
+    return tuple(dict.fromkeys(term.positive for term in self.terms))
 
   @property
   def embeddings(self) -> tuple[Embedding, ...]:
@@ -129,21 +145,34 @@ class Method:
     return " + ".join(f"{term.weight:g}·{term.name}" for term in self.terms)
 
   def loss(
-    self, embeddings: Mapping[Embedding, Float[Array, "b n d"]]
+    self,
+    embeddings: Mapping[Embedding, Float[Array, "b n d"]],
+    positives: Mapping[Embedding, Float[Array, "b n d"]] | None = None,
+    queues: Mapping[str, Queue] | None = None,
   ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Computes the weighted sum of the terms.
 
     Args:
       embeddings: Embeddings of the whole batch, float32 [B, N, D], for each of
-        `self.embeddings`.
+        `self.embeddings`; with `positives`, for each of `self.trained`.
+      positives: The same for each of `self.positives`, if the parameters
+        themselves do not encode them.
+      queues: Positives of earlier batches, by name of the embedding; none by
+        default.
 
     Returns:
       The loss, and the metrics: the loss and the accuracy of each term.
     """
+    positives = embeddings if positives is None else positives
     total, metrics = jnp.float32(0.0), {}
     for term in self.terms:
+      anchors, *negatives = (embeddings[e] for e in term.trained)
+      queue = (queues or {}).get(term.positive.name)
       loss, accuracy = term.contrast(
-        embeddings[term.anchor], *(embeddings[key] for key in term.keys)
+        anchors,
+        positives[term.positive],
+        *negatives,
+        **({} if queue is None else {"queue": queue}),
       )
       total += term.weight * loss
       metrics[f"loss/{term.name}"] = loss
@@ -168,12 +197,30 @@ class MethodOptions(Options, abc.ABC, section="method"):
 
   momentum: float = option(
     0.0,
-    "Decay of the running mean of the parameters, with which the keys are "
-    "encoded (0.999 in MoCo); 0: the parameters themselves encode anchors and "
-    "keys.",
+    "Decay of the running mean of the parameters, with which the positives are "
+    "encoded (0.999 in MoCo); 0: the parameters themselves encode everything.",
     at_least=0,
     below=1,
   )
+  queue: int = option(
+    0,
+    "Number of keys in the queue: positives of earlier batches, which are "
+    "further negatives (65,536 in MoCo). A multiple of data.batch_size, with "
+    "method.momentum; 0: no queue.",
+    at_least=0,
+  )
+
+  def check(self) -> None:
+    """Checks that a queue has an encoder that changes slowly.
+
+    Raises:
+      ConfigError: If it has none.
+    """
+    if self.queue and not self.momentum:
+      raise ConfigError(
+        f"config.method.queue={self.queue} needs a momentum encoder, as its "
+        "keys are of earlier steps: set config.method.momentum, such as 0.999"
+      )
 
   @abc.abstractmethod
   def make(self, augment: Any, size: int) -> Method:
@@ -183,110 +230,3 @@ class MethodOptions(Options, abc.ABC, section="method"):
       augment: Options of the class `self.augment`.
       size: Height and width of the views, in pixels.
     """
-
-
-class Network(nn.Module):
-  """The backbone with the heads of a method.
-
-  Attributes:
-    backbone: Module that maps clips [B, T, H, W, 3] to endpoints by name.
-    method: The method whose embeddings are computed.
-  """
-
-  backbone: nn.Module
-  method: Method
-
-  @nn.compact
-  def __call__(
-    self,
-    views: Float[Array, "b v t h w 3"],
-    train: bool = False,
-    wanted: tuple[Embedding, ...] = (),
-  ) -> dict[Embedding, Float[Array, "b n d"]]:
-    """Computes embeddings in one pass of the backbone.
-
-    Views are folded into the batch with the videos outermost, so that no
-    activations of a sharded batch move between devices.
-
-    Args:
-      views: The views of each video, [B, V, T, H, W, 3] in [-1, 1].
-      train: Whether batch norm uses the statistics of the batch.
-      wanted: Embeddings to compute, by default all of the method.
-
-    Returns:
-      The embeddings, float32 [B, N, D].
-    """
-    wanted = wanted or self.method.embeddings
-    used = {e.view for e in wanted}
-    names = [view.name for view in self.method.views]
-    selected = [i for i, name in enumerate(names) if name in used]
-    if len(selected) < len(names):
-      views = views[:, jnp.array(selected)]  # [B, V', T, H, W, 3]
-    position = {names[i]: at for at, i in enumerate(selected)}
-    batch, count = views.shape[:2]
-    # [B·V', T, H, W, 3] → [B·V', T', H', W', C]
-    endpoints = self.backbone(views.reshape(-1, *views.shape[2:]), train)
-    projections = {
-      head: heads.Projection(head.dim, head.hidden, name=head.name)
-      for head in dict.fromkeys(e.head for e in wanted)
-    }
-    # Embeddings with the same head are projected together, so that batch norm
-    # in the head takes its statistics over all of them.
-    groups: dict[tuple[str, str, Head], list[Embedding]] = {}
-    for e in wanted:
-      groups.setdefault((e.endpoint, e.pool, e.head), []).append(e)
-    embedded = {}
-    for (endpoint, pool, head), members in groups.items():
-      features = endpoints[endpoint]
-      # [B, V', T', H', W', C], of which M views are embedded: [B, M, …]
-      features = features.reshape(batch, count, *features.shape[1:])
-      features = jnp.stack([features[:, position[e.view]] for e in members], 1)
-      # [B·M, T', H', W', C] → [B·M, N, C] → [B·M, N, D]
-      features = features.reshape(-1, *features.shape[2:])
-      vectors = projections[head](heads.average_pool(features, pool), train)
-      vectors = vectors.reshape(batch, len(members), *vectors.shape[1:])
-      embedded |= {e: vectors[:, i] for i, e in enumerate(members)}
-    return embedded
-
-
-def make_objective(method: Method, backbone: nn.Module) -> Objective:
-  """Makes the objective of a method.
-
-  Args:
-    method: The method.
-    backbone: Module that maps clips to endpoints.
-  """
-  network = Network(backbone, method)
-
-  def loss(
-    params: Any, variables: Variables, batch: Batch, key: jax.Array
-  ) -> tuple[jax.Array, tuple[Metrics, Any]]:
-    del key  # these networks have no dropout
-
-    def embed(params: Any, wanted: tuple[Embedding, ...]) -> Any:
-      return network.apply(
-        {"params": params, "batch_stats": variables.batch_stats},
-        batch["views"],
-        train=True,
-        wanted=wanted,
-        mutable=["batch_stats"],
-      )
-
-    if method.momentum:
-      keys, _ = embed(variables.ema, method.keys)
-      embeddings, updated = embed(params, method.anchors)
-      embeddings = keys | embeddings
-    else:
-      embeddings, updated = embed(params, method.embeddings)
-    with jax.named_scope("loss"):
-      value, metrics = method.loss(embeddings)
-    return value, (metrics, updated.get("batch_stats", {}))
-
-  return Objective(
-    network,
-    method.views,
-    method.starts,
-    loss,
-    method.description,
-    method.momentum,
-  )

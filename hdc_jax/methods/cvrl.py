@@ -65,9 +65,11 @@ class CVRL(base.MethodOptions):
     "augment.jitter.contrast": 0.8,
     "augment.jitter.saturation": 0.8,
     "augment.jitter.hue": 0.2,
-    # Choice: the paper's rate, although the loss here is a mean over both
-    # directions and all devices. The official code sums over both.
-    "optim.lr": 0.32,
+    # The official rate of 0.32 is for a loss that adds both directions, and
+    # whose gradients are added over replicas. The loss here is the mean over
+    # both directions and all videos, so the same step takes a rate of
+    # 0.32 · 2 · replicas. Choice: this is the rate for one replica.
+    "optim.lr": 0.64,
     "optim.schedule": "cosine",
     # The paper's weight decay of 1e-6 is λ in λ/2·w²; this field is λ/2.
     "optim.l2": 5e-7,
@@ -107,6 +109,7 @@ class CVRL(base.MethodOptions):
       (base.Term("nt_xent", first, second, contrast),),
       sampling.IntervalStarts(self.power),
       self.momentum,
+      self.queue,
     )
 
 

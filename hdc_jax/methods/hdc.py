@@ -63,11 +63,12 @@ class HDC(base.MethodOptions):
   )
 
   def check(self) -> None:
-    """Checks that every block has a weight.
+    """Checks that every block has a weight, and what every method checks.
 
     Raises:
       ConfigError: If one has none.
     """
+    super().check()
     if len(self.weights) != len(self.blocks):
       raise ConfigError(
         f"config.method.weights={self.weights} must have one weight for each "
@@ -89,7 +90,7 @@ class HDC(base.MethodOptions):
     used = tuple(view for view in family if view.name in needed)
     clips = 1 + max(view.clip for view in used)
     starts = sampling.IndependentStarts(clips)
-    return base.Method(used, terms, starts, self.momentum)
+    return base.Method(used, terms, starts, self.momentum, self.queue)
 
   def make_terms(self) -> tuple[base.Term, ...]:
     """Makes a term for each block and contrast.

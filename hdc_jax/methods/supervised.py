@@ -15,7 +15,7 @@ from hdc_jax.data.clips import sampling
 from hdc_jax.methods import augmentations
 from hdc_jax.models import heads
 from hdc_jax.models.classification import ONE_CLASS, Classification
-from hdc_jax.objective import Batch, Metrics, Objective, Variables
+from hdc_jax.objective import Batch, Objective, Outcome, Variables
 
 # Folded into the key of a step for dropout. The keys of the views have small
 # numbers folded in.
@@ -44,7 +44,7 @@ def make_objective(
 
   def loss(
     params: Any, variables: Variables, batch: Batch, key: jax.Array
-  ) -> tuple[jax.Array, tuple[Metrics, Any]]:
+  ) -> tuple[jax.Array, Outcome]:
     logits, updated = network.apply(
       {"params": params, "batch_stats": variables.batch_stats},
       batch["views"],
@@ -56,7 +56,9 @@ def make_objective(
     losses = classification.loss(logits, labels)
     correct = classification.correct(logits, labels)
     metrics = {"accuracy": jnp.mean(correct)}
-    return jnp.mean(losses), (metrics, updated.get("batch_stats", {}))
+    return jnp.mean(losses), Outcome(
+      metrics, updated.get("batch_stats", {}), {}
+    )
 
   return Objective(
     network,

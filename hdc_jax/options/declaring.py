@@ -49,6 +49,8 @@ class Rule:
       have this field.
     added: Whether the field is younger than finished runs, whose fingerprints
       must not change: its default does not count for the fingerprint.
+    before: Value that the field had, in effect, in runs of versions without it;
+      None for its default.
   """
 
   help: str
@@ -62,6 +64,7 @@ class Rule:
   required: str = ""
   when: tuple[str, Collection[Any]] | None = None
   added: bool = False
+  before: Any = None
 
 
 def option(default: Any, help: str, **rule: Any) -> Any:

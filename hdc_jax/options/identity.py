@@ -67,13 +67,13 @@ class RunConfig:
 
     Args:
       saved: The config in the checkpoint, by section. A field that is missing
-        there had its default.
+        there had its default, or what `Rule.before` says.
       run: Directory of the run, for the message.
 
     Raises:
       ConfigError: Naming the first field of `DECISIVE` that differs.
     """
-    now, then = flatten(self.values), flatten(self.schema.fit(saved))
+    now, then = flatten(self.values), flatten(self.schema.fit_saved(saved))
     for field in sorted(now.keys() | then.keys()):
       decisive = any(f"{field}.".startswith(f"{s}.") for s in DECISIVE)
       if decisive and now.get(field) != then.get(field):

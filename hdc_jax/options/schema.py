@@ -105,6 +105,24 @@ class Schema:
       fitted[name] = schema.fit(values.get(name, {}))
     return fitted
 
+  def fit_saved(self, values: Mapping[str, Any]) -> Tree:
+    """The values of the fields of a saved config, see `fit`.
+
+    Fields that the version that saved it did not have are as that version
+    behaved, which may differ from today's defaults.
+
+    Args:
+      values: Values by section.
+    """
+    before = {
+      (*cls.parents(), field.name): rule_of(field).before
+      for cls in self.classes(values).values()
+      for field in dataclasses.fields(cls)
+      if rule_of(field).before is not None
+    }
+    flat = before | dict(leaves(values))
+    return self.fit(nest({".".join(path): flat[path] for path in flat}))
+
   def build(self, values: Mapping[str, Any]) -> Any:
     """Makes the options of a task, and checks them.
 

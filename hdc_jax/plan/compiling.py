@@ -5,6 +5,7 @@ slice's devices. Nothing is run.
 """
 
 import contextlib
+import dataclasses
 import gzip
 import hashlib
 import importlib.metadata
@@ -95,7 +96,7 @@ class Step:
     """Traces and lowers the step.
 
     Args:
-      learning: Options of the training; its batch size is not used.
+      learning: Options of the training, except for its batch size.
       name: Name of the slice.
       short_side: Short side of the source's frames, in pixels.
       batch_size: Videos per step, over all chips.
@@ -103,6 +104,8 @@ class Step:
     chips = devices(name)
     mesh = mesh_lib.make_mesh(chips)
     mesh_lib.check_batch_size("config.data.batch_size", batch_size, len(chips))
+    batches = dataclasses.replace(learning.batches, batch_size=batch_size)
+    learning = dataclasses.replace(learning, batches=batches)
     training = learning.make_training(mesh)
     starts = training.objective.starts
     shapes = training_clips.batch_shapes(
@@ -113,7 +116,7 @@ class Step:
     options = mesh_lib.compiler_options(mesh)
     self.options = (options,) if options else ()
     self.lowered = training.train_step.lower(
-      mesh_lib.abstract_replicated(jax.eval_shape(training.init), mesh),
+      training.abstract_state(),
       mesh_lib.abstract_batch(shapes, mesh),
     )
 

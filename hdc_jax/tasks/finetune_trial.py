@@ -104,6 +104,7 @@ class Finetune(Supervised):
       self.optim.make(self.train.steps),
       frames=self.clips.frames,
       size=self.model.size,
+      batch_size=self.batches.batch_size,
       mesh=mesh,
       seed=self.seed.seed,
     )

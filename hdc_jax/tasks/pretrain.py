@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 import ml_collections
 from jax.sharding import Mesh
 
+from hdc_jax import key_queue
 from hdc_jax.data import sources
 from hdc_jax.data.clips import canvas, loader, training_clips
 from hdc_jax.data.options import Batches, Clips, Dataset, Learned, Loading
@@ -62,6 +63,7 @@ class Learning:
     training_clips.check_clips(self.clips, self.model.size)
     self.model.check_clip(self.clips.frames, self.model.size)
     self.optim.check_length(self.train.steps)
+    key_queue.check_size(self.method.queue, self.batches.batch_size)
 
   @property
   def short_side(self) -> int:
@@ -87,6 +89,7 @@ class Learning:
       self.optim.make(self.train.steps),
       frames=self.clips.frames,
       size=size,
+      batch_size=self.batches.batch_size,
       mesh=mesh,
       seed=self.seed.seed,
     )

@@ -91,14 +91,14 @@ class Checkpoints:
 
     Args:
       step: Number of steps taken.
-      state: Tree of arrays.
+      state: A dataclass of trees of arrays.
       data: State of the data, see `loader.data_state`.
       config: Values of the config by section.
     """
     self._manager.save(
       step,
       args=ocp.args.Composite(
-        state=ocp.args.StandardSave(state),
+        state=ocp.args.StandardSave(_fields(state)),
         data=ocp.args.JsonSave(data),
         config=ocp.args.JsonSave(dict(config)),
       ),
@@ -136,7 +136,8 @@ class Checkpoints:
 
     Args:
       step: One of `steps`.
-      abstract_state: Tree of the shapes, dtypes and shardings to restore.
+      abstract_state: The state with the shape, dtype and sharding of each array
+        instead of the array.
 
     Raises:
       DataError: If the checkpoint is damaged or of another network.
@@ -145,7 +146,7 @@ class Checkpoints:
       restored = self._manager.restore(
         step,
         args=ocp.args.Composite(
-          state=ocp.args.StandardRestore(abstract_state),
+          state=ocp.args.StandardRestore(_fields(abstract_state)),
           data=ocp.args.JsonRestore(),
         ),
       )
@@ -154,7 +155,8 @@ class Checkpoints:
         f"{self._path / str(step)} cannot be restored: {error}; delete this "
         "checkpoint to resume from an older one"
       ) from error
-    return Restored(restored[STATE], restored[DATA])
+    state = dataclasses.replace(abstract_state, **restored[STATE])
+    return Restored(state, restored[DATA])
 
   def restore_backbone(self, step: int, abstract: Any) -> Any:
     """Reads the backbone's variables of a checkpoint, and nothing else.
@@ -185,6 +187,18 @@ class Checkpoints:
     except (ValueError, KeyError, OSError, TypeError) as error:
       raise DataError(f"{path} cannot be restored: {error}") from error
     return {name: restored.get(name, {}).get(BACKBONE, {}) for name in abstract}
+
+
+def _fields(state: Any) -> dict[str, Any]:
+  """The fields of a state by name, as they are saved.
+
+  A queue that is empty is left out, as versions without queues did not save it.
+
+  Args:
+    state: A dataclass of trees of arrays.
+  """
+  fields = {f.name: getattr(state, f.name) for f in dataclasses.fields(state)}
+  return {k: v for k, v in fields.items() if k != "queue" or v}
 
 
 def _check_tree(wanted: Any, saved: Any) -> None:

@@ -4,28 +4,31 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from hdc_jax import key_queue
 from hdc_jax.augment import views as views_lib
 from hdc_jax.distributed import mesh as mesh_lib
-from hdc_jax.objective import Batch, Loss, Metrics
+from hdc_jax.objective import Batch, Metrics, Objective
 
 
 @flax.struct.dataclass
 class TrainState:
-  """Everything that a step changes, replicated over devices.
+  """Everything that a step changes, replicated over devices except the queue.
 
   Attributes:
     step: Steps taken, an int32 scalar.
     params: Parameters of the backbone and the heads, float32.
     batch_stats: Running means of batch norms, float32; empty without any.
     opt_state: State of the optimizer.
-    ema: Running mean of `params`, which encodes the keys; empty without one.
+    ema: Running mean of `params`, which encodes the positives; empty without
+      one.
+    queue: Keys of earlier batches, float32 [M, B, N, D] by name of the
+      embedding, see `key_queue`; empty without one. The axis B is sharded.
   """
 
   step: jax.Array
@@ -33,6 +36,7 @@ class TrainState:
   batch_stats: Any
   opt_state: optax.OptState
   ema: Any = flax.struct.field(default_factory=dict)
+  queue: Any = flax.struct.field(default_factory=dict)
 
   def backbone(self) -> dict[str, Any]:
     """The backbone's variables, as its `apply` takes them."""
@@ -65,39 +69,67 @@ Update = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
 TrainStep = jax.stages.Wrapped
 
 
+def shardings(mesh: Mesh) -> TrainState:
+  """How a state is laid out: the sharding of each of its fields.
+
+  Args:
+    mesh: A mesh with the axis 'data'.
+  """
+  everywhere = mesh_lib.replicated(mesh)
+  fields = [field.name for field in dataclasses.fields(TrainState)]
+  split = NamedSharding(mesh, PartitionSpec(None, "data"))
+  layout: dict[str, Any] = dict.fromkeys(fields, everywhere)
+  return TrainState(**layout | {"queue": split})
+
+
 def init_state(
-  network: nn.Module,
+  objective: Objective,
   tx: optax.GradientTransformation,
   shape: Sequence[int],
   seed: int,
-  momentum: float = 0.0,
 ) -> TrainState:
   """Makes the state before the first step.
 
   Args:
-    network: The module to initialise, which takes views.
+    objective: The network to initialise, and its loss.
     tx: The optimizer.
-    shape: Shape of the views of one video, [1, V, T, H, W, 3].
+    shape: Shape of the views of a batch, [B, V, T, H, W, 3].
     seed: Seed of the initial weights.
-    momentum: Decay m of the running mean of the parameters; 0 for none.
   """
-  variables = network.init(jax.random.key(seed), jnp.zeros(shape))
+  network = objective.network
+  variables = network.init(jax.random.key(seed), jnp.zeros((1, *shape[1:])))
   params, batch_stats = variables["params"], variables.get("batch_stats", {})
   step = jnp.zeros((), jnp.int32)
-  ema = params if momentum else {}
-  return TrainState(step, params, batch_stats, tx.init(params), ema)
+  ema = params if objective.momentum else {}
+  state = TrainState(step, params, batch_stats, tx.init(params), ema)
+  if not objective.queue:
+    return state
+  views = jax.ShapeDtypeStruct(shape, jnp.float32)
+  key = jax.eval_shape(lambda: jax.random.key(seed))
+  _, outcome = jax.eval_shape(
+    objective.loss, params, state, {"views": views}, key
+  )
+  batches = objective.queue // shape[0]
+  return dataclasses.replace(
+    state,
+    queue={
+      name: jnp.zeros((batches, *keys.shape), keys.dtype)
+      for name, keys in outcome.keys.items()
+    },
+  )
 
 
 def make_update(
-  loss: Loss, tx: optax.GradientTransformation, momentum: float = 0.0
+  objective: Objective, tx: optax.GradientTransformation
 ) -> Update:
   """Makes the part of a step after augmentation: loss, gradients, update.
 
+  With a momentum m, ema ← m·ema + (1 - m)·params. With a queue, the keys of
+  this batch then replace the oldest.
+
   Args:
-    loss: The loss and its metrics, see `objective.Loss`.
+    objective: The loss and its metrics.
     tx: The optimizer.
-    momentum: Decay m of the running mean of the parameters,
-      ema ← m·ema + (1 - m)·params; 0 for none.
 
   Returns:
     A traceable function of the state, a batch with 'views' [B, V, T, H, W, 3]
@@ -109,16 +141,24 @@ def make_update(
   def update(
     state: TrainState, batch: Batch, key: jax.Array
   ) -> tuple[TrainState, Metrics]:
-    (value, (metrics, batch_stats)), grads = jax.value_and_grad(
-      loss, has_aux=True
-    )(state.params, state, batch, key)
+    (value, outcome), grads = jax.value_and_grad(objective.loss, has_aux=True)(
+      state.params, state, batch, key
+    )
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    metrics |= {"loss": value, "grad_norm": optax.tree.norm(grads)}
+    metrics = outcome.metrics | {
+      "loss": value,
+      "grad_norm": optax.tree.norm(grads),
+    }
     ema = {}
-    if momentum:
-      ema = optax.incremental_update(params, state.ema, 1.0 - momentum)
-    state = TrainState(state.step + 1, params, batch_stats, opt_state, ema)
+    if objective.momentum:
+      ema = optax.incremental_update(
+        params, state.ema, 1.0 - objective.momentum
+      )
+    queue = key_queue.store(state.queue, outcome.keys, state.step)
+    state = TrainState(
+      state.step + 1, params, outcome.batch_stats, opt_state, ema, queue
+    )
     return state, metrics
 
   return update
@@ -146,4 +186,4 @@ def make_train_step(
     augmented = views_lib.make_views(views, key, batch)
     return update(state, {**batch, "views": augmented}, key)
 
-  return mesh_lib.jit(train_step, mesh, donate=True)
+  return mesh_lib.jit(train_step, mesh, state=shardings(mesh), donate=True)

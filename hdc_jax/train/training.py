@@ -35,13 +35,29 @@ class Training:
   train_step: step_lib.TrainStep
 
   def init_state(self) -> step_lib.TrainState:
-    """Makes the state before the first step, replicated over the mesh."""
-    return mesh_lib.run_once(self.init, self.mesh)
+    """Makes the state before the first step, on the devices of the mesh."""
+    return mesh_lib.run_once(self.init, self.mesh, self.shardings)
+
+  @property
+  def shardings(self) -> step_lib.TrainState:
+    """The sharding of each field of the state."""
+    return step_lib.shardings(self.mesh)
+
+  def abstract_state(self) -> step_lib.TrainState:
+    """Describes the state, a `jax.ShapeDtypeStruct` for each array of it."""
+    return jax.tree.map(
+      lambda sharding, part: jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        part,
+      ),
+      self.shardings,
+      jax.eval_shape(self.init),
+    )
 
   def restore_state(
     self, saved: checkpoint.Checkpoints, step: int
   ) -> checkpoint.Restored:
-    """Restores a checkpoint, replicated over the mesh.
+    """Restores a checkpoint, onto the devices of the mesh.
 
     Args:
       saved: The checkpoints of the run.
@@ -50,9 +66,7 @@ class Training:
     Raises:
       DataError: If the checkpoint is damaged or of another network.
     """
-    return saved.restore(
-      step, mesh_lib.abstract_replicated(jax.eval_shape(self.init), self.mesh)
-    )
+    return saved.restore(step, self.abstract_state())
 
 
 def make_training(
@@ -61,6 +75,7 @@ def make_training(
   *,
   frames: int,
   size: int,
+  batch_size: int,
   mesh: Mesh,
   seed: int,
 ) -> Training:
@@ -71,19 +86,16 @@ def make_training(
     tx: The optimizer.
     frames: Frames of a view.
     size: Height and width of a view, in pixels.
+    batch_size: Videos per step, over all devices. Only a queue depends on it.
     mesh: All devices of the run.
     seed: Seed of the initial weights and of the augmentations.
   """
   shape = (len(objective.views), frames, size, size, 3)
 
   def init() -> step_lib.TrainState:
-    return step_lib.init_state(
-      objective.network, tx, (1, *shape), seed, objective.momentum
-    )
+    return step_lib.init_state(objective, tx, (batch_size, *shape), seed)
 
   # Profiles show the update under this name; the rest of the step augments.
-  update = jax.named_scope("update")(
-    step_lib.make_update(objective.loss, tx, objective.momentum)
-  )
+  update = jax.named_scope("update")(step_lib.make_update(objective, tx))
   train_step = step_lib.make_train_step(update, objective.views, mesh, seed)
   return Training(objective, mesh, shape, init, update, train_step)

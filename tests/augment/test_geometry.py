@@ -161,6 +161,7 @@ def test_resized_crop_shows_its_box():
 def test_scale_jitter_draws_sides_and_places(jitter):
   """A ramp tells the box: its slope the side, its first value the place."""
   y, x = np.mgrid[:32, :32]
+  drawn_sides = []
   sides = {32, 28, 24, 21}
   for axis, ramp in enumerate((y, x)):
     canvas = geometry.Canvas(
@@ -173,6 +174,7 @@ def test_scale_jitter_draws_sides_and_places(jitter):
     slope = (line[:, 20] - line[:, 8]) / 12
     drawn = np.round(slope * 28).astype(int)
     assert set(drawn) == sides
+    drawn_sides.append(drawn)
     start = line[:, 14] - slope * 14.5 + 0.5
     # A widened triangle over few pixels is not quite linear.
     assert np.allclose(start, np.round(start), atol=0.2)
@@ -180,6 +182,44 @@ def test_scale_jitter_draws_sides_and_places(jitter):
     assert (start + drawn).max() <= 32.2
     # All places of the smallest crop are reached, the last one included.
     assert np.round(start[drawn == 21]).max() >= 9
+  # Neighbours in the list of scales, as in TSN.
+  order = [32, 28, 24, 21]
+  places = [list(map(order.index, drawn)) for drawn in drawn_sides]
+  assert np.abs(np.subtract(*places)).max() == 1
+
+
+def tsn_pairs(scales, max_distort):
+  """The pairs of `GroupMultiScaleCrop` in tsn-pytorch, in its order."""
+  pairs = []
+  for i, h in enumerate(scales):
+    for j, w in enumerate(scales):
+      if abs(i - j) <= max_distort:
+        pairs.append((h, w))
+  return pairs
+
+
+@pytest.mark.parametrize(
+  ("max_distort", "count"), [(0, 4), (1, 10), (2, 14), (4, 16)]
+)
+def test_scale_jitter_pairs_scales_as_tsn(max_distort, count):
+  """Each pair of TSN's list is drawn equally often."""
+  scales = (1.0, 0.75, 0.5, 0.25)
+  crop = geometry.ScaleJitterCrop(8, scales, max_distort)
+  assert list(crop.pairs) == tsn_pairs(scales, max_distort)
+  boxes = boxes_of(crop, (32, 32), 1600)
+  drawn = [tuple(sides / 32) for sides in boxes[:, 2:]]
+  counts = [drawn.count(pair) for pair in crop.pairs]
+  assert (len(counts), sum(counts)) == (count, 1600)
+  assert scipy.stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_tsn_keeps_the_aspect():
+  """RECIPES: between 0.857 and 1.167 with TSN's scales; freely up to 1.52."""
+  tsn, free = (geometry.ScaleJitterCrop(8, max_distort=n) for n in (1, 4))
+  aspects = [w / h for h, w in tsn.pairs]
+  assert (min(aspects), max(aspects)) == pytest.approx((6 / 7, 7 / 6))
+  assert max(w / h for h, w in free.pairs) == pytest.approx(1 / 0.66)
+  assert geometry.ScaleJitterCrop(8).max_distort == 1
 
 
 def test_flip_is_of_the_whole_clip():

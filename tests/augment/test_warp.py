@@ -1,5 +1,6 @@
 """Warps against SciPy's splines and interpolation."""
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -94,3 +95,51 @@ def test_offsets_are_uniform():
   assert np.abs(inner).max() <= 0.1 + 1e-5
   uniform = scipy.stats.uniform(-0.1, 0.2)
   assert scipy.stats.kstest(inner, uniform.cdf).pvalue > 0.01
+
+
+@pytest.mark.parametrize("degrees", [-10.0, 0.0, 7.3, 90.0])
+@pytest.mark.parametrize("size", [(12, 15), (9, 9)])
+def test_rotation_is_opencvs(degrees, size):
+  """`warpAffine`, which rounds coordinates to 1/32 of a pixel."""
+  height, width = size
+  # Smooth, so that rounded coordinates hardly matter.
+  rows, columns = np.mgrid[:height, :width] / 6
+  frame = np.stack([np.sin(rows), np.cos(columns), rows * columns], -1)
+  frame = np.float32(frame)
+  centre = ((width - 1) / 2, (height - 1) / 2)
+  matrix = cv2.getRotationMatrix2D(centre, degrees, 1.0)
+  want = cv2.warpAffine(
+    frame,
+    matrix,
+    (width, height),
+    flags=cv2.INTER_LINEAR,
+    borderMode=cv2.BORDER_REPLICATE,
+  )
+  got = warp.rotate(jnp.array(np.stack([frame, frame * 2])), degrees)
+  np.testing.assert_allclose(got[0], want, atol=0.02)
+  np.testing.assert_allclose(got[1], 2 * want, atol=0.04)
+
+
+def test_rotation_is_scipys():
+  """Within the picture, exactly: bilinear at coordinates turned in NumPy."""
+  frame = np.random.default_rng(0).random((11, 11))
+  got = warp.rotate(jnp.float32(frame)[None, ..., None].repeat(3, -1), 10.0)
+  want = scipy.ndimage.rotate(
+    frame, 10.0, reshape=False, order=1, mode="nearest"
+  )
+  np.testing.assert_allclose(got[0, ..., 0], want, atol=1e-5)
+
+
+def test_angles_are_uniform_and_one_for_a_clip():
+  """The angle of a clip, read from where a rotated ramp points."""
+  rows, columns = np.mgrid[:9, :9] - 4.0
+  clip = np.float32(np.stack([rows, columns, columns], -1))[None].repeat(2, 0)
+  keys = jax.random.split(jax.random.key(0), 500)
+  rotate = jax.jit(jax.vmap(warp.RandomRotation(20.0), in_axes=(0, None)))
+  turned = np.asarray(rotate(keys, jnp.array(clip)))
+  np.testing.assert_array_equal(turned[:, 0], turned[:, 1])
+  # The pixel right of the centre comes from (row, column) = (-sin, cos).
+  row, column, _ = np.moveaxis(turned[:, 0, 4, 5], -1, 0)
+  angles = np.rad2deg(np.arctan2(-row, column))
+  uniform = scipy.stats.uniform(-20, 40)
+  assert scipy.stats.kstest(angles, uniform.cdf).pvalue > 1e-3

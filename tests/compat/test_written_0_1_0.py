@@ -40,6 +40,13 @@ FIELDS = {
   "cvrl": ("model.norm=batch", "optim.warmup=3"),
   "dsm": ("method.negative=flow",),
 }
+# What such a run has to be resumed with today, because the default of 0.1.0 was
+# another: the sides of crops were independent.
+RESUMED = {
+  "hdc": ("augment.max_distort=99",),
+  "cvrl": (),
+  "dsm": ("augment.max_distort=99",),
+}
 COMMON = (
   "model.width=4",
   "model.size=32",
@@ -55,7 +62,8 @@ def saved_config(name):
 
 def config_now(method, *changes):
   """The config of the same command today."""
-  fields = ("data.path=x", *COMMON, *FIELDS[method], *changes)
+  fields = ("data.path=x", *COMMON, *FIELDS[method], *RESUMED[method])
+  fields = (*fields, *changes)
   arguments = [f"--config.{field}" for field in fields]
   config = flags.read_config(f"configs/tiny.py:method={method}", arguments)
   _, run_config = pretrain.TASK.resolve(config)

@@ -24,6 +24,9 @@ _FLAGS = (
   f"--config={hosts.ROOT}/configs/tiny.py",
   *small.FLAGS,
   "--config.method.contrasts=('spatial',)",
+  # Its keys are of all processes, each of which holds a share.
+  "--config.method.momentum=0.9",
+  "--config.method.queue=16",
   "--config.data.batch_size=8",
   "--config.data.threads=2",
   f"--config.train.steps={_STEPS}",

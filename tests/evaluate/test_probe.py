@@ -11,7 +11,6 @@ from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.evaluate import kinds, probe
 from hdc_jax.models.classification import ANY_CLASSES
-from hdc_jax.train import optimizer
 
 
 def unit(features):
@@ -45,9 +44,13 @@ def sgd_in_numpy(recipe, features, labels, seed, errors=softmax_errors):
   count, views, dim = features.shape
   classes = 3
   per_epoch = -(-count // recipe.batch_size)
-  rate_at = optimizer.warmup_cosine(
-    1.0, recipe.warmup_epochs * per_epoch, recipe.epochs * per_epoch
-  )
+  warmup, steps = recipe.warmup_epochs * per_epoch, recipe.epochs * per_epoch
+
+  def rate_at(step):
+    """The cosine counts from step 0; the warm-up leads to it."""
+    cosine = (1 + np.cos(np.pi * max(step, warmup) / steps)) / 2
+    return cosine * min(1, step / warmup)
+
   found = []
   for peak in recipe.rates:
     weights = np.zeros((dim + 1, classes))
@@ -62,7 +65,7 @@ def sgd_in_numpy(recipe, features, labels, seed, errors=softmax_errors):
         x = shown[first : first + recipe.batch_size]
         y = labels[order[first : first + recipe.batch_size]]
         gradient = x.T @ errors(x @ weights, y) / len(x) + decay * weights
-        rate = peak * float(rate_at(step))
+        rate = peak * rate_at(step)
         velocity = recipe.momentum * velocity - rate * gradient
         weights = weights + velocity
         step += 1

@@ -8,7 +8,7 @@ import torch
 
 from benchmarks import torch_peer
 from hdc_jax.convert import layouts
-from hdc_jax.methods import base
+from hdc_jax.methods.network import Network
 from tests import small
 
 QUICK = {"xla_backend_optimization_level": 0}
@@ -18,7 +18,7 @@ QUICK = {"xla_backend_optimization_level": 0}
 def test_loss_and_gradient_norm(backbone):
   options = small.options(model__name=backbone)
   method = options.method.make(options.augment, options.model.size)
-  network = base.Network(options.model.make(), method)
+  network = Network(options.model.make(), method)
   rng = np.random.default_rng(0)
   views = rng.uniform(-1, 1, (4, 3, 8, 36, 36, 3)).astype(np.float32)
   ours = jnp.asarray(views)

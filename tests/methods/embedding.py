@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hdc_jax.methods import base
+from hdc_jax.methods.network import Network
 
 CHANNELS = 6
 
@@ -40,7 +40,7 @@ def number_views(videos, count):
 def make(method, videos, seed=0):
   """The network, its variables, and views that say which they are."""
   count = len(method.views)
-  network = base.Network(Recorded(videos, count), method)
+  network = Network(Recorded(videos, count), method)
   views = number_views(videos, count)
   return network, network.init(jax.random.key(seed), views), views
 

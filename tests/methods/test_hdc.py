@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from hdc_jax.errors import ConfigError
-from hdc_jax.methods import augmentations, base, hdc
+from hdc_jax.methods import augmentations, hdc
+from hdc_jax.methods.network import Network
 from tests import small
 
 BATCH, CHANNELS = 5, 6
@@ -89,7 +90,7 @@ def reference(endpoints, heads, weights, temperature):
 def recorded():
   """The six terms on recorded endpoints: a loss function and its parameters."""
   method = make()
-  network = base.Network(Recorded(len(method.views)), method)
+  network = Network(Recorded(len(method.views)), method)
   views = jnp.zeros((BATCH, len(method.views), 1, 1, 1, 3))
   params = network.init(jax.random.key(0), views)["params"]
   # Biases that are zero would hide whether they are used.

@@ -141,6 +141,11 @@ def test_configs_with_the_fields_of_all_methods_still_resume(name):
   assert "margin" in saved["method"]
   assert "hidden" in saved["method"]
   config = TASKS["pretrain"].run_config(saved)
+  if "max_distort" in config.values["augment"]:
+    # Height and width of crops were independent.
+    with pytest.raises(ConfigError, match=r"max_distort is 1, but .* has 99"):
+      config.check_resumes(saved, "run")
+    config = config.changed({"augment.max_distort": 99})
   config.check_resumes(saved, "run")
   config.changed({"train.steps": 10**6}).check_resumes(saved, "run")
   with pytest.raises(ConfigError, match=r"config\.optim\.lr is 7\.0"):

@@ -15,6 +15,7 @@ from hdc_jax.errors import ConfigError, DataError, NonFiniteError, Preempted
 from hdc_jax.runs import metrics
 from hdc_jax.tasks import pretrain
 from hdc_jax.train import checkpoint, guards
+from hdc_jax.train.step import TrainState
 from tests import small
 
 pytestmark = pytest.mark.usefixtures("one_device")
@@ -248,7 +249,8 @@ def test_a_damaged_checkpoint_is_named(whole, compiled, tmp_path):
 def test_a_relative_workdir(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   with checkpoint.Checkpoints("runs/here") as saved:
-    saved.save(3, {"x": np.ones(2)}, {"step": 3}, small.config().to_dict())
+    state = TrainState(np.ones(2), {}, {}, {})
+    saved.save(3, state, {"step": 3}, small.config().to_dict())
     saved.wait()
   assert checkpoint.find("runs/here") == (tmp_path / "runs" / "here", 3)
   assert checkpoint.find("runs/here/checkpoints/3")[1] == 3

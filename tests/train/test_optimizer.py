@@ -78,19 +78,56 @@ def test_lars():
     decayed = g + 0.1 * w
     return 0.05 * np.linalg.norm(w) / np.linalg.norm(decayed) * decayed
 
-  tx = optimizer.lars(lambda step: 0.3 / (1 + step), 0.9, 0.1, 0.05)
+  tx = optimizer.lars(
+    lambda step: 0.3 / (1 + step), 0.9, 0.1, trust_coefficient=0.05
+  )
   check_steps(tx, lambda step: 0.3 / (1 + step), direction)
 
 
-@pytest.mark.parametrize("warmup", [0, 1, 5])
+@pytest.mark.parametrize("decayed", ["kernels", "all"])
+def test_which_parameters_decay(decayed):
+  """PyTorch's weight decay of 0.02 on all of them is λ = 0.01 of λ·Σw²."""
+  optim = optimizer.Optim(lr=0.3, decay=0.0, l2=0.01, decayed=decayed)
+  check_steps(
+    optim.make(steps=6),
+    lambda step: 0.3,
+    lambda g, w, name: g + 0.02 * w * (decayed == "all" or name == "kernel"),
+  )
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 5, 19])
 def test_warmup_cosine(warmup):
-  schedule = optimizer.warmup_cosine(0.4, warmup, 20)
+  """As TensorFlow Models: the warm-up replaces the cosine's first steps."""
+
+  def cosine(step):
+    return 0.4 * (1 + np.cos(np.pi * min(step, 20) / 20)) / 2
+
+  schedule = jax.jit(optimizer.warmup_cosine(0.4, warmup, 20))
   for step in range(25):
-    part = min(1, (step - warmup) / (20 - warmup))
-    want = 0.4 * (1 + np.cos(np.pi * part)) / 2
+    want = cosine(step)
     if step < warmup:
-      want = 0.4 * step / warmup
+      want = 0.0 + step / warmup * (cosine(warmup) - 0.0)
     np.testing.assert_allclose(schedule(step), want, atol=1e-6)
+
+
+def test_steps_of_the_rate():
+  """DSM's code: after epochs 120 and 160 of 200, here of 7 steps each."""
+  options = optimizer.Optim(
+    schedule="steps", lr=0.003, boundaries=(0.6, 0.8), factor=0.1
+  )
+  make = optimizer.SCHEDULES["steps"]
+  schedule = jax.jit(make(options, 200 * 7))
+  for epoch in (1, 119, 120, 121, 122, 159, 160, 161, 200):
+    falls = np.sum(epoch > np.array([120, 160, 200]))
+    for step in (7 * (epoch - 1), 7 * epoch - 1):
+      want = 0.003 * 0.1**falls
+      np.testing.assert_allclose(schedule(step), want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("boundaries", [(0.8, 0.6), (0.5, 0.5)])
+def test_boundaries_ascend(boundaries):
+  with pytest.raises(ConfigError, match=r"boundaries=.* must ascend: sort"):
+    optimizer.Optim(schedule="steps", boundaries=boundaries)
 
 
 def test_the_options_make_the_schedule_and_the_optimizer():
