@@ -8,6 +8,7 @@ Kuehne, Jhuang, Garrote, Poggio and Serre, 2011,
 https://serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database
 """
 
+import dataclasses
 import re
 from collections.abc import Iterator
 
@@ -16,7 +17,7 @@ from hdc_jax.data.datasets.base import (
   Dataset,
   Listing,
   Request,
-  find_source_videos,
+  find_source_files,
 )
 from hdc_jax.data.datasets.lists import Line
 from hdc_jax.errors import DataError
@@ -27,7 +28,9 @@ LAYOUT = """\
           brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0.avi, …
 --splits  testTrainMulti_7030_splits/, from test_train_splits.rar:
           brush_hair_test_split1.txt, … wave_test_split3.txt
-The splits are train1, test1, train2, test2, train3 and test3.
+The splits are train1, test1, train2, test2, train3 and test3, or those of
+the folds whose files are in --splits. The group of a clip is the film that it
+was cut out of: the part of its name before the action, as April_09.
 """
 
 FOLDS = (1, 2, 3)
@@ -43,7 +46,7 @@ OFFICIAL = {
   "test3": 1530,
 }
 
-_FILE = re.compile(r"(?P<label>[^.].*)_test_split[123]\.txt")
+_FILE = re.compile(r"(?P<label>[^.].*)_test_split(?P<fold>[123])\.txt")
 # Names hold blanks, brackets and more, so the line is read from its end.
 _LINE = re.compile(r"(?P<name>.+\.\w+)\s+(?P<use>[012])")
 _SUBSETS = {"0": "", "1": "train", "2": "test"}
@@ -53,7 +56,7 @@ def list_videos(request: Request) -> Listing:
   """Lists HMDB51.
 
   Args:
-    request: The options; uses `source` and `splits`.
+    request: The options; uses `source`, `splits` and `output`.
 
   Returns:
     The videos with the label 'class'; classes are numbered in the order of
@@ -64,9 +67,11 @@ def list_videos(request: Request) -> Listing:
     DataError: If files are missing or contradict each other.
   """
   source, splits = request.required_source(), request.required_splits()
-  videos = find_source_videos(source)
-  matches = map(_FILE.fullmatch, files.list_names(splits))
-  classes = sorted({match["label"] for match in matches if match})
+  found = find_source_files(source, request.output)
+  names = map(_FILE.fullmatch, files.list_names(splits))
+  matches = [match for match in names if match]
+  classes = sorted({match["label"] for match in matches})
+  folds = sorted({int(match["fold"]) for match in matches})
   if not classes:
     raise DataError(
       f"--splits={splits}: holds no file <class>_test_split1.txt; it is the "
@@ -75,13 +80,17 @@ def list_videos(request: Request) -> Listing:
   lines = [
     line
     for label in classes
-    for fold in FOLDS
+    for fold in folds
     for line in _read_list(splits, label, fold)
   ]
-  listing = lists.make_listing(source, videos, lines, classes, OFFICIAL)
+  unmade = {
+    f"{s}{n}" for n in FOLDS if n not in folds for s in ("train", "test")
+  }
+  official = {k: count for k, count in OFFICIAL.items() if k not in unmade}
+  listing = lists.make_listing(source, found.videos, lines, classes, official)
   listing = lists.require_complete(listing, source)
-  lists.check_classes(listing, [f"train{fold}" for fold in FOLDS])
-  return listing
+  lists.check_classes(listing, [f"train{fold}" for fold in folds])
+  return dataclasses.replace(listing, left_out=found.left_out)
 
 
 def _read_list(directory: str, label: str, fold: int) -> Iterator[Line]:
@@ -96,7 +105,8 @@ def _read_list(directory: str, label: str, fold: int) -> Iterator[Line]:
       )
     subset = _SUBSETS[match["use"]]
     split = f"{subset}{fold}" if subset else ""
-    yield Line(f"{label}/{match['name']}", label, split, fold, where)
+    film = match["name"].rpartition(f"{label}_")[0].rstrip("_ ")
+    yield Line(f"{label}/{match['name']}", label, split, fold, where, film)
 
 
 DATASET = Dataset(list_videos, LAYOUT, needs_splits=True)

@@ -12,6 +12,7 @@ https://arxiv.org/abs/1808.01340, and 2019, https://arxiv.org/abs/1907.06987
 
 import collections
 import csv
+import dataclasses
 import functools
 import io
 import os
@@ -23,7 +24,8 @@ from hdc_jax.data.datasets.base import (
   Dataset,
   Listing,
   Request,
-  find_source_videos,
+  escape_path,
+  find_source_files,
 )
 from hdc_jax.data.datasets.lists import Line
 from hdc_jax.errors import DataError
@@ -37,7 +39,10 @@ LAYOUT = """\
           test.csv, with columns label, youtube_id, time_start, time_end;
           test.csv may lack the label
 The splits are train, val and test. Videos that are not in --source are
-listed in missing.txt, files that are in no CSV file in unlisted.txt.
+listed in missing.txt, files that are in no CSV file in unlisted.txt. A file
+in a folder replacement (or replacement_for_corrupted_k400) wins over others
+of its name, which are listed in replaced.txt. Classes of which no video is in
+--source are named in the summary.
 """
 
 # Numbers of rows of the CSV files as first published, as far as they could be
@@ -58,6 +63,7 @@ _FILE = re.compile(
   r"(?:kinetics[-_]?\d*_)?(?P<split>train|val|validate|test)\.csv"
 )
 _SPLITS = {"train": "train", "val": "val", "validate": "val", "test": "test"}
+_REPLACEMENTS = {"replacement", "replacement_for_corrupted_k400"}
 _COLUMNS = ("youtube_id", "time_start", "time_end")
 
 
@@ -66,7 +72,7 @@ def list_videos(official: Mapping[str, int], request: Request) -> Listing:
 
   Args:
     official: The counts of `OFFICIAL` for this dataset.
-    request: The options; uses `source` and `splits`.
+    request: The options; uses `source`, `splits` and `output`.
 
   Returns:
     The videos with the label 'class'; classes are numbered in the order of
@@ -77,8 +83,10 @@ def list_videos(official: Mapping[str, int], request: Request) -> Listing:
     DataError: If files cannot be read or contradict each other.
   """
   source, splits = request.required_source(), request.required_splits()
-  videos = find_source_videos(source)
-  paths = _paths_by_stem(videos)
+  found = find_source_files(source, request.output)
+  paths = _paths_by_stem(found.videos)
+  replaced = _take_replacements(paths)
+  videos = [path for path in found.videos if path not in replaced]
   lines = [
     line
     for name, split in _csv_files(splits).items()
@@ -94,8 +102,37 @@ def list_videos(official: Mapping[str, int], request: Request) -> Listing:
         f"{line.where}: no video of train has the class {line.label!r}"
       )
   listing = lists.make_listing(source, videos, lines, classes, official)
-  lists.check_classes(listing, ["train"])
-  return listing
+  left_out = {**listing.left_out, **found.left_out}
+  if replaced:
+    left_out["replaced"] = [escape_path(p) for p in sorted(replaced)]
+  absent = lists.absent_classes(listing, "train")
+  notes = [
+    f"classes without a video in split train: {len(absent):,} "
+    f"({', '.join(absent)})"
+  ]
+  return dataclasses.replace(
+    listing, left_out=left_out, notes=notes if absent else []
+  )
+
+
+def _take_replacements(paths: dict[str, list[str]]) -> set[str]:
+  """Keeps only the replacement of a file where there is one.
+
+  CVDF ships intact files for those of its archives that are corrupted.
+
+  Args:
+    paths: Paths by name of the file; changed in place.
+
+  Returns:
+    The paths that were taken out.
+  """
+  replaced: set[str] = set()
+  for stem, same in paths.items():
+    new = [p for p in same if _REPLACEMENTS & set(p.split("/")[:-1])]
+    if new and len(new) < len(same):
+      replaced.update(set(same) - set(new))
+      paths[stem] = new
+  return replaced
 
 
 def _paths_by_stem(videos: Sequence[str]) -> dict[str, list[str]]:

@@ -5,9 +5,11 @@ the files that exist. Every video ends up in the listing, in its `left_out`, or
 in an error.
 """
 
+import collections
 import dataclasses
 import io
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -29,6 +31,7 @@ class Line(NamedTuple):
     fold: Fold that the line belongs to, 0 if there is only one. A fold names
       each video at most once.
     where: Name of the file and number of the line, for messages.
+    group: See `VideoFile.group`.
   """
 
   video: str
@@ -36,6 +39,7 @@ class Line(NamedTuple):
   split: str
   fold: int
   where: str
+  group: str = ""
 
 
 def read_lines(directory: str, name: str) -> list[tuple[str, str]]:
@@ -79,7 +83,8 @@ def make_listing(
   """Lists the videos that the split files name and that exist.
 
   Videos of the same splits are neighbours, so that a split consists of few
-  ranges of record numbers.
+  ranges of record numbers. Names are compared in Unicode's composed form (NFC),
+  since macOS writes letters with accents in another one; ids are in this form.
 
   Args:
     source: Directory of the videos.
@@ -97,30 +102,38 @@ def make_listing(
     DataError: If a fold names a video twice, in one split or in two, or if none
       of the listed videos exists.
   """
+  lines = [line._replace(video=compose(line.video)) for line in lines]
   _check_listed_once(lines)
   labels: dict[str | None, dict[str, Segments]] = {
     name: {"class": ((0, i),)} for i, name in enumerate(classes)
   }
   splits: dict[str, list[str]] = {}
-  label_of: dict[str, str | None] = {}
+  line_of: dict[str, Line] = {}
   for line in lines:
     splits.setdefault(line.video, []).extend([line.split] if line.split else [])
-    label_of[line.video] = line.label
-  on_disk = set(files)
+    line_of[line.video] = line
+  on_disk: dict[str, str] = {}
+  for file in files:
+    on_disk.setdefault(compose(file), file)
   missing = [video for video in splits if video not in on_disk]
   if len(missing) == len(splits):
     raise DataError(
       f"none of the listed videos is in {source}: {summarize(missing)}; "
-      "--source and --splits do not belong together"
+      + (
+        f"did you mean --source={meant}?"
+        if (meant := _meant_source(source, on_disk, splits))
+        else "--source and --splits do not belong together"
+      )
     )
   videos = [
     VideoFile(
-      path=os.path.join(source, video),
+      path=os.path.join(source, file),
       id=escape_path(video),
-      labels=labels.get(label_of[video], {}),
+      labels=labels.get(line_of[video].label, {}),
       splits=tuple(splits[video]),
+      group=line_of[video].group,
     )
-    for video in files
+    for video, file in on_disk.items()
     if video in splits
   ]
   return Listing(
@@ -129,9 +142,44 @@ def make_listing(
     official=official,
     left_out={
       "missing": [escape_path(video) for video in missing],
-      "unlisted": [escape_path(file) for file in files if file not in splits],
+      "unlisted": [
+        escape_path(file)
+        for file in files
+        if compose(file) not in splits or on_disk[compose(file)] != file
+      ],
     },
   )
+
+
+def compose(name: str) -> str:
+  """Returns a name in Unicode's composed form, NFC."""
+  return unicodedata.normalize("NFC", name)
+
+
+def _meant_source(
+  source: str, found: Iterable[str], listed: Mapping[str, object]
+) -> str | None:
+  """Looks for the listed videos one level above or below the source.
+
+  Args:
+    source: Directory of the videos.
+    found: Its video files, relative to it.
+    listed: The listed videos, relative to the right directory.
+
+  Returns:
+    The directory that was meant; None if it is neither of these.
+  """
+  parent, _, folder = source.rstrip("/").rpartition("/")
+  if not folder or folder in (".", ".."):
+    parent, folder = os.path.split(os.path.abspath(source))
+  below: collections.Counter[str] = collections.Counter()
+  for file in found:
+    first, _, rest = file.partition("/")
+    if f"{compose(folder)}/{file}" in listed:
+      return parent or "."
+    below[first] += rest in listed
+  best = max(below, key=below.__getitem__, default="")
+  return os.path.join(source, best) if best and below[best] else None
 
 
 def _check_listed_once(lines: Iterable[Line]) -> None:
@@ -160,7 +208,7 @@ def require_complete(listing: Listing, source: str) -> Listing:
     source: Directory of the videos.
 
   Returns:
-    The listing without `left_out`.
+    The listing without these two reasons in `left_out`.
 
   Raises:
     DataError: If a listed video is missing, or a file in the source unlisted.
@@ -176,7 +224,12 @@ def require_complete(listing: Listing, source: str) -> Listing:
       f"videos in {source} that no split file lists: {summarize(unlisted)}; "
       "move them elsewhere, or complete --splits"
     )
-  return dataclasses.replace(listing, left_out={})
+  others = {
+    reason: paths
+    for reason, paths in listing.left_out.items()
+    if reason not in ("missing", "unlisted")
+  }
+  return dataclasses.replace(listing, left_out=others)
 
 
 def check_classes(listing: Listing, splits: Iterable[str]) -> None:
@@ -189,19 +242,23 @@ def check_classes(listing: Listing, splits: Iterable[str]) -> None:
   Raises:
     DataError: If one of the splits has no video of some class.
   """
-  classes = listing.label_names["class"]
   for split in splits:
-    present = {
-      video.labels["class"][0][1]
-      for video in listing.videos
-      if split in video.splits and video.labels
-    }
-    absent = [name for i, name in enumerate(classes) if i not in present]
-    if absent:
+    if absent := absent_classes(listing, split):
       raise DataError(
         f"classes without a video in split {split}: {summarize(absent)}; "
         "complete --source, or take them out of the split files"
       )
+
+
+def absent_classes(listing: Listing, split: str) -> list[str]:
+  """Returns the names of the classes that a split has no video of."""
+  present = {
+    video.labels["class"][0][1]
+    for video in listing.videos
+    if split in video.splits and video.labels
+  }
+  classes = listing.label_names["class"]
+  return [name for i, name in enumerate(classes) if i not in present]
 
 
 def summarize(items: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ split 'train', since it would not say which fold is meant.
 Soomro, Zamir and Shah, 2012, https://www.crcv.ucf.edu/data/UCF101.php
 """
 
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 
@@ -14,20 +15,24 @@ from hdc_jax.data.datasets.base import (
   Dataset,
   Listing,
   Request,
-  find_source_videos,
+  find_source_files,
 )
 from hdc_jax.data.datasets.lists import Line
 from hdc_jax.errors import DataError
+from hdc_jax.runtime import files
 
 LAYOUT = """\
 --source  UCF-101/, from UCF101.rar:
           ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi, …
 --splits  ucfTrainTestlist/, from UCF101TrainTestSplits-RecognitionTask.zip:
           classInd.txt, trainlist01.txt, testlist01.txt, … testlist03.txt
-The splits are train1, test1, train2, test2, train3 and test3.
+The splits are train1, test1, train2, test2, train3 and test3, or those of
+the folds whose two lists are in --splits. The group of a clip is the long
+video that it was cut out of, as ApplyEyeMakeup_g01.
 """
 
 FOLDS = (1, 2, 3)
+_SUBSETS = ("train", "test")
 
 OFFICIAL = {
   "videos": 13320,
@@ -50,7 +55,7 @@ def list_videos(request: Request) -> Listing:
   """Lists UCF101.
 
   Args:
-    request: The options; uses `source` and `splits`.
+    request: The options; uses `source`, `splits` and `output`.
 
   Returns:
     The videos with the label 'class'; classes are numbered in the order of
@@ -62,19 +67,34 @@ def list_videos(request: Request) -> Listing:
       test of a fold share a group (the clips cut from one long video).
   """
   source, splits = request.required_source(), request.required_splits()
-  videos = find_source_videos(source)
+  found = find_source_files(source, request.output)
   classes = _read_classes(splits)
+  folds = _find_folds(splits)
   lines = [
     line
-    for fold in FOLDS
-    for subset in ("train", "test")
+    for fold in folds
+    for subset in _SUBSETS
     for line in _read_list(splits, subset, fold, classes)
   ]
-  listing = lists.make_listing(source, videos, lines, classes, OFFICIAL)
+  unmade = {f"{s}{n}" for n in FOLDS if n not in folds for s in _SUBSETS}
+  official = {k: count for k, count in OFFICIAL.items() if k not in unmade}
+  listing = lists.make_listing(source, found.videos, lines, classes, official)
   listing = lists.require_complete(listing, source)
-  lists.check_classes(listing, [f"train{fold}" for fold in FOLDS])
+  lists.check_classes(listing, [f"train{fold}" for fold in folds])
   _check_groups(lines)
-  return listing
+  return dataclasses.replace(listing, left_out=found.left_out)
+
+
+def _find_folds(directory: str) -> list[int]:
+  """Returns the folds of which at least one of the two lists is there."""
+  names = set(files.list_names(directory))
+  folds = [
+    fold
+    for fold in FOLDS
+    if any(f"{subset}list{fold:02d}.txt" in names for subset in _SUBSETS)
+  ]
+  # Without any list, the error about the first one says what is needed.
+  return folds or [1]
 
 
 def _read_classes(directory: str) -> list[str]:
@@ -121,7 +141,8 @@ def _read_list(
         f"{where}: classInd.txt, of {len(classes)} classes, has none called "
         + " ".join(filter(None, (number, label)))
       )
-    yield Line(video, label, f"{subset}{fold}", fold, where)
+    group = video.rpartition("/")[2].rpartition("_c")[0].removeprefix("v_")
+    yield Line(video, label, f"{subset}{fold}", fold, where, group)
 
 
 def _check_groups(lines: Sequence[Line]) -> None:

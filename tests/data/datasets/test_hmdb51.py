@@ -1,5 +1,8 @@
 """HMDB51: odd names, videos of no split, and what is wrong is named."""
 
+import re
+import unicodedata
+
 import pytest
 
 from hdc_jax.data.datasets import DATASETS, Request
@@ -47,6 +50,47 @@ def test_hidden_files_are_no_classes(made):
   """As unpacking on another system leaves them."""
   (made.splits / "._wave_test_split1.txt").write_bytes(b"\0\1\2")
   assert len(listing(made).label_names["class"]) == 3
+
+
+def test_names_are_compared_in_one_form_of_unicode(made):
+  """MacOS writes an accent as a character of its own."""
+  name = "Am\u00e9lie_wave_u_nm_np1_ba_goo_0.avi"
+  decomposed = unicodedata.normalize("NFD", name)
+  (made.source / "wave" / FIRST).rename(made.source / "wave" / decomposed)
+  for fold in layouts.FOLDS:
+    edit(f"wave_test_split{fold}.txt", FIRST, name)(made)
+  found = listing(made)
+  (video,) = (v for v in found.videos if v.id == f"wave/{name}")
+  assert video.path == str(made.source / "wave" / decomposed)
+  assert video.group == "Am\u00e9lie"
+
+
+def test_only_the_folds_that_have_files_are_made(made):
+  for path in made.splits.glob("*_split[23].txt"):
+    path.unlink()
+  found = listing(made)
+  splits = {split for video in found.videos for split in video.splits}
+  assert splits == {"train1", "test1"}
+  assert set(found.official) == {"videos", "classes", *splits}
+
+
+def test_the_group_is_the_film(made):
+  groups = {video.group for video in listing(made).videos}
+  assert len(groups) == len(layouts.HMDB51_NAMES)
+  assert {"April_09", "50_FIRST_DATES", "Two Words '2'"} < groups
+
+
+def test_files_that_are_no_videos_are_left_out(made):
+  (made.source / "notes.txt").touch()
+  assert listing(made).left_out == {"not_videos": ["notes.txt"]}
+
+
+@pytest.mark.parametrize("level", ["..", "wave"])
+def test_a_source_one_level_off_is_told_the_right_one(made, level):
+  wrong = made.source.parent if level == ".." else made.source / level
+  meant = re.escape(f"did you mean --source={made.source}?")
+  with pytest.raises(DataError, match=meant):
+    listing(made._replace(source=wrong))
 
 
 WAVE = "wave_test_split1.txt"

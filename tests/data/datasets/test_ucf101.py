@@ -1,6 +1,7 @@
 """UCF101: what its files say is what is listed, or an error names them."""
 
 import os
+import re
 
 import pytest
 
@@ -90,6 +91,38 @@ def test_splits_are_evaluated_by_name(tmp_path):
     )
     labels = [item["label"][0] for item in items]
     assert sorted(labels) == sorted([0, 1, 2] * (count // 3))
+
+
+@pytest.mark.parametrize("folds", [(1,), (1, 3)])
+def test_only_the_folds_that_have_lists_are_made(made, folds):
+  for fold in set(ucf101.FOLDS) - set(folds):
+    for subset in ("train", "test"):
+      (made.splits / f"{subset}list0{fold}.txt").unlink()
+  found = listing(made)
+  names = {f"{subset}{n}" for subset in ("train", "test") for n in folds}
+  assert {s for video in found.videos for s in video.splits} == names
+  assert set(found.official) == {"videos", "classes", *names}
+
+
+def test_the_group_is_the_long_video(made):
+  groups = {video.id: video.group for video in listing(made).videos}
+  assert groups[f"{HAND}/v_HandStandPushups_g02_c01.avi"] == (
+    "HandStandPushups_g02"
+  )
+  assert len(set(groups.values())) == 12
+
+
+def test_files_that_are_no_videos_are_left_out(made):
+  (made.source / "notes.txt").touch()
+  assert listing(made).left_out == {"not_videos": ["notes.txt"]}
+
+
+@pytest.mark.parametrize("level", ["..", "ApplyEyeMakeup"])
+def test_a_source_one_level_off_is_told_the_right_one(made, level):
+  wrong = made.source.parent if level == ".." else made.source / level
+  meant = re.escape(f"did you mean --source={made.source}?")
+  with pytest.raises(DataError, match=meant):
+    listing(made._replace(source=wrong))
 
 
 def test_the_official_numbers_add_up():
