@@ -2,9 +2,12 @@
 
 import shutil
 
+import av
+import PIL.Image
 import pytest
 
 from hdc_jax.data.datasets import jester
+from hdc_jax.data.video.originals import Original
 from hdc_jax.errors import DataError
 from tests import published
 from tests.data.datasets.listing import check_counts, classes_of, listing
@@ -47,6 +50,30 @@ def test_folders_of_frames_are_refused_with_the_remedy(made, folder):
   with pytest.raises(DataError, match=r"a folder of frames .* of --help"):
     listing("jester", made)
   assert "ffmpeg" in jester.LAYOUT
+
+
+def test_frames_become_a_video_as_they_are(tmp_path):
+  """What FFmpeg's -c copy does, here by PyAV; sizes may be odd."""
+  for i in range(5):
+    picture = PIL.Image.new("RGB", (75, 101), (50 * i, 90, 30))
+    picture.save(tmp_path / f"{i + 1:05d}.jpg")
+  with (
+    av.open(
+      str(tmp_path / "%05d.jpg"), format="image2", options={"framerate": "12"}
+    ) as frames,
+    av.open(str(tmp_path / "1.mkv"), "w") as container,
+  ):
+    stream = container.add_stream_from_template(frames.streams.video[0])
+    for packet in frames.demux(video=0):
+      if packet.size:
+        packet.stream = stream
+        container.mux(packet)
+  with Original(str(tmp_path / "1.mkv"), short_side=74) as original:
+    assert original.fps == 12
+    found = list(original.frames())
+  assert len(found) == 5
+  red = [int(f[0, 0]) for f in found]
+  assert red == sorted(set(red))
 
 
 @pytest.mark.parametrize(
