@@ -90,7 +90,9 @@ def _read_csv(
   for row in rows:
     where = f"{name} line {rows.line_num}"
     shown = {
-      action.split()[0] for action in row["actions"].split(";") if action
+      action.split()[0]
+      for action in (row["actions"] or "").split(";")
+      if action.strip()
     }
     unknown = shown - codes.keys()
     if unknown:

@@ -75,6 +75,8 @@ def list_videos(edition: str, request: Request) -> Listing:
     required=False,
   )
   times = annotations.read_json(splits, info) if info else {}
+  if not isinstance(times, dict):
+    raise DataError(f"{info}: holds no events by film")
   found = annotations.find_files(
     splits,
     {

@@ -77,7 +77,8 @@ def list_videos(request: Request) -> Listing:
     for split, name in found.items()
     for entry in _read_list(splits, name, split, numbers)
   ]
-  _check_made_videos(source, entries[0].name)
+  for entry in entries[:1]:
+    _check_made_videos(source, entry.name)
   return official.make_listing(request, entries, classes, OFFICIAL)
 
 
