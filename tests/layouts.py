@@ -183,7 +183,7 @@ def write_video(path, label, classes, seed, frames, codec="mpeg4"):
   with av.open(str(path), "w") as container:
     stream = container.add_stream(codec, rate=25)
     stream.height, stream.width = height, width
-    stream.pix_fmt = "yuv420p"
+    stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     for t in range(frames):
       stripes = 0.6 + 0.4 * np.sin((x + (label + 1) * t) / 5)
       row = 255 * stripes[:, None] * colour

@@ -60,6 +60,8 @@ def describe(
     for sidecar in sidecars:
       counts.update(sidecar.classes.get(label, {}))
     lines += _describe_label(label, names, counts, official("classes"))
+  for tag, names in index.tags.items():
+    lines.append(f"  tag {tag}: {len(names)} classes{official('classes')}")
   lines += [f"  {note}" for note in listing.notes]
   lines += [
     f"  {_describe_left_out(reason, paths)}, see {directory / reason}.txt"

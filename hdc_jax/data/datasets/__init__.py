@@ -9,9 +9,14 @@ in `DATASETS`. A folder of videos that is read without preparing it is in
 import textwrap
 
 from hdc_jax.data.datasets import (
+  charades,
+  diving48,
+  finegym,
   folder,
   hmdb51,
+  jester,
   kinetics,
+  ssv2,
   synthetic,
   table,
   ucf101,
@@ -27,6 +32,11 @@ DATASETS: dict[str, Dataset] = {
   "ucf101": ucf101.DATASET,
   "hmdb51": hmdb51.DATASET,
   **kinetics.DATASETS,
+  "ssv2": ssv2.DATASET,
+  "diving48": diving48.DATASET,
+  **finegym.DATASETS,
+  "jester": jester.DATASET,
+  "charades": charades.DATASET,
 }
 
 

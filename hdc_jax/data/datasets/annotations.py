@@ -1,0 +1,102 @@
+"""Reads the annotations of published datasets in the --splits directory."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hdc_jax.errors import DataError
+from hdc_jax.runtime import files
+
+
+def find_file(
+  directory: str, names: Sequence[str], *, required: bool = True
+) -> str | None:
+  """Finds a file of annotations by the names that it may have.
+
+  Args:
+    directory: The directory given as --splits.
+    names: The names, the first that exists counts.
+    required: Whether there has to be one.
+
+  Returns:
+    Its name; None if there is none.
+
+  Raises:
+    DataError: If there is none although it is required.
+  """
+  present = set(files.list_names(directory))
+  found = next((name for name in names if name in present), None)
+  if found is None and required:
+    raise DataError(
+      f"--splits={directory}: holds no {' or '.join(names)}; it is the "
+      "directory of the official split files, see --help"
+    )
+  return found
+
+
+def find_files(
+  directory: str, names: Mapping[str, Sequence[str]]
+) -> dict[str, str]:
+  """Finds the list of each split; only that of train is required.
+
+  Args:
+    directory: The directory given as --splits.
+    names: For each split, the names that its list may have.
+
+  Returns:
+    For each split that has a list, its name.
+
+  Raises:
+    DataError: If there is no list of train.
+  """
+  found = {
+    split: find_file(directory, of_split, required=split == "train")
+    for split, of_split in names.items()
+  }
+  return {split: name for split, name in found.items() if name}
+
+
+def read_json(directory: str, name: str) -> Any:
+  """Reads a JSON file of the --splits directory.
+
+  Args:
+    directory: The directory given as --splits.
+    name: Name of the file.
+
+  Raises:
+    DataError: If it cannot be read.
+  """
+  path = os.path.join(directory, name)
+  try:
+    return json.loads(files.read_text(path))
+  except OSError as error:
+    raise DataError(f"{path}: {error.strerror}") from error
+  except ValueError as error:
+    raise DataError(f"{path}: is no JSON file: {error}") from error
+
+
+def read_items(
+  directory: str, name: str, keys: Sequence[str]
+) -> list[tuple[str, dict[str, Any]]]:
+  """Reads a JSON list of objects that have some keys.
+
+  Args:
+    directory: The directory given as --splits.
+    name: Name of the file.
+    keys: The keys that each object has.
+
+  Returns:
+    For each object, its position for messages, and the object.
+
+  Raises:
+    DataError: If the file cannot be read or is no such list.
+  """
+  content = read_json(directory, name)
+  if not isinstance(content, list):
+    raise DataError(f"{os.path.join(directory, name)}: is no list of videos")
+  items = [(f"{name} item {i}", item) for i, item in enumerate(content, 1)]
+  for where, item in items:
+    if not isinstance(item, dict) or not set(keys) <= item.keys():
+      raise DataError(f"{where}: does not have {' and '.join(keys)}")
+  return items
