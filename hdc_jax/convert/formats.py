@@ -43,9 +43,9 @@ def of(path: str) -> Format:
     return Format(_read_safetensors, _write_safetensors)
   try:
     from hdc_jax.convert import torch_files
-  except ModuleNotFoundError as error:
+  except ImportError as error:
     raise ConfigError(
-      f"{path}: PyTorch is needed for {suffix} files: "
+      f"{path}: PyTorch 2.6 or later is needed for {suffix} files: "
       "pip install torch, or use .safetensors"
     ) from error
   return Format(torch_files.read, torch_files.write)
