@@ -14,7 +14,7 @@ from hdc_jax.convert import encoder, formats, layouts, prefixes
 from hdc_jax.convert.layouts import Layout
 from hdc_jax.errors import ConfigError, DataError, choose
 from hdc_jax.runs import results
-from hdc_jax.runtime import commands
+from hdc_jax.runtime import commands, files
 from hdc_jax.tasks.pretrain import WithoutData
 
 _SHOWN = 12  # number of names that are printed of those left out
@@ -81,12 +81,9 @@ def _export(options: argparse.Namespace) -> None:
   model = json.dumps(backbone.architecture())
   texts = {"model": model} if layout is own else {}
   arrays = layouts.to_torch(variables, layout)
-  output = pathlib.Path(options.output)
-  output.parent.mkdir(parents=True, exist_ok=True)
-  partial = output.with_name(f"{output.name}.partial")
-  file_format.write(partial, arrays, texts)
-  partial.replace(output)
-  _summarise(output, variables, layout)
+  with files.writing(options.output) as partial:
+    file_format.write(pathlib.Path(partial), arrays, texts)
+  _summarise(options.output, variables, layout)
 
 
 def _import(options: argparse.Namespace) -> None:

@@ -63,4 +63,5 @@ def _read_safetensors(path: str) -> tuple[Arrays, Texts]:
 def _write_safetensors(
   path: pathlib.Path, arrays: Arrays, texts: Texts
 ) -> None:
-  safetensors.numpy.save_file(dict(arrays), path, dict(texts))
+  # Not `save_file`, which lets the owner alone read the file.
+  path.write_bytes(safetensors.numpy.save(dict(arrays), dict(texts)))

@@ -109,6 +109,14 @@ def test_there_and_back(run, variables, backbone, tmp_path, capsys):
     assert saved.config(step)["model"]["name"] == backbone
 
 
+def test_others_may_read_it(run, tmp_path):
+  """As far as the umask lets them, as they may any file of a run."""
+  file, other = tmp_path / "encoder.safetensors", tmp_path / "other"
+  assert export(run, file) == 0
+  other.touch()
+  assert file.stat().st_mode == other.stat().st_mode
+
+
 def test_describes_itself(run, backbone, tmp_path):
   """By the arguments of the encoder's class."""
   file = tmp_path / "encoder.safetensors"
