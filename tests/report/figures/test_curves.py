@@ -123,6 +123,7 @@ def test_numbers_of_axes_are_distinct_and_whole(case, name, last):
       numbers[anchor].append(element.text)
   for axis in numbers.values():
     assert len(set(axis)) == len(axis) >= 2
+    assert max(map(len, axis)) <= 12
 
 
 def test_terms_of_one_family_share_a_hue_and_the_last_is_strongest():
