@@ -15,6 +15,9 @@ from torch.serialization import safe_globals
 
 from hdc_jax.errors import DataError
 
+if torch.__version__ < (2, 6):  # Files could run code; see CVE-2025-32434.
+  raise ImportError("PyTorch is older than 2.6")
+
 # Names under which training programs store the weights, among other things.
 _NESTED = ("state_dict", "model_state_dict", "model_state", "model", "net")
 # Pickles before that of the saved object, in files of PyTorch before 1.6.

@@ -4,6 +4,7 @@ import argparse
 import collections
 import json
 import pathlib
+import sys
 
 import jax
 import numpy as np
@@ -12,8 +13,8 @@ import torch
 
 from hdc_jax.convert import command as convert
 from hdc_jax.convert import encoder as encoder_lib
-from hdc_jax.convert import layouts, torch_files
-from hdc_jax.errors import DataError
+from hdc_jax.convert import formats, layouts, torch_files
+from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.interop import encoders
 from tests import weights
 
@@ -143,6 +144,16 @@ def test_refused(case, tmp_path, monkeypatch):
     torch.save(saved, path)
   assert_refused(path, message)
   assert not (tmp_path / "touched").exists()
+
+
+def test_older_torch(monkeypatch):
+  """Which could run code from data."""
+  version = torch.torch_version.TorchVersion("2.5.1+cpu")
+  monkeypatch.setattr(torch, "__version__", version)
+  monkeypatch.delitem(sys.modules, "hdc_jax.convert.torch_files")
+  monkeypatch.delattr("hdc_jax.convert.torch_files")
+  with pytest.raises(ConfigError, match=r"PyTorch 2\.6 or later is needed"):
+    formats.of("x.pt")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
