@@ -107,7 +107,7 @@ def describe(clips: Clips, short_side: int, areas: Sequence[Areas]) -> str:
   shares = []
   for name, aspect in (("4:3", 4 / 3), ("16:9", _WIDEST)):
     height, width = short_side, short_side * aspect
-    picture = min(canvas, height), min(canvas, width)
+    picture = float(min(canvas, height)), float(min(canvas, width))
     lows, highs = zip(*(crop(*picture) for crop in areas), strict=True)
     low, high = (
       f"{100 * area / (height * width):.0f} %"
