@@ -10,17 +10,23 @@ from typing import Any
 import jax
 
 from hdc_jax.config import flags
-from hdc_jax.convert import encoder, formats, layouts
+from hdc_jax.convert import encoder, formats, layouts, prefixes
 from hdc_jax.convert.layouts import Layout
 from hdc_jax.errors import ConfigError, DataError, choose
 from hdc_jax.runs import results
-from hdc_jax.runtime import commands
+from hdc_jax.runtime import commands, files
 from hdc_jax.tasks.pretrain import WithoutData
 
+_SHOWN = 12  # number of names that are printed of those left out
 _HELP = """\
 The extension of a file is its format: .safetensors, or .pt, .pth, .pth.tar,
 for which PyTorch must be installed: pip install torch. A .pt file holds the
 weights under 'state_dict'.
+
+An imported .pt file may hold them there, under 'model_state_dict', 'model' or
+'net', or anywhere as the only state dict; objects beside them are passed over,
+and no code of theirs runs. Prefixes such as 'module.', 'backbone.' or
+'encoder_q.' are left out, and so is what does not have them.
 
 examples:
   # an encoder for PyTorch; hdc_jax/interop/encoders.py loads it
@@ -75,12 +81,9 @@ def _export(options: argparse.Namespace) -> None:
   model = json.dumps(backbone.architecture())
   texts = {"model": model} if layout is own else {}
   arrays = layouts.to_torch(variables, layout)
-  output = pathlib.Path(options.output)
-  output.parent.mkdir(parents=True, exist_ok=True)
-  partial = output.with_name(f"{output.name}.partial")
-  file_format.write(partial, arrays, texts)
-  partial.replace(output)
-  _summarise(output, variables, layout)
+  with files.writing(options.output) as partial:
+    file_format.write(pathlib.Path(partial), arrays, texts)
+  _summarise(options.output, variables, layout)
 
 
 def _import(options: argparse.Namespace) -> None:
@@ -93,10 +96,15 @@ def _import(options: argparse.Namespace) -> None:
   template = encoder.template(backbone)
   arrays, texts = file_format.read(options.weights)
   encoder.check_description(options.weights, texts, backbone)
-  left_out = [name for name in arrays if layouts.CLASSIFIER.match(name)]
-  arrays = {n: array for n, array in arrays.items() if n not in left_out}
-  layout = layouts.detect(arrays, template, backbone.name)
   try:
+    arrays, left_out = prefixes.split(
+      arrays, layouts.known_names(template, backbone.name)
+    )
+    classifier = [name for name in arrays if layouts.CLASSIFIER.match(name)]
+    arrays = {n: array for n, array in arrays.items() if n not in classifier}
+    left_out += classifier
+    encoder.check_norm(options.weights, arrays, backbone)
+    layout = layouts.detect(arrays, template, backbone.name)
     variables = layouts.from_torch(arrays, template, layout, backbone.norm)
   except DataError as error:
     raise DataError(f"{options.weights}: {error}") from error
@@ -104,7 +112,10 @@ def _import(options: argparse.Namespace) -> None:
   encoder.save(config, variables, options.output)
   _summarise(options.output, variables, layout)
   if left_out:
-    print(f"  left out: {', '.join(left_out)}")
+    # Few dots first: a queue or a classifier before another encoder's layers.
+    shown = sorted(left_out, key=lambda name: name.count("."))[:_SHOWN]
+    more = f", … ({len(left_out)})" if len(left_out) > _SHOWN else ""
+    print(f"  left out: {', '.join(shown)}{more}")
 
 
 def _summarise(

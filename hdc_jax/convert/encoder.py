@@ -1,7 +1,7 @@
 """The encoder of a run: from a run, into a new one, and in words."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
@@ -81,6 +81,32 @@ def check_layout(layout: Layout, backbone: BackboneOptions) -> None:
         f"config.model.{field} is {own!r}: import with "
         f"--config.model.{field}={value}, export without --layout"
       )
+
+
+def check_norm(
+  path: str, names: Collection[str], backbone: BackboneOptions
+) -> None:
+  """Checks that a file has running statistics if, and only if, batch norm does.
+
+  Args:
+    path: Path of the file, for the error.
+    names: Names of the arrays of the file.
+    backbone: The backbone that the weights are for.
+
+  Raises:
+    ConfigError: If not, as the file is of a network with another norm.
+  """
+  has_statistics = any(name.endswith(".running_mean") for name in names)
+  if has_statistics and backbone.norm != "batch":
+    raise ConfigError(
+      f"config.model.norm is {backbone.norm!r}, but {path} has the running "
+      "statistics of batch norm: set --config.model.norm=batch"
+    )
+  if backbone.norm == "batch" and not has_statistics:
+    raise ConfigError(
+      f"config.model.norm is 'batch', but {path} has no running statistics: "
+      "set --config.model.norm=instance, or group"
+    )
 
 
 def check_description(

@@ -43,9 +43,9 @@ def of(path: str) -> Format:
     return Format(_read_safetensors, _write_safetensors)
   try:
     from hdc_jax.convert import torch_files
-  except ModuleNotFoundError as error:
+  except ImportError as error:
     raise ConfigError(
-      f"{path}: PyTorch is needed for {suffix} files: "
+      f"{path}: PyTorch 2.6 or later is needed for {suffix} files: "
       "pip install torch, or use .safetensors"
     ) from error
   return Format(torch_files.read, torch_files.write)
@@ -63,4 +63,5 @@ def _read_safetensors(path: str) -> tuple[Arrays, Texts]:
 def _write_safetensors(
   path: pathlib.Path, arrays: Arrays, texts: Texts
 ) -> None:
-  safetensors.numpy.save_file(dict(arrays), path, dict(texts))
+  # Not `save_file`, which lets the owner alone read the file.
+  path.write_bytes(safetensors.numpy.save(dict(arrays), dict(texts)))

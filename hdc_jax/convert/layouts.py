@@ -161,6 +161,20 @@ def to_torch(
   return arrays
 
 
+def known_names(template: Mapping[str, Any], backbone: str) -> set[str]:
+  """The names that a backbone's weights have in any layout.
+
+  Args:
+    template: Variables of the backbone, or their shapes.
+    backbone: Name of the backbone.
+  """
+  return {
+    name
+    for layout in of(backbone)
+    for name in export_names(template, layout).values()
+  }
+
+
 def detect(
   names: Collection[str], template: Mapping[str, Any], backbone: str
 ) -> Layout:

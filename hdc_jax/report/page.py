@@ -5,19 +5,18 @@ opened directly from a bucket. Runs in progress, or failed ones, have a page
 too, which shows the files that exist.
 """
 
-import base64
 import collections
 import json
-import mimetypes
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jinja2
+import markupsafe
 import numpy as np
 from etils import epath
 
-from hdc_jax.report.figures import confusion, curves, tables
+from hdc_jax.report.figures import confusion, curves, pictures, tables
 from hdc_jax.runs import read as runs_lib
 from hdc_jax.runs.predictions import Predictions
 from hdc_jax.runs.read import Run
@@ -108,9 +107,9 @@ def _and(words: Iterable[str]) -> str:
 
 
 def _method(run: Run) -> str:
-  """The method that a run pretrained with; empty if it did something else."""
-  trained = run.config.get("task") == "pretrain"
-  return str(run.config.get("method.name", "")).upper() if trained else ""
+  """The method of a pretraining or of a preview; empty for other runs."""
+  by_method = run.config.get("task") in ("pretrain", "preview")
+  return str(run.config.get("method.name", "")).upper() if by_method else ""
 
 
 def _summary(run: Run) -> str:
@@ -179,11 +178,15 @@ def _classified(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
       }
 
 
-def _pictures(runs: Sequence[Run]) -> list[tuple[str, str, str]]:
-  """Title, run and URI of each picture; no run where only one has pictures."""
+def _pictures(runs: Sequence[Run]) -> list[tuple[str, str, markupsafe.Markup]]:
+  """Title, run and element of each picture; no run if only one has any."""
   several = sum(bool(run.pictures) for run in runs) > 1
   return [
-    (title, run.name if several else "", _data_uri(path))
+    (
+      title,
+      run.name if several else "",
+      pictures.element(files.read(path), title),
+    )
     for run in runs
     for title, path in run.pictures
   ]
@@ -212,10 +215,3 @@ def _compare(
     differ = any(value != values[0] for value in values)
     rows.append((name, shown, differ))
   return rows
-
-
-def _data_uri(path: epath.PathLike) -> str:
-  """A file as a data URI, which contains it."""
-  path = epath.Path(path)
-  kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-  return f"data:{kind};base64,{base64.b64encode(files.read(path)).decode()}"

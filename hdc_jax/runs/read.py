@@ -20,6 +20,7 @@ _TASKS = {
   "linear": "linear probe",
   "retrieve": "retrieval",
   "embed": "embedding",
+  "preview": "views",
   "tables": "tables of the paper",
 }
 

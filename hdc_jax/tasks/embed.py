@@ -18,6 +18,7 @@ import ml_collections
 import numpy as np
 from etils import epath
 
+from hdc_jax import report
 from hdc_jax.data.store.index import Index
 from hdc_jax.errors import choose
 from hdc_jax.evaluate import features, pretrained
@@ -90,8 +91,8 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
 
   Args:
     config: A config of this task, see `config.default`.
-    workdir: Directory of the run. It gets the files, config.json and
-      result.json. Files that this run has written already are kept.
+    workdir: Directory of the run. It gets the files, config.json, result.json
+      and report.html. Files that this run has written already are kept.
 
   Returns:
     The content of result.json, with a row for each file in `rows`.
@@ -139,6 +140,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     rows = [written[name] for name in sorted(written)]
     result = results.write_result(workdir, stamp | {"rows": rows})
   print(f"features of {len(videos):,} videos: {workdir}/features-*.npz")
+  print(f"report: {report.write(workdir, runs=[workdir])}")
   return result
 
 

@@ -13,6 +13,7 @@ import ml_collections
 import numpy as np
 from etils import epath
 
+from hdc_jax import report
 from hdc_jax.augment import views
 from hdc_jax.data import sources
 from hdc_jax.data.clips import canvas, loader, training_clips
@@ -93,7 +94,8 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
 
   Args:
     config: A config of this task, see `config.default`.
-    workdir: Directory of the run. It gets views.png and result.json.
+    workdir: Directory of the run. It gets views.png, config.json, result.json
+      and report.html.
 
   Returns:
     The content of result.json, with the ids of the videos in `rows`.
@@ -102,7 +104,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     ConfigError: If the config is wrong, or does not fit the data.
     DataError: If the data is missing or damaged.
   """
-  options, _ = TASK.resolve(config)
+  options, run_config = TASK.resolve(config)
   clips, size, seed = options.clips, options.model.size, options.seed.seed
   source = sources.open(
     options.dataset.path, options.short_side, options.dataset.cache
@@ -139,8 +141,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     path.parent.mkdir(parents=True, exist_ok=True)
     names = [view.name for view in method.views]
     strips.draw(frames.astype(np.uint8), names, path)
+  results.write_config(workdir, run_config.values)
   result = results.write_result(workdir, result)
   print(f"views of {len(ids)} videos: {path}")
+  print(f"report: {report.write(workdir, runs=[workdir])}")
   return result
 
 

@@ -109,6 +109,14 @@ def test_there_and_back(run, variables, backbone, tmp_path, capsys):
     assert saved.config(step)["model"]["name"] == backbone
 
 
+def test_others_may_read_it(run, tmp_path):
+  """As far as the umask lets them, as they may any file of a run."""
+  file, other = tmp_path / "encoder.safetensors", tmp_path / "other"
+  assert export(run, file) == 0
+  other.touch()
+  assert file.stat().st_mode == other.stat().st_mode
+
+
 def test_describes_itself(run, backbone, tmp_path):
   """By the arguments of the encoder's class."""
   file = tmp_path / "encoder.safetensors"
@@ -167,7 +175,7 @@ FAILURES = {
     {"stem": (7, 7, 7)},
     "stem.0.weight (4×3×7×7×7 here, 4×3×3×7×7 in the file)",
   ),
-  "another norm": (3, {"norm": "batch"}, ".running_mean, "),
+  "another norm": (2, {"norm": "batch"}, "set --config.model.norm=instance"),
   "another shortcut": (3, {"shortcut": "B"}, "missing: layer2.0.downsample.0."),
   "no such norm": (2, {"norm": "layer"}, "'layer' is not one of"),
   "no width": (2, {"width": 0}, "config.model.width=0 must be at least 1"),
@@ -187,6 +195,47 @@ def test_refused_imports(case, r3d18, tmp_path, capsys):
   assert message in error
   assert code == 2 or str(r3d18) in error
   assert not (tmp_path / "run").exists()
+
+
+def test_norm_that_the_file_shows(tmp_path, capsys):
+  arrays = layouts.to_torch(
+    weights.fill(weights.template("c3d")), layouts.of("c3d")[0]
+  )
+  file = tmp_path / "batch.safetensors"
+  safetensors.numpy.save_file(arrays, file)
+  flags = config_flags("c3d", norm="instance")
+  assert import_(file, tmp_path / "run", *flags) == 2
+  assert "set --config.model.norm=batch" in capsys.readouterr().err
+
+
+def test_wrappers_are_left_out(r3d18, tmp_path, capsys):
+  """As in MoCo's file: both encoders, their heads, and a queue."""
+  arrays = safetensors.numpy.load_file(r3d18)
+  saved = {"module.queue": np.ones((2, 3), "f4")}
+  for name, array in arrays.items():
+    saved[f"module.encoder_k.{name}"] = np.zeros_like(array)
+    saved[f"module.encoder_q.{name}"] = array
+  saved["module.encoder_q.fc.weight"] = np.ones((7, 3), "f4")
+  file = tmp_path / "moco.safetensors"
+  safetensors.numpy.save_file(saved, file)
+  run = tmp_path / "run"
+  assert import_(file, run, *config_flags("r3d18")) == 0
+  assert "module.queue" in capsys.readouterr().out
+  assert import_(r3d18, tmp_path / "bare", *config_flags("r3d18")) == 0
+  _, variables = encoder.load(str(tmp_path / "bare"))
+  want = {name: tree for name, tree in variables.items() if tree}
+  assert_holds(run, want)
+
+
+def test_two_encoders(r3d18, tmp_path, capsys):
+  arrays = safetensors.numpy.load_file(r3d18)
+  both = {f"{p}.{n}": a for p in ("rgb", "flow") for n, a in arrays.items()}
+  file = tmp_path / "two.safetensors"
+  safetensors.numpy.save_file(both, file)
+  assert import_(file, tmp_path / "run", *config_flags("r3d18")) == 3
+  (line,) = capsys.readouterr().err.splitlines()
+  assert f"{file}: it holds several encoders" in line
+  assert "flow., rgb." in line or "rgb., flow." in line
 
 
 def test_file_of_another_network(run, backbone, tmp_path, capsys):
@@ -223,6 +272,7 @@ def test_formats(run, tmp_path, capsys, monkeypatch):
   assert ".safetensors, .pt, .pth, .tar" in capsys.readouterr().err
   monkeypatch.setitem(sys.modules, "torch", None)
   monkeypatch.delitem(sys.modules, "hdc_jax.convert.torch_files", False)
+  monkeypatch.delattr("hdc_jax.convert.torch_files", raising=False)
   assert export(run, tmp_path / "encoder.pt") == 2
   assert "pip install torch" in capsys.readouterr().err
 

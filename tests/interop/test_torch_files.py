@@ -1,6 +1,10 @@
 """PyTorch's files, also those that are wrapped or not what they should be."""
 
+import argparse
+import collections
 import json
+import pathlib
+import sys
 
 import jax
 import numpy as np
@@ -9,8 +13,8 @@ import torch
 
 from hdc_jax.convert import command as convert
 from hdc_jax.convert import encoder as encoder_lib
-from hdc_jax.convert import layouts, torch_files
-from hdc_jax.errors import DataError
+from hdc_jax.convert import formats, layouts, torch_files
+from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.interop import encoders
 from tests import weights
 
@@ -23,18 +27,44 @@ def assert_weights(arrays):
     np.testing.assert_array_equal(arrays[name], tensor.numpy())
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "base_network.", "both"])
-@pytest.mark.parametrize("nested", [False, True])
-def test_wrapped(prefix, nested, tmp_path):
-  prefix = {"both": "module.base_network."}.get(prefix, prefix)
-  saved = {prefix + name: tensor for name, tensor in WEIGHTS.items()}
-  if nested:
-    saved = {"epoch": 3, "arch": "resnet-18", "state_dict": saved}
-    saved["optimizer"] = {"state": {0: {"momentum": torch.ones(3)}}}
-  torch.save(saved, tmp_path / "save_200.pth.tar")
-  arrays, metadata = torch_files.read(tmp_path / "save_200.pth.tar")
+OTHERS = {
+  "options of a program": {"opt": argparse.Namespace(lr=0.1)},
+  "scalars of NumPy": {"best": np.float64(3), "loss": np.float32(1)},
+  "arrays of NumPy": {"losses": np.ones(3)},
+  "a tensor": {"epoch": torch.tensor(3)},
+  "a path and a set": {"path": pathlib.PurePosixPath("x"), "seen": {1, 2}},
+  "an optimizer": {
+    "optimizer": {"state": {0: {"momentum": torch.ones(3)}}, "groups": [1]}
+  },
+}
+PLACES = ["state_dict", "model_state_dict", "model", "net", "encoder"]
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("others", OTHERS)
+def test_what_lies_beside_the_weights(others, zipped, tmp_path):
+  """In the format of today, and in that before PyTorch 1.6."""
+  path = tmp_path / "save_200.pth.tar"
+  saved = {"arch": "resnet-18", **OTHERS[others], "model": WEIGHTS}
+  torch.save(saved, path, _use_new_zipfile_serialization=zipped)
+  arrays, metadata = torch_files.read(path)
   assert_weights(arrays)
-  assert metadata == ({"arch": "resnet-18"} if nested else {})
+  assert metadata == {"arch": "resnet-18"}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_where_the_weights_are(place, tmp_path):
+  torch.save({"epoch": 3, place: WEIGHTS}, tmp_path / "x.pt")
+  assert_weights(torch_files.read(tmp_path / "x.pt")[0])
+  torch.save({"run": {place: WEIGHTS}}, tmp_path / "x.pt")
+  assert_weights(torch_files.read(tmp_path / "x.pt")[0])
+
+
+@pytest.mark.parametrize("place", PLACES[:4])
+def test_usual_places_come_first(place, tmp_path):
+  saved = {"ema": {"a": torch.ones(1)}, place: WEIGHTS}
+  torch.save(saved, tmp_path / "x.pt")
+  assert_weights(torch_files.read(tmp_path / "x.pt")[0])
 
 
 def test_dtypes(tmp_path):
@@ -64,31 +94,76 @@ def test_there_and_back(tmp_path):
 
 
 class Code:
-  """Something that only loads by running code."""
+  """Runs code when it is unpickled."""
+
+  def __reduce__(self):
+    return pathlib.Path.touch, (pathlib.Path("touched"),)
 
 
-@pytest.mark.parametrize(
-  ("saved", "message"),
-  [
-    (Code(), "cannot be read"),
-    ([torch.ones(2)], "holds no state dict"),
-    ({"epoch": 3}, "holds no state dict"),
-    (b"abc", "cannot be read"),
-    (b"", "cannot be read"),
-    (None, "cannot be read"),
-  ],
-  ids=["code", "list", "no tensors", "damaged", "empty", "missing"],
-)
-def test_refused(saved, message, tmp_path):
+REFUSED = {
+  "a module": (torch.nn.Linear(2, 2), "holds a whole module torch.nn.modules"),
+  "a module in a dict": (
+    {"net": torch.nn.DataParallel(torch.nn.Linear(2, 2))},
+    "torch.save(torch.load('x.pt', weights_only=False)['net'].state_dict(), ",
+  ),
+  "two models": (
+    {"student": WEIGHTS, "teacher": WEIGHTS},
+    "several state dicts, at ['student'], ['teacher']: save one",
+  ),
+  "code": (Code(), "torch.save(model.state_dict(), 'weights.pt')"),
+  "objects that do not load": (
+    {"seen": collections.defaultdict(list, {1: [2]}), "model": WEIGHTS},
+    "holds objects beside weights (builtins.list, collections.defaultdict)",
+  ),
+  "list": ([torch.ones(2)], "holds no state dict, but an object of type list"),
+  "no tensors": ({"epoch": 3}, "holds no state dict, but a dict with 'epoch'"),
+  "damaged": (b"abc", "it is cut off, damaged or no file of torch.save"),
+  "empty": (b"", "it is cut off, damaged or no file of torch.save"),
+  "missing": (None, "cannot be read: No such file or directory"),
+}
+
+
+def assert_refused(path, message):
+  """In one line of our own: no codes of a terminal, no text of PyTorch."""
+  with pytest.raises(DataError) as error:
+    torch_files.read(path)
+  line = str(error.value)
+  assert line.startswith(str(path)) and message in line
+  assert line.isprintable()
+  assert "torch.serialization" not in line and "Unpickl" not in line
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  saved, message = REFUSED[case]
   path = tmp_path / "x.pt"
   if isinstance(saved, bytes):
     path.write_bytes(saved)
   elif saved is not None:
     torch.save(saved, path)
-  with pytest.raises(DataError, match=message) as error:
-    torch_files.read(path)
-  assert str(path) in str(error.value)
-  assert "\n" not in str(error.value)
+  assert_refused(path, message)
+  assert not (tmp_path / "touched").exists()
+
+
+def test_older_torch(monkeypatch):
+  """Which could run code from data."""
+  version = torch.torch_version.TorchVersion("2.5.1+cpu")
+  monkeypatch.setattr(torch, "__version__", version)
+  monkeypatch.delitem(sys.modules, "hdc_jax.convert.torch_files")
+  monkeypatch.delattr("hdc_jax.convert.torch_files")
+  with pytest.raises(ConfigError, match=r"PyTorch 2\.6 or later is needed"):
+    formats.of("x.pt")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_old_module_and_script(tmp_path):
+  module, path = torch.nn.Linear(2, 2), tmp_path / "x.pt"
+  torch.save(module, path, _use_new_zipfile_serialization=False)
+  assert_refused(path, "torch.nn.modules.linear.Linear): save the weights")
+  torch.jit.trace(module, torch.ones(1, 2)).save(path)
+  assert_refused(path, "torch.save(torch.jit.load('x.pt').state_dict(), ")
 
 
 @pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")

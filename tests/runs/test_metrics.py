@@ -2,6 +2,8 @@
 
 import pathlib
 
+import pytest
+
 from hdc_jax.runs import metrics
 from tests.bucket import Bucket
 
@@ -70,3 +72,18 @@ def test_a_bucket_that_fails_does_not_end_a_run(buckets, monkeypatch, caplog):
     assert "metrics are not up to date: gs://b/run/metr" in caplog.text
     writer.write(2, {"loss": 0.0})
   assert [m["step"] for m in metrics.read_metrics("gs://b/run")] == [1, 2]
+
+
+def test_tensorboard_reads_them(tmp_path):
+  """With its own reader, where it is installed."""
+  reader = pytest.importorskip(
+    "tensorboard.backend.event_processing.event_accumulator",
+    reason="tensorboard is not installed",
+  )
+  with metrics.MetricsWriter(tmp_path) as writer:
+    writer.write(5, {"loss": 0.5, "loss/spatial3": 2.0})
+  events = reader.EventAccumulator(str(tmp_path / metrics.TENSORBOARD))
+  events.Reload()
+  assert events.Tags()["scalars"] == ["loss", "loss/spatial3"]
+  ((step, value),) = [(e.step, e.value) for e in events.Scalars("loss")]
+  assert (step, value) == (5, 0.5)

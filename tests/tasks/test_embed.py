@@ -87,6 +87,17 @@ def test_batches_and_devices_do_not_change_them(run, tmp_path, monkeypatch):
   )
 
 
+def test_report_and_config(run):
+  workdir, made, _ = run
+  page = (workdir / "report.html").read_text()
+  assert "Embedding with r3d18" in page
+  for name in NAMES:
+    assert f">{name}</td>" in page
+  written = json.loads((workdir / "config.json").read_text())
+  assert written["task"] == "embed"
+  assert written["checkpoint"] == str(made.checkpoint)
+
+
 def forget_a_row(workdir):
   result = json.loads((workdir / "result.json").read_text())
   del result["rows"][-1]

@@ -31,6 +31,12 @@ def test_views_of_every_method(changes, views, prepared, tmp_path):
   width = views * strip + (views - 1) * 26
   with Image.open(tmp_path / "views.png") as image:
     assert image.width == width
+  written = json.loads((tmp_path / "config.json").read_text())
+  assert (written["task"], written["data"]["frames"]) == ("preview", 4)
+  page = (tmp_path / "report.html").read_text()
+  assert f"{written['method']['name'].upper()} views with r3d18" in page
+  assert all(f">{row['name']}</td>" in page for row in result["rows"])
+  assert '<img src="data:image/png' in page
 
 
 def test_without_data(tmp_path):

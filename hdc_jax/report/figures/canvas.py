@@ -3,14 +3,23 @@
 The pixels of a canvas are indices into one palette of 256 colours: those of the
 frames, each ink at each opacity, and full transparency. A PNG in full colour
 would be three times as large.
+
+Text in a script that no font of this machine has, as on most servers Chinese,
+is not drawn as boxes. The PNG holds it as a text chunk, and the report
+lets the reader's browser draw it, which has such fonts.
 """
 
 import io
+import json
 from collections.abc import Sequence
 
 import numpy as np
 from etils import epath
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, PngImagePlugin
+
+from hdc_jax.report.figures import fonts
+from hdc_jax.report.figures import text as text_lib
+from hdc_jax.runtime import files
 
 # In pixels: the gap between the frames of a strip, the diameter of a mark, and
 # the thickness of the border around correct strips.
@@ -26,7 +35,8 @@ INKS = {
 _OPACITIES = 5  # levels of each ink
 _COLOURS = 255 - _OPACITIES * len(INKS)  # palette entries for the frames
 _TRANSPARENT = 255  # palette index
-_FONT = 23  # pixels
+FONT = 23  # pixels
+CAPTIONS = "captions"  # key of the text chunk with what the browser draws
 _SMOOTH = 3  # Inks are drawn larger by this factor, which smoothes their edges.
 
 
@@ -79,7 +89,7 @@ class Canvas:
     large = int(size[0]) * _SMOOTH, int(size[1]) * _SMOOTH
     self._layers = {ink: Image.new("L", large) for ink in INKS}
     self._draw = {i: ImageDraw.Draw(m) for i, m in self._layers.items()}
-    self._font = ImageFont.load_default(_FONT * _SMOOTH)
+    self._captions: list[tuple[float, float, str]] = []
 
   def paste(self, left: int, top: int, strip: np.ndarray) -> None:
     """Pastes a strip.
@@ -101,14 +111,20 @@ class Canvas:
       text: The text; shortened with an ellipsis if it is too long.
       width: Available width in pixels.
     """
-    length = self._font.getlength
-    if length(text) > width * _SMOOTH:
-      while text and length(text + "…") > width * _SMOOTH:
+    # Anchored at the baseline, so that words with and without descenders align.
+    baseline = middle + 0.35 * FONT
+    font = fonts.find(text, FONT * _SMOOTH)
+    if font is None:
+      scale = text_lib.FONT / FONT
+      shown = text_lib.shorten(text, float(width) * scale)
+      self._captions.append((float(left), float(baseline), shown))
+      return
+    if font.getlength(text) > width * _SMOOTH:
+      while text and font.getlength(text + "…") > width * _SMOOTH:
         text = text[:-1]
       text = text.rstrip() + "…"
-    # Anchored at the baseline, so that words with and without descenders align.
-    start = left * _SMOOTH, (middle + 0.35 * _FONT) * _SMOOTH
-    self._draw["text"].text(start, text, fill=255, font=self._font, anchor="ls")
+    start = left * _SMOOTH, baseline * _SMOOTH
+    self._draw["text"].text(start, text, fill=255, font=font, anchor="ls")
 
   def verdict(
     self, left: float, middle: float, text: str, width: float, correct: bool
@@ -184,8 +200,30 @@ class Canvas:
     image = Image.fromarray(indices.astype(np.uint8))
     image.putpalette(rgb.tobytes())
     png = io.BytesIO()
-    image.save(png, "PNG", optimize=True, transparency=alpha.tobytes())
-    epath.Path(path).write_bytes(png.getvalue())
+    chunks = PngImagePlugin.PngInfo()
+    if self._captions:
+      chunks.add_itxt(CAPTIONS, json.dumps(self._captions))
+    image.save(
+      png,
+      "PNG",
+      optimize=True,
+      transparency=alpha.tobytes(),
+      pnginfo=chunks,
+    )
+    files.write(path, png.getvalue())
+
+
+def captions(png: bytes) -> list[tuple[float, float, str]]:
+  """Reads the texts of a canvas that the browser is to draw.
+
+  Args:
+    png: Content of a PNG.
+
+  Returns:
+    Left edge and baseline in pixels, and the text, of each.
+  """
+  with Image.open(io.BytesIO(png)) as image:
+    return json.loads(getattr(image, "text", {}).get(CAPTIONS, "[]"))
 
 
 def _box(corners: Sequence[float]) -> list[float]:

@@ -17,7 +17,7 @@ from hdc_jax.report.figures import text
 
 _MAX_NAMES = 30  # With more classes, their names are too small to read.
 _MAX_PERCENTAGES = 12  # With more classes, percentages are too small to read.
-_MAX_NAME = 22  # characters
+_MAX_NAME = 140  # pixels
 # In pixels: sides of a cell with a percentage, of a cell with a name, and of
 # the whole matrix where there are more classes.
 _CELL, _SMALL_CELL, _SIDE = 30, 16, 400
@@ -74,7 +74,7 @@ def figure(matrix: np.ndarray, names: Sequence[str]) -> markupsafe.Markup:
   else:
     numbers = np.asarray(_CLASS_NUMBERS.tick_values(1, count)).astype(int)
     ticks = {n - 1: str(n) for n in numbers if 1 <= n <= count}
-  longest = max(map(len, ticks.values())) * text.CHARACTER
+  longest = max(map(text.width, ticks.values()))
   left, side = longest + _GAP, cell * count
   below = text.LINE + _GAP + (longest / np.sqrt(2) if named else 0)
   width, height = int(left + side + text.LINE), int(side + below)

@@ -15,19 +15,18 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from hdc_jax.report.figures import text
+from hdc_jax.report.figures import text, ticks
 
 _HUES = 6
 # Sizes in pixels: of a panel, which fits a phone (wider pages have several in a
-# row), and of its margins.
+# row), of its least margins, and of the gap between the axes and their numbers.
 _WIDTH, _HEIGHT = 360, 224
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 10, 10, 24
+_PAD = 9
 _LEADER = 14  # pixels of the line from the end of a curve to its label
-_MAX_LABEL = 18  # characters
+_MAX_LABEL = 112  # pixels
 _MAX_POINTS = 240  # With more, each point is the mean of several.
-_TICK_STEPS = (1, 2, 2.5, 5, 10)
 # Colours that stand for those of the page until the SVG is complete.
 _MARKS = {"ink": "#00fe01", "soft": "#00fe02", "rule": "#00fe03"}
 
@@ -174,7 +173,7 @@ def _draw_alike(
   if kind != base:
     title += " by term"
   for run, series in series_by_run.items():
-    last = _number(float(f"{series[0].values[-1]:.3g}")) + unit
+    last = ticks.number(float(f"{series[0].values[-1]:.3g}")) + unit
     drawing = _draw(series, (low, values.max()), unit)
     yield Panel(
       title,
@@ -199,9 +198,17 @@ def _draw(
     An `<svg>` element to put into a page.
   """
   labels = [text.shorten(s.label, _MAX_LABEL) for s in series]
-  longest = max(map(len, labels))
-  right = _RIGHT + (longest and longest * text.CHARACTER + _LEADER)
-  left, width = _LEFT / _WIDTH, (_WIDTH - _LEFT - right) / _WIDTH
+  longest = max(map(text.width, labels))
+  last = max(1, *(s.steps[-1] for s in series))
+  levels = ticks.around(*limits)
+  numbers = [number + unit for number in ticks.numbers(levels)]
+  steps = ticks.steps(last)
+  # The margins have room for the numbers: half the last step is to the right.
+  beyond = text.width(ticks.numbers(steps)[-1]) / 2
+  beyond -= (last - steps[-1]) / last * _WIDTH / 2
+  right = max(_RIGHT, beyond, longest and longest + _LEADER + 2)
+  first = max(_LEFT, max(map(text.width, numbers)) + _PAD + 1)
+  left, width = first / _WIDTH, (_WIDTH - first - right) / _WIDTH
   bottom, height = _BOTTOM / _HEIGHT, (_HEIGHT - _BOTTOM - _TOP) / _HEIGHT
   # Matplotlib draws marks, which `_for_page` replaces by colours and labels.
   filled = {mark: f"var(--{name})" for name, mark in _MARKS.items()}
@@ -210,7 +217,11 @@ def _draw(
     # At 72 dots per inch, a point is a pixel.
     figure = Figure((_WIDTH / 72, _HEIGHT / 72), dpi=72)
     axes = figure.add_axes((left, bottom, width, height))
-    _style(axes, max(s.steps[-1] for s in series), limits, unit)
+    _style(axes)
+    axes.set_yticks(levels, numbers)
+    axes.set_ylim(levels[0], levels[-1])
+    axes.set_xticks(steps, ticks.numbers(steps))
+    axes.set_xlim(0, last)
     for i, each in enumerate(series):
       filled[f"#ff{i:04x}"] = each.colour
       filled[f"[label {i}]"] = html.escape(labels[i])
@@ -222,20 +233,12 @@ def _draw(
   return _for_page(svg.getvalue(), filled)
 
 
-def _style(
-  axes: Axes, last: float, limits: tuple[float, float], unit: str
-) -> None:
+def _style(axes: Axes) -> None:
   """Leaves only light horizontal rules at round numbers on the axes."""
   axes.figure.patch.set_visible(False)
   axes.patch.set_visible(False)
   axes.spines[:].set_visible(False)
-  ticks = MaxNLocator(4, steps=_TICK_STEPS).tick_values(*limits)
-  axes.set_yticks(ticks, [f"{_number(t)}{unit}" for t in ticks])
-  axes.set_ylim(ticks[0], ticks[-1])
-  axes.set_xlim(0, max(last, 1))
-  axes.xaxis.set_major_locator(MaxNLocator(4, steps=_TICK_STEPS, integer=True))
-  axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _number(x)))
-  axes.tick_params(left=False, bottom=False, labelcolor=_MARKS["soft"], pad=6)
+  axes.tick_params(length=0, labelcolor=_MARKS["soft"], pad=_PAD)
   axes.grid(axis="y", color=_MARKS["rule"], linewidth=1, clip_on=False)
 
 
@@ -312,11 +315,3 @@ def _for_page(svg: str, filled: dict[str, str]) -> markupsafe.Markup:
   svg = re.sub(r"\s*\n\s*", " ", svg).strip()
   marks = "|".join(map(re.escape, filled))
   return markupsafe.Markup(re.sub(marks, lambda mark: filled[mark[0]], svg))
-
-
-def _number(x: float) -> str:
-  """A number in few characters: '0.5', '200', '50k'."""
-  for size, suffix in ((1e6, "M"), (1e4, "k")):
-    if abs(x) >= size:
-      return f"{x / (1e3 if suffix == 'k' else size):g}{suffix}"
-  return f"{x:g}"

@@ -72,7 +72,8 @@ def make(rows: Sequence[Mapping[str, Any]]) -> Table:
     columns.remove("run")
   # Names are for scripts: shown only if no other column distinguishes all rows.
   others = [c for c in columns if c in (texts | {*_DISTINGUISHING}) - {"name"}]
-  if len({tuple(row.get(c) for c in others) for row in rows}) == len(rows):
+  distinct = {tuple(row.get(c) for c in others) for row in rows}
+  if others and len(distinct) == len(rows):
     columns = [c for c in columns if c != "name"]
   columns = [c for c in columns if c != "label"]
   groups = {}

@@ -91,6 +91,41 @@ def test_terms_of_several_runs_are_drawn_to_one_scale():
   assert ticks[0] == ticks[1] and ticks[0]
 
 
+RANGES = {
+  "flat": (9727.0, 9727.0),
+  "nearly flat": (9727.0, 9727.0001),
+  "narrow": (97271.2, 97272.2),
+  "small": (0.0, 0.0015),
+  "tiny": (0.0, 1e-7),
+  "negative": (-13456.0, -12345.0),
+  "long": (123456.0, 123456.7),
+  "nothing but 0": (0.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", ["loss", "accuracy", "grad_norm"])
+@pytest.mark.parametrize("case", RANGES)
+@pytest.mark.parametrize("last", [1, 7, 100, 100_000])
+def test_numbers_of_axes_are_distinct_and_whole(case, name, last):
+  """No number twice, none beyond the edges, in a browser's widest font."""
+  low, high = RANGES[case]
+  lines = [{"step": 0, name: low}, {"step": last, name: high}]
+  (panel,) = curves.panels({"run": lines})
+  drawing = ElementTree.fromstring(panel.svg)
+  _, _, width, _ = map(float, drawing.get("viewBox").split())
+  numbers = {"end": [], "middle": []}
+  for element in drawing.iter():
+    if element.text and element.text.strip():
+      anchor = re.search(r"text-anchor: (\w+)", element.get("style"))[1]
+      left = float(element.get("x"))
+      left -= text.width(element.text) / (1 if anchor == "end" else 2)
+      assert 0 <= left <= left + text.width(element.text) <= width
+      numbers[anchor].append(element.text)
+  for axis in numbers.values():
+    assert len(set(axis)) == len(axis) >= 2
+    assert max(map(len, axis)) <= 12
+
+
 def test_terms_of_one_family_share_a_hue_and_the_last_is_strongest():
   colours = curves._related_colours(["s3", "t3", "s10", "t10", "single"])
   hues = {n: re.search(r"--hue\d", c)[0] for n, c in colours.items()}
