@@ -8,8 +8,9 @@ Every loss takes L2-normalised float32 embeddings [B, N, D] of B videos at N
 temporal positions, contrasts the videos at each position separately, and
 returns two float32 scalars: the loss, which is the mean over videos and
 positions, so that the learning rate does not depend on the batch size; and the
-accuracy, which is the share of anchors in [0, 1] to which no negative is nearer
-than their positive.
+accuracy, which is the share of anchors in [0, 1] whose positive is nearer than
+every negative. A tie is no success: where all embeddings are equal, a network
+has learned nothing.
 
 Every loss takes a `queue` of keys of earlier batches, see `key_queue`: further
 negatives, which all anchors share. Without one, the batch alone has negatives.
@@ -191,7 +192,7 @@ def triplet(
     )
   hinges = jnp.maximum(margin + near - far, 0.0)
   loss = jnp.sum(weights * hinges) / (batch * positions)
-  return loss, jnp.mean(jnp.all(near <= far, axis=2))
+  return loss, jnp.mean(jnp.all(near < far, axis=2))
 
 
 def _dot_products(
@@ -221,7 +222,9 @@ def _identify(
   """
   positives = jnp.diagonal(logits, axis1=1, axis2=2)
   loss = jnp.mean(jax.nn.logsumexp(logits, axis=2) - positives)
-  return loss, jnp.mean(positives >= jnp.max(logits, axis=2))
+  itself = jnp.eye(*logits.shape[1:], dtype=bool)
+  negatives = jnp.max(logits, axis=2, where=~itself, initial=-jnp.inf)
+  return loss, jnp.mean(positives > negatives)
 
 
 def _safe_sqrt(squares: Float[Array, "..."]) -> Float[Array, "..."]:

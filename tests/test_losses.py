@@ -36,7 +36,7 @@ def softmax_reference(anchor, candidates, positive, temperature):
   error = (probabilities - np.eye(len(scores))[positive]) / temperature
   d_anchor = sum(e * key for e, key in zip(error, candidates, strict=True))
   d_candidates = [e * anchor for e in error]
-  hit = scores[positive] >= scores.max()
+  hit = scores[positive] > np.delete(scores, positive).max(initial=-np.inf)
   return -np.log(probabilities[positive]), d_anchor, d_candidates, hit
 
 
@@ -100,7 +100,7 @@ def triplet_reference(anchors, positives, negatives, *, margin):
       for j in range(batch):
         to_negative = anchors[i, n] - negatives[j, n]
         far = np.linalg.norm(to_negative)
-        hit &= near <= far
+        hit &= near < far
         weight = 1.0 if j == i else 1.0 / (batch - 1)
         if margin + near - far > 0:
           loss += weight * (margin + near - far)
@@ -209,15 +209,30 @@ def test_identical_embeddings_give_the_log_of_the_candidates(batch):
     (NT_XENT(same, same), 2 * batch - 1),
   ):
     np.testing.assert_allclose(loss, np.log(candidates), rtol=1e-5)
-    assert accuracy == 1.0
+    assert accuracy == 0.0  # ties are no success
+
+
+def test_one_vector_for_all_is_no_success():
+  """Of any vector, whose products with itself are rounded."""
+  rng = np.random.default_rng(0)
+  for batch in (2, 5, 37):
+    same = jnp.float32(np.broadcast_to(unit(rng, 1, 1, 128), (batch, 2, 128)))
+    for _, accuracy in (
+      INFO_NCE(same, same),
+      INFO_NCE(same, same, same),
+      NT_XENT(same, same),
+      TRIPLET(same, same, same),
+    ):
+      assert accuracy <= 1 / batch
 
 
 def test_identical_embeddings_leave_the_triplet_its_margins():
   """One within the video and one between; finite gradients at distance 0."""
   same = jnp.ones((4, 3, 4)) / 2.0
   f = jax.jit(jax.value_and_grad(TRIPLET, (0, 1, 2), has_aux=True))
-  (loss, _), grads = f(same, same, same)
+  (loss, accuracy), grads = f(same, same, same)
   np.testing.assert_allclose(loss, 1.0, rtol=1e-3)
+  assert accuracy == 0.0
   chex.assert_tree_all_finite(grads)
 
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
@@ -157,6 +158,24 @@ def signals_blocked(
     yield
   finally:
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def start_quiet_tracker() -> None:
+  """Starts Python's tracker of what processes share, if it does not run yet.
+
+  At the end of a process it removes the memory that was in use, and warns of it
+  on stderr. A run that is interrupted always leaves some.
+  """
+  before = os.environ.get("PYTHONWARNINGS")
+  quiet = "ignore:resource_tracker:UserWarning"
+  os.environ["PYTHONWARNINGS"] = f"{before},{quiet}" if before else quiet
+  try:
+    resource_tracker.ensure_running()
+  finally:
+    if before is None:
+      del os.environ["PYTHONWARNINGS"]
+    else:
+      os.environ["PYTHONWARNINGS"] = before
 
 
 def exit_with_parent() -> None:

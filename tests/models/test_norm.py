@@ -49,6 +49,40 @@ def test_values(name):
   np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-5)
 
 
+def padded(x):
+  """Activations whose borders are unlike the others, as padding makes them."""
+  x[:, :, 0] *= 0.5
+  x[:, :, :, -1] *= 0.5
+  return x
+
+
+@pytest.mark.parametrize("name", ["instance", "group"])
+@pytest.mark.parametrize("change", [np.array, padded], ids=["plain", "padded"])
+def test_a_large_mean_costs_no_digits(name, change):
+  """A mean of 1,000 standard deviations; forward and backward."""
+  rng = np.random.default_rng(0)
+  x = np.float32(change(rng.normal(1000.0, 1.0, SHAPE)))
+  weights = rng.normal(size=SHAPE)
+  module = norm.make_norm(name, jnp.float32, train=True)()
+  variables = module.init(jax.random.key(0), jnp.zeros(SHAPE))
+
+  def loss(x):
+    y = module.apply(variables, x)
+    return jnp.sum(y * jnp.float32(weights)), y
+
+  (_, y), gradient = jax.value_and_grad(loss, has_aux=True)(x)
+  want = WANTED[name](np.float64(x))
+  np.testing.assert_allclose(y, want, rtol=0, atol=4e-4)
+  # By differences of float64, in a random direction.
+  way = rng.normal(size=SHAPE)
+  up, down = (
+    np.sum(WANTED[name](np.float64(x) + step * way) * weights)
+    for step in (1e-4, -1e-4)
+  )
+  along = np.sum(np.float64(gradient) * way)
+  np.testing.assert_allclose(along, (up - down) / 2e-4, rtol=2e-3, atol=2e-3)
+
+
 def test_batch_norm_keeps_running_means():
   x = np.random.default_rng(0).normal(2.0, 3.0, SHAPE).astype(np.float32)
   y, before, after = apply("batch", x, train=True)

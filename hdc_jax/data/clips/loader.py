@@ -226,6 +226,7 @@ def read_ahead(
   )
   iterated = dataset.to_iter_dataset(options)
   if workers:
+    workers_lib.start_quiet_tracker()
     if not flags.FLAGS.is_parsed():  # Grain's workers read absl flags
       flags.FLAGS.mark_as_parsed()
     iterated = iterated.mp_prefetch(
