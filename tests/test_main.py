@@ -62,7 +62,7 @@ BAD = {
     (TINY, "--workdir=x", "--config.optim.lrr=1"),
     2,
     "config.optim: 'lrr' is not one of name, schedule, lr, momentum, decay, "
-    "l2; did you mean 'lr'?",
+    "l2, decayed; did you mean 'lr'?",
   ),
   "unknown section": (
     (TINY, "--workdir=x", "--config.optm.lr=1"),

@@ -153,7 +153,8 @@ class SlicePlanner:
 def _key_bytes(training: Training) -> int:
   """Bytes of the keys of one video; each chip has the keys of all videos."""
   network = training.objective.network
-  wanted = network.method.keys
+  terms = network.method.terms
+  wanted = tuple(dict.fromkeys(key for term in terms for key in term.keys))
 
   def embed(views: jax.Array) -> Any:
     key = jax.random.key(0)

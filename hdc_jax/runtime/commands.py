@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TextIO
 
-from hdc_jax.errors import BROKEN_PIPE, ConfigError
+from hdc_jax.errors import BROKEN_PIPE, INTERRUPTED, ConfigError, Preempted
 from hdc_jax.runtime import failures, interrupts
 
 Parse = Callable[[Sequence[str]], argparse.Namespace]
@@ -121,10 +121,7 @@ def run(
       stream.reconfigure(errors="backslashreplace")
 
   def end_now(error: KeyboardInterrupt) -> NoReturn:
-    code = _report(error, options, argv)
-    for process in multiprocessing.active_children():
-      process.kill()
-    os._exit(code)
+    _exit_now(_report(error, options, argv))
 
   try:
     with interrupts.handled(end_now) as raise_from_now_on:
@@ -167,10 +164,20 @@ def leave(code: int) -> NoReturn:
   # Another Ctrl-C ends it at once, without a traceback.
   signal.signal(signal.SIGINT, signal.SIG_DFL)
   _silence_what_is_broken()
+  if code in (INTERRUPTED, Preempted.exit_code):
+    # A thread of XLA may still compile, which crashes if Python clears up.
+    _exit_now(code)
   timer = threading.Timer(_LEAVING_SECONDS, os._exit, (code,))
   timer.daemon = True
   timer.start()
   sys.exit(code)
+
+
+def _exit_now(code: int) -> NoReturn:
+  """Ends the process and its children, without clearing up."""
+  for process in multiprocessing.active_children():
+    process.kill()
+  os._exit(code)
 
 
 def _report(

@@ -126,7 +126,7 @@ def test_whatever_an_original_raises_it_is_replaced(
 
   monkeypatch.setattr(Normalizer, "__call__", fail)
   source = sources.open(tmp_path, short_side=64)
-  clips = cut(source, Clips(frames=4, canvas=48))
+  clips = cut(source, Clips(frames=4, canvas=48), [0, 1])
   assert clips["id"] == "good.mp4"
   assert clips["bad"] > 0
   assert f"bad.mp4: cannot be converted: {error.__name__}" in caplog.text
