@@ -21,6 +21,15 @@ _LEFT = re.compile(
   r"shard-\d{5}-of-\d{5}\.array_record|\.shard-.*\.tmp|\.unfinished"
 )
 
+# Reasons for which datasets leave files out; each has a file that lists them.
+_REASONS = {
+  *discovery.REASONS,
+  "duplicates",
+  "missing",
+  "replaced",
+  "unlisted",
+}
+
 
 def request_digest(plans: Sequence[Plan], listing: Listing) -> str:
   """Digest of all that a dataset was asked to be; see `Index.request`."""
@@ -96,5 +105,5 @@ def remove_others(directory: epath.Path, index: Index) -> None:
     if _LEFT.fullmatch(name) and name not in names:
       files.remove(directory / name)
       files.remove(shards.sidecar_of(directory / name))
-  for reason in set(discovery.REASONS) - set(index.left_out):
+  for reason in _REASONS - set(index.left_out):
     files.remove(directory / f"{reason}.txt")

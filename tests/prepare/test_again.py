@@ -113,6 +113,8 @@ def test_shards_of_an_earlier_request_are_removed(folder, prepared, tmp_path):
   copy(prepared, tmp_path)
   (tmp_path / ".shard-00007-of-00009.array_record.tmp").write_bytes(b"killed")
   (tmp_path / "notes.txt").write_text("mine")
+  for reason in ("replaced", "unlisted", "hidden"):
+    (tmp_path / f"{reason}.txt").write_text("a.mp4")
   assert run(folder, tmp_path, "--shards=1") == 0
   assert sorted(path.name for path in tmp_path.iterdir()) == [
     "index.json",
