@@ -31,7 +31,7 @@ def load(path, arg=""):
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_a_step_at_reduced_size(path):
   config = load(path)
-  config.data.update(batch_size=2, frames=8, canvas=40)
+  config.data.update(batch_size=2, frames=8, canvas=40, part="square")
   config.model.update(width=2, size=36)
   made = small.resolve(config).make_training(mesh.make_mesh(1))
   batch = mesh.to_devices(made.mesh, small.clips(0, batch=2))
