@@ -62,7 +62,7 @@ def spline_basis(points: int, height: int, width: int) -> np.ndarray:
 
   The spline is that of SciPy's
   `RBFInterpolator(controls, values, kernel="thin_plate_spline", degree=1)`; the
-  entries of the matrix differ from SciPy's by less than 3e-10. Choice: it is
+  entries of the matrix are SciPy's, rounded to float32. Choice: it is
   computed here nevertheless, because SciPy rounds some entries differently,
   which would change the views of runs that exist already.
 

@@ -100,8 +100,9 @@ class Sidecar:
     splits: Ranges of its records in each split, counted from its first record.
     classes: Number of videos that show each class, by label and class number.
     skipped: Videos of the plan that are not in it.
-    originals: Of each of its videos, in order, the `fps`, the number of
-      `frames`, and the `width`, `height` and `interlaced` of its `Picture`.
+    originals: Columns with a value for each of its videos, in order: `fps`,
+      the number of `frames`, and `width`, `height` and `interlaced` of its
+      `Picture`.
   """
 
   key: str
