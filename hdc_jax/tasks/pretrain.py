@@ -33,37 +33,20 @@ AUGMENTS = {name: method.augment for name, method in METHODS.items()}
 
 
 @dataclasses.dataclass(frozen=True)
-class Learning:
-  """Options of a pretraining, except for those of its dataset.
+class Viewed:
+  """What the options of tasks that show the views of a method have in common.
 
   Attributes:
-    seed: Seed of everything random.
     clips: Which frames make a clip, and the size of the canvas.
-    batches: Size of the batches, and how many videos may fail to decode.
-    loading: Threads and processes that decode.
     model: The backbone.
     method: The method.
     augment: The augmentations of the method.
-    optim: The optimizer.
-    train: Length of the run, and intervals of logging and saving.
   """
 
-  seed: Seed
   clips: Clips
-  batches: Batches
-  loading: Loading
   model: Annotated[BackboneOptions, Variant("model", BACKBONES)]
   method: Annotated[MethodOptions, Variant("method", METHODS)]
   augment: Annotated[Any, Variant("method", AUGMENTS)]
-  optim: Optim
-  train: loop.Train
-
-  def __post_init__(self) -> None:
-    """Checks options of different sections against each other."""
-    training_clips.check_clips(self.clips, self.model.size)
-    self.model.check_clip(self.clips.frames, self.model.size)
-    self.optim.check_length(self.train.steps)
-    key_queue.check_size(self.method.queue, self.batches.batch_size)
 
   @property
   def short_side(self) -> int:
@@ -75,6 +58,32 @@ class Learning:
     method = self.method.make(self.augment, self.model.size)
     areas = [view.areas for view in method.views]
     return canvas.describe(self.clips, index.short_side, areas)
+
+
+@dataclasses.dataclass(frozen=True)
+class Learning(Viewed):
+  """Options of a pretraining, except for those of its dataset.
+
+  Attributes:
+    seed: Seed of everything random.
+    batches: Size of the batches, and how many videos may fail to decode.
+    loading: Threads and processes that decode.
+    optim: The optimizer.
+    train: Length of the run, and intervals of logging and saving.
+  """
+
+  seed: Seed
+  batches: Batches
+  loading: Loading
+  optim: Optim
+  train: loop.Train
+
+  def __post_init__(self) -> None:
+    """Checks options of different sections against each other."""
+    training_clips.check_clips(self.clips, self.model.size)
+    self.model.check_clip(self.clips.frames, self.model.size)
+    self.optim.check_length(self.train.steps)
+    key_queue.check_size(self.method.queue, self.batches.batch_size)
 
   def make_training(self, mesh: Mesh) -> Training:
     """Makes the training.

@@ -6,7 +6,7 @@ a row for each video, with a strip of frames for each view.
 
 import dataclasses
 import logging
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import ml_collections
@@ -16,16 +16,13 @@ from etils import epath
 from hdc_jax import report
 from hdc_jax.augment import views
 from hdc_jax.data import sources
-from hdc_jax.data.clips import canvas, loader, training_clips
-from hdc_jax.data.options import Clips, Dataset, Learned, Loading
+from hdc_jax.data.clips import loader, training_clips
+from hdc_jax.data.options import Dataset, Learned, Loading
 from hdc_jax.data.store.index import Index
-from hdc_jax.methods import METHODS, MethodOptions
-from hdc_jax.models import BACKBONES, BackboneOptions
-from hdc_jax.options import Variant
 from hdc_jax.report.figures import strips
 from hdc_jax.runs import results
 from hdc_jax.tasks.base import Seed, Task
-from hdc_jax.tasks.pretrain import AUGMENTS
+from hdc_jax.tasks.pretrain import Viewed
 
 _log = logging.getLogger(__name__)
 
@@ -35,43 +32,24 @@ _FRAMES = 6
 
 
 @dataclasses.dataclass(frozen=True)
-class Preview:
+class Preview(Viewed):
   """Options of task `preview`.
 
   Attributes:
     seed: Seed of everything random.
     dataset: Where the videos are.
     learned: Split whose videos are drawn.
-    clips: Which frames make a clip, and the size of the canvas.
     loading: Threads and processes that decode.
-    model: The backbone, which decides the size of the views.
-    method: The method.
-    augment: The augmentations of the method.
   """
 
   seed: Seed
   dataset: Dataset
   learned: Learned
-  clips: Clips
   loading: Loading
-  model: Annotated[BackboneOptions, Variant("model", BACKBONES)]
-  method: Annotated[MethodOptions, Variant("method", METHODS)]
-  augment: Annotated[Any, Variant("method", AUGMENTS)]
 
   def __post_init__(self) -> None:
     """Checks that the views fit their clips."""
     training_clips.check_clips(self.clips, self.model.size)
-
-  @property
-  def short_side(self) -> int:
-    """The short side to which original files are scaled, in pixels."""
-    return canvas.short_side_for(self.clips, self.model.size)
-
-  def describe_clips(self, index: Index) -> str:
-    """Says what part of the frames of a dataset clips show, for the log."""
-    method = self.method.make(self.augment, self.model.size)
-    areas = [view.areas for view in method.views]
-    return canvas.describe(self.clips, index.short_side, areas)
 
   # No checkpoint: views do not depend on a network.
   checkpoint = ""
