@@ -45,7 +45,7 @@ class Clips(Options, section="data"):
     "equally long clips: frame i is the source's nearest to its time, and a "
     "slow source repeats frames; 0: by stride.",
     at_least=0,
-    added=True,
+    before=0.0,
   )
   canvas: int = option(
     0,

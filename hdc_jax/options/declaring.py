@@ -47,10 +47,9 @@ class Rule:
     when: Name of another field of the same dataclass, and the values of that
       field with which this one has an effect. With others, a config does not
       have this field.
-    added: Whether the field is younger than finished runs, whose fingerprints
-      must not change: its default does not count for the fingerprint.
-    before: Value that the field had, in effect, in runs of versions without it;
-      None for its default.
+    before: Value that the field had, in effect, in runs of versions without it.
+      It does not count for the fingerprint of a config, so that these runs keep
+      theirs. None if there are no such versions.
   """
 
   help: str
@@ -63,7 +62,6 @@ class Rule:
   lengths: Collection[int] | None = None
   required: str = ""
   when: tuple[str, Collection[Any]] | None = None
-  added: bool = False
   before: Any = None
 
 

@@ -45,12 +45,12 @@ class RunConfig:
 
   @functools.cached_property
   def fingerprint(self) -> str:
-    """A hash of the values of all fields, see `Rule.added`."""
-    added = self.schema.added()
+    """A hash of the values of all fields, see `Rule.before`."""
+    before = self.schema.before()
     counting = {
       field: value
       for field, value in flatten(self.values).items()
-      if field not in added or value != added[field]
+      if field not in before or value != before[field]
     }
     text = json.dumps(counting, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

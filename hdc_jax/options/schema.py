@@ -114,14 +114,8 @@ class Schema:
     Args:
       values: Values by section.
     """
-    before = {
-      (*cls.parents(), field.name): rule_of(field).before
-      for cls in self.classes(values).values()
-      for field in dataclasses.fields(cls)
-      if rule_of(field).before is not None
-    }
-    flat = before | dict(leaves(values))
-    return self.fit(nest({".".join(path): flat[path] for path in flat}))
+    saved = {".".join(path): value for path, value in leaves(values)}
+    return self.fit(nest(self.before() | saved))
 
   def build(self, values: Mapping[str, Any]) -> Any:
     """Makes the options of a task, and checks them.
@@ -172,17 +166,17 @@ class Schema:
       selectors |= {(name, *path) for path in schema.selectors()}
     return selectors
 
-  def added(self) -> dict[str, Any]:
-    """The defaults of fields with `Rule.added`, by dotted name."""
-    added = {
-      ".".join((*cls.parents(), field.name)): field.default
+  def before(self) -> dict[str, Any]:
+    """The values of `Rule.before`, by dotted name of the field."""
+    before = {
+      ".".join((*cls.parents(), field.name)): rule_of(field).before
       for cls in self._every_class()
       for field in dataclasses.fields(cls)
-      if rule_of(field).added
+      if rule_of(field).before is not None
     }
     for name, schema in self._configs.items():
-      added |= {f"{name}.{field}": v for field, v in schema.added().items()}
-    return added
+      before |= {f"{name}.{field}": v for field, v in schema.before().items()}
+    return before
 
   def _every_class(self) -> Iterator[type[Options]]:
     """Yields all classes of options, of all variants."""

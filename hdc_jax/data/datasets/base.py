@@ -173,22 +173,6 @@ class Dataset:
       raise DataError(f"--splits={request.splits}: no such directory")
 
 
-def find_source_videos(source: str) -> list[str]:
-  """Finds the video files in the directory given as --source.
-
-  Args:
-    source: The directory.
-
-  Returns:
-    Paths relative to the directory, see `discovery.SourceFiles.videos`; at
-    least one.
-
-  Raises:
-    DataError: If there is no such directory, or no video in it.
-  """
-  return list(find_source_files(source).videos)
-
-
 def find_source_files(source: str, output: str | None = None) -> SourceFiles:
   """Sorts the files in the directory given as --source.
 

@@ -4,11 +4,11 @@ import PIL.Image
 import pytest
 
 from hdc_jax.data.datasets import discovery
-from hdc_jax.data.datasets.base import find_source_videos, find_videos
+from hdc_jax.data.datasets.base import find_source_files, find_videos
 from hdc_jax.errors import DataError
 from hdc_jax.runtime import files
 
-# Issue's list: extensions that were overlooked.
+# Extensions of videos that version 0.1.0 overlooked.
 OVERLOOKED = (
   *("gif", "f4v", "mpeg4", "divx", "y4m", "dv", "m2v", "mxf", "rm", "rmvb"),
   *("h264", "264", "h265", "265", "hevc", "ivf", "nut", "3g2", "qt", "ogm"),
@@ -70,7 +70,7 @@ def test_a_folder_without_videos_says_what_it_holds(tmp_path):
   for name in ("a.txt", "b.jpg"):
     files.write(tmp_path / name, b"")
   with pytest.raises(DataError, match="found no video files among 2"):
-    find_source_videos(str(tmp_path))
+    find_source_files(str(tmp_path))
 
 
 def test_kinds_are_counted():
