@@ -1,8 +1,10 @@
 """Reads the annotations of published datasets in the --splits directory."""
 
+import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hdc_jax.errors import DataError
@@ -55,6 +57,61 @@ def find_files(
     for split, of_split in names.items()
   }
   return {split: name for split, name in found.items() if name}
+
+
+def read_lines(directory: str, name: str) -> list[tuple[str, str]]:
+  """Reads a text file of the --splits directory.
+
+  Args:
+    directory: The directory given as --splits.
+    name: Name of the file.
+
+  Returns:
+    For each line that is not blank, its position for messages and its
+    text, stripped.
+
+  Raises:
+    DataError: If there is no such file.
+  """
+  path = os.path.join(directory, name)
+  try:
+    # The text is decoded as names of files are, so that both can be compared.
+    text = io.StringIO(files.read_text(path), newline=None)
+    lines = [line.strip() for line in text]
+  except OSError as error:
+    raise DataError(
+      f"{path}: {error.strerror}; --splits is the directory of the official "
+      "split files, see --help"
+    ) from error
+  return [
+    (f"{name} line {number}", text)
+    for number, text in enumerate(lines, start=1)
+    if text
+  ]
+
+
+def match_lines(
+  directory: str, name: str, pattern: re.Pattern[str], wanted: str
+) -> Iterator[tuple[str, re.Match[str]]]:
+  """Reads a text file of the --splits directory whose lines are alike.
+
+  Args:
+    directory: The directory given as --splits.
+    name: Name of the file.
+    pattern: Pattern of a whole line.
+    wanted: What a line is, for the message: 'like c000 Holding some clothes'.
+
+  Yields:
+    For each line that is not blank, its position for messages and the match.
+
+  Raises:
+    DataError: If there is no such file, or a line does not match.
+  """
+  for where, text in read_lines(directory, name):
+    match = pattern.fullmatch(text)
+    if not match:
+      raise DataError(f"{where}: {text!r} is not {wanted}")
+    yield where, match
 
 
 def read_json(directory: str, name: str) -> Any:

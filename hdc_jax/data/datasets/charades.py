@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 
-from hdc_jax.data.datasets import annotations, lists, official
+from hdc_jax.data.datasets import annotations, official
 from hdc_jax.data.datasets.base import Dataset, Listing, Request
 from hdc_jax.data.datasets.official import Entry
 from hdc_jax.errors import DataError
@@ -53,12 +53,9 @@ def list_videos(request: Request) -> Listing:
   """
   splits = request.required_splits()
   codes, names = {}, []
-  for where, text in lists.read_lines(splits, _CLASSES):
-    match = _CLASS.fullmatch(text)
-    if not match:
-      raise DataError(
-        f"{where}: {text!r} is not like c000 Holding some clothes"
-      )
+  for _, match in annotations.match_lines(
+    splits, _CLASSES, _CLASS, "like c000 Holding some clothes"
+  ):
     codes[match["code"]] = len(names)
     names.append(match["name"])
   entries = [

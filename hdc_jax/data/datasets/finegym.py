@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hdc_jax.data.datasets import annotations, lists, official
+from hdc_jax.data.datasets import annotations, official
 from hdc_jax.data.datasets.base import Dataset, Listing, Request
 from hdc_jax.data.datasets.official import Entry, Place
 from hdc_jax.errors import DataError
@@ -102,7 +102,7 @@ def list_videos(edition: str, request: Request) -> Listing:
 def _read_classes(directory: str, name: str) -> list[str]:
   """Reads the names of the classes, numbered from 0."""
   classes = []
-  for where, text in lists.read_lines(directory, name):
+  for where, text in annotations.read_lines(directory, name):
     match = _CATEGORY.fullmatch(text)
     if not match or int(match["number"]) != len(classes):
       raise DataError(
@@ -127,19 +127,15 @@ def _read_list(
   Yields:
     The elements.
   """
-  for where, text in lists.read_lines(directory, name):
-    match = _LINE.fullmatch(text)
-    if not match:
-      raise DataError(
-        f"{where}: {text!r} is not like "
-        "A0xAXXysHUo_E_002184_002237_A_0035_0036 0"
-      )
+  for where, match in annotations.match_lines(
+    directory, name, _LINE, "like A0xAXXysHUo_E_002184_002237_A_0035_0036 0"
+  ):
     # By the numbers of the line, as far as there are no exact ones.
     event = (times.get(match["film"]) or {}).get(match["e"]) or {}
     action = (event.get("segments") or {}).get(match["a"]) or {}
     begin, _ = _span(event, [int(match["e_start"]), int(match["e_end"]) + 1])
     start, end = _span(action, [int(match["start"]), int(match["end"]) + 1])
-    element = text.split()[0]
+    element = match[0].split()[0]
     yield Entry(
       element,
       where,

@@ -12,7 +12,7 @@ import dataclasses
 import re
 from collections.abc import Iterator
 
-from hdc_jax.data.datasets import lists
+from hdc_jax.data.datasets import annotations, lists
 from hdc_jax.data.datasets.base import (
   Dataset,
   Listing,
@@ -96,13 +96,12 @@ def list_videos(request: Request) -> Listing:
 def _read_list(directory: str, label: str, fold: int) -> Iterator[Line]:
   """Reads <class>_test_splitN.txt, the videos of one class in one fold."""
   name = f"{label}_test_split{fold}.txt"
-  for where, text in lists.read_lines(directory, name):
-    match = _LINE.fullmatch(text)
-    if not match:
-      raise DataError(
-        f"{where}: {text!r} is not the name of a video and 0 (unused), 1 "
-        "(train) or 2 (test)"
-      )
+  for where, match in annotations.match_lines(
+    directory,
+    name,
+    _LINE,
+    "the name of a video and 0 (unused), 1 (train) or 2 (test)",
+  ):
     subset = _SUBSETS[match["use"]]
     split = f"{subset}{fold}" if subset else ""
     film = match["name"].rpartition(f"{label}_")[0].rstrip("_ ")

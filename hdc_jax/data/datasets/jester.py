@@ -13,7 +13,7 @@ mmaction2, tools/data/jester and tools/data/parse_file_list.py
 import os
 from collections.abc import Iterator, Mapping
 
-from hdc_jax.data.datasets import annotations, lists, official
+from hdc_jax.data.datasets import annotations, official
 from hdc_jax.data.datasets.base import Dataset, Listing, Request
 from hdc_jax.data.datasets.official import Entry
 from hdc_jax.errors import DataError
@@ -67,7 +67,7 @@ def list_videos(request: Request) -> Listing:
   """
   source, splits = request.required_source(), request.required_splits()
   labels = annotations.find_file(splits, _names("labels"))
-  classes = [text for _, text in lists.read_lines(splits, str(labels))]
+  classes = [text for _, text in annotations.read_lines(splits, str(labels))]
   numbers = {label: number for number, label in enumerate(classes)}
   found = annotations.find_files(
     splits, {split: _names(name) for split, name in _FILES.items()}
@@ -99,7 +99,7 @@ def _read_list(
   directory: str, name: str, split: str, numbers: Mapping[str, int]
 ) -> Iterator[Entry]:
   """Reads the list of a split: 'id;class', or 'id' alone for test."""
-  for where, text in lists.read_lines(directory, name):
+  for where, text in annotations.read_lines(directory, name):
     video, _, label = text.partition(";")
     if label not in numbers and (label or split != "test"):
       raise DataError(f"{where}: the labels have no class {label!r}")

@@ -7,7 +7,6 @@ in an error.
 
 import collections
 import dataclasses
-import io
 import os
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +15,6 @@ from typing import NamedTuple
 from hdc_jax.data.datasets.base import Listing, VideoFile, escape_path
 from hdc_jax.data.store.records import Segments
 from hdc_jax.errors import DataError
-from hdc_jax.runtime import files as files_lib
 
 _NUM_SHOWN = 3  # Number of items that a message lists.
 
@@ -40,37 +38,6 @@ class Line(NamedTuple):
   fold: int
   where: str
   group: str = ""
-
-
-def read_lines(directory: str, name: str) -> list[tuple[str, str]]:
-  """Reads a text file of the --splits directory.
-
-  Args:
-    directory: The directory given as --splits.
-    name: Name of the file.
-
-  Returns:
-    For each line that is not blank, its position (see `Line.where`) and its
-    text, stripped.
-
-  Raises:
-    DataError: If there is no such file.
-  """
-  path = os.path.join(directory, name)
-  try:
-    # The text is decoded as names of files are, so that both can be compared.
-    text = io.StringIO(files_lib.read_text(path), newline=None)
-    lines = [line.strip() for line in text]
-  except OSError as error:
-    raise DataError(
-      f"{path}: {error.strerror}; --splits is the directory of the official "
-      "split files, see --help"
-    ) from error
-  return [
-    (f"{name} line {number}", text)
-    for number, text in enumerate(lines, start=1)
-    if text
-  ]
 
 
 def make_listing(

@@ -11,7 +11,7 @@ templates are read as mmaction2 does, tools/data/parse_file_list.py
 
 from collections.abc import Iterator, Mapping
 
-from hdc_jax.data.datasets import annotations, lists, official
+from hdc_jax.data.datasets import annotations, official
 from hdc_jax.data.datasets.base import Dataset, Listing, Request
 from hdc_jax.data.datasets.official import Entry
 from hdc_jax.errors import DataError
@@ -88,7 +88,7 @@ def _read_answers(directory: str) -> dict[str, str]:
   name = annotations.find_file(
     directory, _names("test-answers.csv"), required=False
   )
-  lines = lists.read_lines(directory, name) if name else []
+  lines = annotations.read_lines(directory, name) if name else []
   return {
     video: label
     for video, _, label in (text.partition(";") for _, text in lines)

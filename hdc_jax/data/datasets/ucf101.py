@@ -10,7 +10,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 
-from hdc_jax.data.datasets import lists
+from hdc_jax.data.datasets import annotations, lists
 from hdc_jax.data.datasets.base import (
   Dataset,
   Listing,
@@ -100,7 +100,7 @@ def _find_folds(directory: str) -> list[int]:
 def _read_classes(directory: str) -> list[str]:
   """Reads the names of the classes from classInd.txt, numbered from 1."""
   classes = []
-  for where, text in lists.read_lines(directory, "classInd.txt"):
+  for where, text in annotations.read_lines(directory, "classInd.txt"):
     number, _, name = text.partition(" ")
     name = name.strip()
     if number != str(len(classes) + 1) or not name or name in classes:
@@ -127,13 +127,12 @@ def _read_list(
     The lines.
   """
   numbers = {name: str(i) for i, name in enumerate(classes, start=1)}
-  for where, text in lists.read_lines(directory, f"{subset}list{fold:02d}.txt"):
-    match = _LINE.fullmatch(text)
-    if not match:
-      raise DataError(
-        f"{where}: {text!r} is not like "
-        "ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1"
-      )
+  for where, match in annotations.match_lines(
+    directory,
+    f"{subset}list{fold:02d}.txt",
+    _LINE,
+    "like ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1",
+  ):
     video, label, number = match.group("video", "label", "number")
     expected = numbers.get(label)
     if expected is None or number not in (None, expected):
