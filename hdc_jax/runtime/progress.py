@@ -70,8 +70,7 @@ class Progress:
     self._count += n
     self._stats |= stats
     begins = self._first is None
-    if self._first is None:
-      self._first = self._count, time.monotonic()
+    self._first = self._first or (self._count, time.monotonic())
     if self._bar is not None:
       self._bar.set_postfix_str(self._describe_stats(), refresh=False)
       if begins:

@@ -214,10 +214,10 @@ def _train(
     stop = None
     for step in range(first + 1, steps + 1):
       clips = mesh.to_devices(training.mesh, next(feed))
-      with contextlib.ExitStack() as around:
-        if stop is None:
-          around.enter_context(progress.phase("compiling the train step"))
-        around.enter_context(jax.transfer_guard_device_to_host("disallow"))
+      compiling = contextlib.nullcontext()
+      if stop is None:
+        compiling = progress.phase("compiling the train step")
+      with compiling, jax.transfer_guard_device_to_host("disallow"):
         state, scalars = training.train_step(state, clips)
       # Before, a signal ends the run at once: nothing is lost.
       stop = stop or stack.enter_context(guards.StopSignal())
