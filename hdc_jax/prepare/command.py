@@ -109,7 +109,13 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     usage="%(prog)s [options] [-- options of the Beam runner]",
   )
   add = parser.add_argument
-  add("--dataset", required=True, choices=sorted(DATASETS))
+  add(
+    "--dataset",
+    metavar="NAME",
+    required=True,
+    choices=sorted(DATASETS),
+    help=f"the layout of the files, see below: {', '.join(sorted(DATASETS))}",
+  )
   add(
     "--source",
     metavar="DIR",

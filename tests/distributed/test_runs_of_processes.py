@@ -211,7 +211,7 @@ def test_a_process_that_fails_does_not_wait(prepared, tmp_path):
   ((code, output),) = hosts.finish(started[1:])
   hosts.finish(started[:1], end=True)
   assert code == DataError.exit_code, output
-  assert "error: 8 videos in a row could not be decoded" in output
+  assert "error: 3 videos in a row could not be decoded" in output
 
 
 def wait_for_steps(workdir, started):

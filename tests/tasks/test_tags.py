@@ -126,11 +126,11 @@ def test_retrieval(tagged, checkpoint, tmp_path, monkeypatch, exclude):
   assert 0 < chance["top1"] < chance["top5"] <= 100
 
 
-def test_groups_that_are_not_there(ucf101, checkpoint, tmp_path):
+def test_groups_that_are_not_there(prepared, checkpoint, tmp_path):
   """One line, before anything is computed, also in a preflight."""
   config = small.tiny(
     "retrieve",
-    data__path=ucf101,
+    data__path=prepared,
     checkpoint=checkpoint,
     test__exclude="group",
   )

@@ -29,8 +29,8 @@ LAYOUT = """\
 --splits  testTrainMulti_7030_splits/, from test_train_splits.rar:
           brush_hair_test_split1.txt, … wave_test_split3.txt
 The splits are train1, test1, train2, test2, train3 and test3, or those of
-the folds whose files are in --splits. The group of a clip is the film that it
-was cut out of: the part of its name before the action, as April_09.
+the folds whose files are in --splits. The group of a clip is the film that
+it was cut out of: the part of its name before the action, as April_09.
 """
 
 FOLDS = (1, 2, 3)

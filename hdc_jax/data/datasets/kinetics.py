@@ -41,7 +41,7 @@ LAYOUT = """\
 The splits are train, val and test. Videos that are not in --source are
 listed in missing.txt, files that are in no CSV file in unlisted.txt. A file
 in a folder replacement (or replacement_for_corrupted_k400) wins over others
-of its name, which are listed in replaced.txt. Classes of which no video is in
+of its name, which are listed in replaced.txt. Classes without a video in
 --source are named in the summary.
 """
 
