@@ -9,8 +9,11 @@ DEMO := runs/demo
 # for all of them.
 PYTEST := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-# The tests of `make test-fast`, `make test-oldest` and `make test-newest`.
+# The tests of `make test-fast`.
 FAST ?= -m "not slow"
+# Those of `make test-oldest` and `make test-newest`: what calls other libraries.
+CALLING := $(FAST) $(addprefix tests/,augment convert data/clips data/store \
+  data/video models options runs train test_configs.py test_losses.py)
 # The Python of a version that pyenv has, or else the one on the PATH.
 PYENV_ROOT ?= $(HOME)/.pyenv
 python = $(or $(lastword $(sort $(wildcard \
@@ -37,10 +40,10 @@ test-interop: $(VENV)/.installed-interop  ## Compare with PyTorch.
 	$(BIN)/python -m pytest $(PYTEST) tests/interop
 
 test-oldest: .venv-oldest/.installed  ## With the oldest versions allowed.
-	.venv-oldest/bin/python -m pytest $(PYTEST) --ignore=tests/interop $(FAST)
+	.venv-oldest/bin/python -m pytest $(PYTEST) $(CALLING)
 
 test-newest: .venv-newest/.installed  ## With the newest versions allowed.
-	.venv-newest/bin/python -m pytest $(PYTEST) --ignore=tests/interop $(FAST)
+	.venv-newest/bin/python -m pytest $(PYTEST) $(CALLING)
 
 lint: $(VENV)/.installed-test  ## Style, formatting and types.
 	$(BIN)/ruff check .
