@@ -119,7 +119,13 @@ def test_augmentations_depend_on_the_step(made):
 
 
 def test_no_recompilation(advanced, made):
+  """Neither of a state from elsewhere nor of one that a step has made."""
   assert len(advanced[1]) == STEPS
+  for run in made.values():
+    state = run.init_state()
+    for step in range(2):
+      batch = mesh_lib.to_devices(run.mesh, small.clips(step))
+      state, _ = run.train_step(state, batch)
   assert made[1].train_step._cache_size() == 1
   assert made[8].train_step._cache_size() == 1
 
