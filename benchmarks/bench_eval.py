@@ -157,10 +157,7 @@ def _generate(directory: str, videos: int, short_side: int) -> None:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-  parser = commands.make_parser(
-    "python -m benchmarks.bench_eval", __doc__, _EXAMPLES
-  )
-  flags.add_config(parser)
+  parser = measure.make_parser("bench_eval", __doc__, _EXAMPLES)
   parser.add_argument(
     "--videos",
     metavar="N",
@@ -171,11 +168,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
   parser.add_argument(
     "--repeats", metavar="N", type=int, default=5, help="timed runs; default 5"
   )
-  parser.add_argument(
-    "--json", metavar="FILE", help="file to write the record to"
-  )
-  options, options.fields = parser.parse_known_args(argv)
-  return options
+  return measure.parse(parser, argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -22,6 +22,7 @@ from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.runtime import commands
 from hdc_jax.tasks.pretrain import Learning, WithoutData
 from hdc_jax.train import flops as flops_lib
+from hdc_jax.train import step as step_lib
 from hdc_jax.train.training import Training
 
 _EXAMPLES = """\
@@ -36,7 +37,7 @@ class Step:
   """A compiled step with its state and its batch.
 
   Attributes:
-    compiled: Function from state and batch to the next state and metrics.
+    compiled: Function from state and batch to the next state and more.
     state: Training state, which every `run` advances.
     batch: Clips or views, on the device.
   """
@@ -47,8 +48,8 @@ class Step:
 
   def run(self) -> None:
     """Takes one step, and waits until it is complete."""
-    self.state, metrics = self.compiled(self.state, self.batch)
-    jax.block_until_ready((self.state, metrics))
+    self.state, *rest = self.compiled(self.state, self.batch)
+    jax.block_until_ready((self.state, rest))
 
   def peak_bytes(self) -> int:
     """Peak memory on one device in bytes.
@@ -115,6 +116,9 @@ def measure_step(
   mesh = mesh_lib.make_mesh()
   batch_size = learning.batches.batch_size
   mesh_lib.check_batch_size("--batch", batch_size, mesh.devices.size)
+  mesh_lib.check_microbatches(
+    learning.train.microbatches, batch_size // mesh.devices.size
+  )
   training = learning.make_training(mesh)
   count, *shape = training.views_shape
   views = np.random.default_rng(0).uniform(-1, 1, (batch_size, count, *shape))
@@ -128,7 +132,7 @@ def measure_step(
     def step(state: Any, batch: Any) -> Any:
       return training.update(state, batch, jax.random.key(0))
 
-    update = mesh_lib.jit(step, mesh, state=training.shardings, donate=True)
+    update = step_lib.jit(step, mesh, donate=True)
     ready = compile_step(training, update, {"views": views})
     runs["on ready views"] = ready.run
     for peer in peers:
@@ -198,10 +202,7 @@ def format_record(record: dict[str, Any]) -> str:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-  parser = commands.make_parser(
-    "python -m benchmarks.bench_step", __doc__, _EXAMPLES
-  )
-  flags.add_config(parser)
+  parser = measure.make_parser("bench_step", __doc__, _EXAMPLES)
   parser.add_argument(
     "--batch",
     metavar="N",
@@ -217,11 +218,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
   parser.add_argument(
     "--compile", action="store_true", help="also compare with torch.compile"
   )
-  parser.add_argument(
-    "--json", metavar="FILE", help="file to write the record to"
-  )
-  options, options.fields = parser.parse_known_args(argv)
-  return options
+  return measure.parse(parser, argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,5 +1,6 @@
 """Timings by repeated runs, and the record of a benchmark."""
 
+import argparse
 import dataclasses
 import importlib.metadata
 import json
@@ -12,7 +13,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from hdc_jax.config import flags
 from hdc_jax.plan import feeding
+from hdc_jax.runtime import commands
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +63,18 @@ def alternate(
   return {name: Times(durations) for name, durations in seconds.items()}
 
 
+def rows(times: Mapping[str, Times]) -> list[dict[str, Any]]:
+  """The rows of a record: name, median and spread of what was timed."""
+  return [
+    {
+      "name": name,
+      "seconds": each.median,
+      "seconds_p10_p90": each.spread,
+    }
+    for name, each in times.items()
+  ]
+
+
 def device() -> str:
   """The devices in words, such as '2 cores of AMD EPYC' or '8 × TPU v5e'."""
   first = jax.devices()[0]
@@ -95,3 +110,39 @@ def write_json(path: str | None, record: Mapping[str, Any]) -> None:
     with open(path, "w", encoding="utf-8") as file:
       json.dump(record, file, indent=2)
       file.write("\n")
+
+
+def make_parser(
+  name: str, description: str | None, examples: str
+) -> argparse.ArgumentParser:
+  """Makes the parser of a benchmark that takes a config.
+
+  Args:
+    name: Name of the module.
+    description: What the benchmark measures.
+    examples: Commands, for the end of the help.
+  """
+  parser = commands.make_parser(
+    f"python -m benchmarks.{name}", description, examples
+  )
+  flags.add_config(parser)
+  return parser
+
+
+def parse(
+  parser: argparse.ArgumentParser, argv: Sequence[str]
+) -> argparse.Namespace:
+  """Parses a command line, with --json for the record.
+
+  Args:
+    parser: What `make_parser` returned, with the other options.
+    argv: Arguments of the command.
+
+  Returns:
+    The options; `fields` has the arguments that set fields of the config.
+  """
+  parser.add_argument(
+    "--json", metavar="FILE", help="file to write the record to"
+  )
+  options, options.fields = parser.parse_known_args(argv)
+  return options

@@ -12,8 +12,9 @@ had 8 replicas, set `--config.optim.lr=5.12`. The cosine counts from step 0, as
 in the official code. docs/design.md has the other choices.
 
 Arguments, after a colon:
-  task=linear  (or finetune, retrieve, embed, preview) runs that task instead,
-               with its recipe; evaluations also need config.checkpoint.
+  task=linear  (or finetune, attentive, retrieve, bias, embed, preview) runs
+               that task instead, with its recipe; evaluations also need
+               config.checkpoint.
 """
 
 import ml_collections

@@ -10,7 +10,8 @@ queue, negatives through the trained encoder, batch 256, 200 epochs at a rate of
 parameters, rotation by up to 10 degrees, random crops of 224 of 256 pixels,
 colour jitter, no flip. It departs from them in this:
 
-- The backbone is C3D, one of the paper's; the scripts train I3D.
+- The backbone is C3D, one of the paper's; the scripts train I3D, as
+  `configs/i3d.py:method=dsm` does.
 - The queue has 3,584 keys instead of 3,569, a multiple of the batch, and is
   empty at first instead of random. The keys of the batch itself are negatives
   besides.
@@ -28,8 +29,9 @@ many as the batch has videos; `--config.method.momentum=0.0` also leaves out the
 momentum encoder.
 
 Arguments, after a colon:
-  task=finetune  (or linear, retrieve, embed, preview) runs that task instead,
-                 with its recipe; evaluations also need config.checkpoint.
+  task=finetune  (or linear, attentive, retrieve, bias, embed, preview) runs
+                 that task instead, with its recipe; evaluations also need
+                 config.checkpoint.
 """
 
 import ml_collections

@@ -5,8 +5,9 @@
 
 Arguments, after a colon:
   method=cvrl    (or dsm) pretrains with that method and its recipe.
-  task=finetune  (or linear, retrieve, embed, preview) runs that task instead,
-                 with its recipe; evaluations also need config.checkpoint.
+  task=finetune  (or linear, attentive, retrieve, bias, embed, preview) runs
+                 that task instead, with its recipe; evaluations also need
+                 config.checkpoint.
 """
 
 import ml_collections

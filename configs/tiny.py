@@ -6,8 +6,8 @@ It is trained in minutes on a CPU:
 
 Arguments, after a colon:
   method=cvrl    (or dsm) uses that method instead of HDC.
-  task=finetune  (or linear, retrieve, embed, preview) runs that task instead of
-                 pretraining.
+  task=finetune  (or linear, attentive, retrieve, bias, embed, preview) runs
+                 that task instead of pretraining.
 """
 
 import ml_collections
@@ -58,7 +58,7 @@ _RECIPES = {
   },
 }
 # Steps of training, by task.
-_STEPS = {"pretrain": 500, "finetune": 200}
+_STEPS = {"pretrain": 400, "finetune": 200}
 # Values for every task and method that has the field.
 _SMALL = {
   "data.batch_size": 32,
@@ -74,6 +74,7 @@ _SMALL = {
   "train.log_every": 10,
   "train.checkpoint_every": 100,
   "linear.batch_size": 128,
+  "attentive.batch_size": 128,
   "retrieve.topk": (1, 5),
 }
 

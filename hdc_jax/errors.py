@@ -11,13 +11,16 @@ code whether to try again.
 |      |                  | or a path that cannot be used         |            |
 |    3 | `DataError`      | a dataset, shard, video or checkpoint,| no         |
 |      |                  | or the disk: it is full, say          |            |
-|    4 | `NonFiniteError` | the loss became NaN or infinite       | no         |
+|    4 | `NonFiniteError` | many steps in a row were not finite   | no         |
 |    5 | `Preempted`      | stopped by SIGTERM, or in training by | yes        |
 |      |                  | Ctrl-C; what was done is saved        |            |
-|    6 | `Hung`           | no step ended for a long time         | yes        |
+|    6 | `Hung`, `Lost`   | a part of the run took too long; or   | yes        |
+|      |                  | a process that it needs is lost       |            |
 |    7 | `TooLargeError`  | it does not fit a chip's memory       | no         |
-|    8 | `StorageError`   | a bucket or the network failed, which | yes        |
-|      |                  | may pass                              |            |
+|    8 | `StorageError`   | a bucket, the network or the disk of  | yes        |
+|      |                  | the checkpoints failed, which may pass|            |
+|    9 | `Collapsed`      | the network does not learn, and       | no         |
+|      |                  | `train.stop_on_collapse` is set       |            |
 |  130 | (Ctrl-C)         | interrupted                           | no         |
 |  141 | (a broken pipe)  | nobody reads the output, as of `head` | no         |
 """
@@ -50,19 +53,25 @@ class DataError(HdcError, ValueError):
 
 
 class NonFiniteError(HdcError, ArithmeticError):
-  """The loss became NaN or infinite; the last checkpoint is from before."""
+  """Too many steps in a row were NaN or infinite; none of them is saved."""
 
   exit_code = 4
 
 
 class Preempted(HdcError):
-  """The run was asked to stop; its state is saved and it can be resumed."""
+  """The run was asked to stop; a rerun goes on, or begins a test again."""
 
   exit_code = 5
 
 
 class Hung(HdcError):
-  """No step ended for a long time: another host is lost, or the disk is."""
+  """Nothing went on for a long time: another host is lost, or the disk is."""
+
+  exit_code = 6
+
+
+class Lost(HdcError):
+  """Another process that this one needs is lost: a rerun goes on."""
 
   exit_code = 6
 
@@ -74,9 +83,15 @@ class TooLargeError(HdcError):
 
 
 class StorageError(HdcError):
-  """A bucket failed, for a reason that may pass; the file may be fine."""
+  """Storage failed, for a reason that may pass; the file may be fine."""
 
   exit_code = 8
+
+
+class Collapsed(HdcError):
+  """The embeddings collapsed, or the loss stays that of chance."""
+
+  exit_code = 9
 
 
 def choose(field: str, name: Any, choices: Collection[Any]) -> Any:

@@ -10,7 +10,8 @@ The axis B is sharded over devices, as batches are: each device holds the same
 share of the queue, and stores its own keys without any exchange. For the loss,
 the compiler gathers a queue for the moment: 4·Q·N·D bytes for Q = M·B keys.
 
-Choice: until M batches have been stored, the empty places are masked. MoCo
+Choice: until M batches have been stored, the empty places are masked, and so is
+the place of a step that was skipped before anything was stored there. MoCo
 begins with random vectors instead, which are no keys of any video.
 """
 
@@ -29,9 +30,9 @@ class Queue(NamedTuple):
 
   Attributes:
     keys: float32 [M, B, N, D], L2-normalised embeddings of B videos at N
-      temporal positions, of each of M batches.
-    stored: int32 scalar, number of batches stored so far; at most M of them are
-      still there.
+      temporal positions, of each of M batches; zeros where none were stored.
+    stored: int32 scalar, number of steps so far, each of which has stored a
+      batch or was skipped; at most M batches are still there.
   """
 
   keys: Float[Array, "m b n d"]
@@ -40,8 +41,9 @@ class Queue(NamedTuple):
   @property
   def filled(self) -> jax.Array:
     """Which of the Q = M·B keys are there, bool [Q]."""
-    batches, size = self.keys.shape[:2]
-    return jnp.repeat(jnp.arange(batches) < self.stored, size)
+    batches = self.keys.shape[0]
+    reached = jnp.arange(batches) < self.stored
+    return (reached[:, None] & jnp.any(self.keys != 0, axis=(2, 3))).ravel()
 
   def dot_products(
     self, anchors: Float[Array, "a n d"]
@@ -73,7 +75,7 @@ def store(
   Args:
     keys: The queue of each embedding, by name.
     batch: The keys of the new batch, by the same names.
-    step: int32 scalar, number of batches that were stored before.
+    step: int32 scalar, number of steps before.
 
   Returns:
     The queues with the new batch.

@@ -12,14 +12,21 @@ accuracy, which is the share of anchors in [0, 1] whose positive is nearer than
 every negative. A tie is no success: where all embeddings are equal, a network
 has learned nothing.
 
+None keeps the products of all anchors with all keys where those are many, see
+`blocks`: memory does not grow with the square of the batch.
+
 Every loss takes a `queue` of keys of earlier batches, see `key_queue`: further
 negatives, which all anchors share. Without one, the batch alone has negatives.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
+from hdc_jax import blocks
 from hdc_jax.key_queue import Queue
 
 
@@ -65,17 +72,20 @@ def info_nce(
     >>> print(f"{loss:.4f} {accuracy:.1f}")
     0.1269 1.0
   """
-  logits = _dot_products(anchors, keys) / temperature
-  candidates = logits
-  if negatives is not None:
-    own = jnp.sum(anchors * negatives, axis=2).T / temperature
-    candidates = jnp.concatenate([logits, own[..., None]], axis=2)
-  if queue is not None:
-    earlier = _queued_products(anchors, queue) / temperature
-    candidates = jnp.concatenate([candidates, earlier], axis=2)
-  loss, accuracy = _identify(candidates)
+
+  def contrast(own: Any, shared: Any) -> Any:
+    indices, anchors, negatives = own
+    keys, queue = shared
+    candidates = [_dot_products(anchors, keys)]
+    if negatives is not None:
+      candidates.append(jnp.sum(anchors * negatives, axis=2).T[..., None])
+    if queue is not None:
+      candidates.append(_queued_products(anchors, queue))
+    return _identify(jnp.concatenate(candidates, axis=2) / temperature, indices)
+
+  loss, accuracy = _means(contrast, anchors, negatives, keys, queue)
   if symmetric:
-    backward, _ = _identify(logits.swapaxes(1, 2))
+    backward, _ = _means(contrast, keys, None, anchors, None)
     loss = (loss + backward) / 2
   return loss, accuracy
 
@@ -112,18 +122,19 @@ def nt_xent(
     >>> print(f"{loss:.4f} {accuracy:.1f}")
     0.2395 1.0
   """
-  itself = jnp.eye(first.shape[0], dtype=bool)
 
-  def one_way(
-    anchors: Float[Array, "b n d"], keys: Float[Array, "b n d"]
-  ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    within = jnp.where(itself, -jnp.inf, _dot_products(anchors, anchors))
+  def contrast(own: Any, shared: Any) -> Any:
+    indices, anchors, _ = own
+    (keys, same_view), queue = shared
+    within = _dot_products(anchors, same_view)
+    within = jnp.where(_one_hot(indices, within), -jnp.inf, within)
     candidates = [_dot_products(anchors, keys), within]
     if queue is not None:
       candidates.append(_queued_products(anchors, queue))
-    return _identify(jnp.concatenate(candidates, axis=2) / temperature)
+    return _identify(jnp.concatenate(candidates, axis=2) / temperature, indices)
 
-  forward, backward = one_way(first, second), one_way(second, first)
+  forward = _means(contrast, first, None, (second, first), queue)
+  backward = _means(contrast, second, None, (first, second), queue)
   loss, accuracy = ((a + b) / 2 for a, b in zip(forward, backward, strict=True))
   return loss, accuracy
 
@@ -168,63 +179,102 @@ def triplet(
     >>> print(f"{loss:.4f} {accuracy:.1f}")
     0.0000 1.0
   """
+  batch = len(anchors)
+
+  def contrast(own: Any, shared: Any) -> Any:
+    indices, anchors, (positives, own_negatives) = own
+    negatives, queue = shared
+    near = _safe_sqrt(jnp.sum((anchors - positives) ** 2, axis=2)).T[..., None]
+    within = _safe_sqrt(jnp.sum((anchors - own_negatives) ** 2, axis=2))
+    # |a - n|² = 2 - 2 a·n needs no array [B, B, D]. For the video's own
+    # negative, which can be close, the difference above loses no digits.
+    others = _safe_sqrt(2.0 - 2.0 * _dot_products(anchors, negatives))
+    itself = _one_hot(indices, others)
+    far = jnp.where(itself, within.T[..., None], others)
+    weights = jnp.where(itself, 1.0, 1.0 / max(batch - 1, 1))
+    if queue is not None:
+      # The keys that are not there yet are out of reach, and have no weight.
+      earlier = _safe_sqrt(2.0 - 2.0 * queue.dot_products(anchors))
+      earlier = jnp.where(queue.filled, earlier, jnp.inf)
+      far = jnp.concatenate([far, earlier], axis=2)
+      count = jnp.maximum(batch - 1 + jnp.sum(queue.filled), 1)
+      weights = jnp.where(_one_hot(indices, far), 1.0, 1.0 / count)
+    hinges = jnp.maximum(margin + near - far, 0.0)
+    losses = jnp.sum(weights * hinges, axis=2)
+    return losses.T, jnp.all(near < far, axis=2).T
+
+  return _means(contrast, anchors, (positives, negatives), negatives, queue)
+
+
+def _means(
+  contrast: Callable[[Any, Any], Any],
+  anchors: Float[Array, "b n d"],
+  own: Any,
+  keys: Any,
+  queue: Queue | None,
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+  """The mean loss and the accuracy of all anchors.
+
+  Args:
+    contrast: A function of `(indices [A], anchors [A, N, D], own)` of any A
+      anchors and of `(keys, queue)` to their losses and successes, both [A, N].
+    anchors: float32 [B, N, D].
+    own: Embeddings [B, N, D] that only the anchor of the same video sees.
+    keys: Embeddings [B, N, D] that all anchors see, in a pytree.
+    queue: Keys of earlier batches.
+  """
   batch, positions, _ = anchors.shape
-  itself = jnp.eye(batch, dtype=bool)
-  near = _safe_sqrt(jnp.sum((anchors - positives) ** 2, axis=2)).T[..., None]
-  own = _safe_sqrt(jnp.sum((anchors - negatives) ** 2, axis=2)).T[..., None]
-  # |a - n|² = 2 - 2 a·n needs no array [B, B, D]. For the video's own negative,
-  # which can be close, the difference above loses no digits.
-  others = _safe_sqrt(2.0 - 2.0 * _dot_products(anchors, negatives))
-  far = jnp.where(itself, own, others)
-  weights = jnp.where(itself, 1.0, 1.0 / max(batch - 1, 1))
+  candidates = sum(len(x) for x in jax.tree.leaves(keys))
   if queue is not None:
-    # The keys that are not there yet are out of reach, and have no weight.
-    earlier = _safe_sqrt(2.0 - 2.0 * queue.dot_products(anchors))
-    earlier = jnp.where(queue.filled, earlier, jnp.inf)
-    far = jnp.concatenate([far, earlier], axis=2)
-    count = jnp.maximum(batch - 1 + jnp.sum(queue.filled), 1)
-    weights = jnp.concatenate(
-      [
-        jnp.where(itself, 1.0, 1.0 / count),
-        jnp.broadcast_to(1.0 / count, (batch, earlier.shape[2])),
-      ],
-      axis=1,
-    )
-  hinges = jnp.maximum(margin + near - far, 0.0)
-  loss = jnp.sum(weights * hinges) / (batch * positions)
-  return loss, jnp.mean(jnp.all(near < far, axis=2))
+    candidates += len(queue.filled)
+  losses, successes = blocks.map_anchors(
+    contrast,
+    (jnp.arange(batch), anchors, own),
+    (keys, queue),
+    positions * candidates,
+  )
+  return jnp.mean(losses), jnp.mean(successes)
 
 
 def _dot_products(
-  anchors: Float[Array, "b n d"], keys: Float[Array, "b n d"]
-) -> Float[Array, "n b b"]:
+  anchors: Float[Array, "a n d"], keys: Float[Array, "b n d"]
+) -> Float[Array, "n a b"]:
   """The dot product of every anchor with every key at the same position."""
   return jnp.einsum(
-    "bnd,cnd->nbc", anchors, keys, precision=jax.lax.Precision.HIGHEST
+    "and,bnd->nab", anchors, keys, precision=jax.lax.Precision.HIGHEST
   )
 
 
 def _queued_products(
-  anchors: Float[Array, "b n d"], queue: Queue
-) -> Float[Array, "n b q"]:
+  anchors: Float[Array, "a n d"], queue: Queue
+) -> Float[Array, "n a q"]:
   """Dot products with the keys of a queue; -inf where there is none yet."""
   return jnp.where(queue.filled, queue.dot_products(anchors), -jnp.inf)
 
 
+def _one_hot(
+  indices: Int[Array, "a"], candidates: Float[Array, "n a c"]
+) -> Bool[Array, "a c"]:
+  """Which candidate has the index of the anchor."""
+  return indices[:, None] == jnp.arange(candidates.shape[2])
+
+
 def _identify(
-  logits: Float[Array, "n b c"],
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-  """Mean cross-entropy and accuracy where column `i` is the class of row `i`.
+  logits: Float[Array, "n a c"], indices: Int[Array, "a"]
+) -> tuple[Float[Array, "a n"], Bool[Array, "a n"]]:
+  """Cross-entropy and success of anchors among C candidates.
 
   Args:
-    logits: float32 [N, B, C], at each position a row of C ≥ B candidates for
-      each anchor.
+    logits: float32 [N, A, C], at each position a row of candidates for each
+      anchor.
+    indices: int32 [A], which of the candidates is the positive.
   """
-  positives = jnp.diagonal(logits, axis1=1, axis2=2)
-  loss = jnp.mean(jax.nn.logsumexp(logits, axis=2) - positives)
-  itself = jnp.eye(*logits.shape[1:], dtype=bool)
+  itself = _one_hot(indices, logits)
+  positives = jnp.take_along_axis(logits, indices[None, :, None], axis=2)
+  positives = positives[..., 0]
   negatives = jnp.max(logits, axis=2, where=~itself, initial=-jnp.inf)
-  return loss, jnp.mean(positives > negatives)
+  losses = jax.nn.logsumexp(logits, axis=2) - positives
+  return losses.T, (positives > negatives).T
 
 
 def _safe_sqrt(squares: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-from hdc_jax.errors import require
 from hdc_jax.runtime import commands
 
 _TITLE = "Runs the task of a config: pretrain a network, or evaluate one."
@@ -23,7 +22,9 @@ _EXAMPLES = r"""examples:
       --config.data.path=/data/ucf101 --config.checkpoint=runs/k400 \
       --workdir=runs/k400-ucf101
 
-  task=linear trains linear probes, task=retrieve searches nearest neighbours,
+  task=linear trains linear probes and task=attentive attentive ones,
+  task=retrieve searches nearest neighbours, task=bias tests whether features
+  show the scene or the motion (it encodes the test videos seven times),
   task=embed writes features to files, task=preview draws what the network is
   shown.
 
@@ -37,6 +38,10 @@ _EXAMPLES = r"""examples:
   --processes and --process:
     python -m hdc_jax.main --coordinator=a:1234 --processes=2 --process=0 \
       --config=configs/r3d18.py --config.data.path=/data/k400 --workdir=gs://…
+
+  Show the run in TensorBoard and Weights & Biases, see docs/trackers.md:
+    python -m hdc_jax.main --config=configs/r3d18.py … \
+      --config.train.trackers="('tensorboard','wandb')"
 
 Rerun a command to resume it. Any field of the config can be set on the command
 line: --config.optim.lr=0.05. Exit codes are listed in hdc_jax/errors.py.
@@ -117,37 +122,36 @@ def _run(options: argparse.Namespace) -> None:
 
   from hdc_jax import tasks
   from hdc_jax.config import flags
-  from hdc_jax.distributed import processes
-  from hdc_jax.runtime import buckets, logs
-  from hdc_jax.tasks import dry_run, preflight
+  from hdc_jax.distributed import compile_cache, failures, processes
+  from hdc_jax.runtime import logs, watchdog
+  from hdc_jax.tasks import dry_run, execution, preflight
 
   config = flags.read_config(options.config, options.fields)
-  # Report an error in the config before doing anything else.
-  tasks.resolve(config, options.workdir)
   if options.dry_run:
+    tasks.resolve(config, options.workdir)
     print(dry_run.describe(config, options.workdir))
     return
-  require("--workdir", options.workdir, "name a directory for the run")
-  buckets.check_access(options.workdir)
-  tasks.check_workdir(config, options.workdir)
+  execution.check(config, options.workdir)
   processes.join(
     processes.Cluster(options.coordinator, options.processes, options.process)
   )
   if jax.process_index():
     logs.be_quiet(jax.process_index(), options.debug)
-  if options.preflight or jax.process_count() > 1:
-    print(preflight.check(config, options.workdir))
-  if not options.preflight:
-    tasks.task_of(config).execute(config, options.workdir)
+  compile_cache.enable()
+  with watchdog.limited("the run", watchdog.START_SECONDS), failures.as_lost():
+    if options.preflight:
+      print(preflight.check(config, options.workdir))
+    else:
+      execution.execute(config, options.workdir)
 
 
-def _leave(failed: bool) -> bool:
+def _leave(code: int, line: str) -> bool:
   """Waits for the other processes of the run, see `processes.leave`."""
   if "jax" not in sys.modules:  # it has not come so far
     return True
   from hdc_jax.distributed import processes
 
-  return processes.leave(failed)
+  return processes.leave(code, line)
 
 
 if __name__ == "__main__":

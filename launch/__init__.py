@@ -1,1 +1,1 @@
-"""Launchers that run `hdc_jax.main` on a TPU slice, with three services."""
+"""Launchers that run `hdc_jax.main` on a TPU slice or a Slurm cluster."""

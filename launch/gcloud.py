@@ -6,7 +6,7 @@ import pathlib
 import shlex
 
 from launch import outcomes
-from launch.description import Run
+from launch.slice_run import SliceRun
 
 HOST = pathlib.Path(__file__).with_name("host.sh")
 
@@ -16,7 +16,8 @@ _CAPACITY = {"on-demand": (), "spot": ("--spot",), "reserved": ("--reserved",)}
 # up after a while.
 _SSH = (
   "--ssh-flag=-oConnectTimeout=30",
-  "--ssh-flag=-oServerAliveInterval=30",
+  "--ssh-flag=-oServerAliveInterval=10",
+  "--ssh-flag=-oServerAliveCountMax=3",
 )
 # Printed by every host at its end, with its exit code: gcloud returns the code
 # of only one host, which need not be the one that gives the reason.
@@ -32,7 +33,7 @@ class Commands:
     project: ID of the Google Cloud project.
   """
 
-  run: Run
+  run: SliceRun
   project: str
 
   @property

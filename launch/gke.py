@@ -14,10 +14,10 @@ import yaml
 
 from hdc_jax.errors import ConfigError
 from hdc_jax.runtime import commands
-from launch import description, outcomes
-from launch.description import Run
+from launch import outcomes, slice_run
 from launch.gcloud import HOST
 from launch.shell import require
+from launch.slice_run import SliceRun
 
 _EXAMPLES = r"""example:
   python -m launch.gke --name=k400-hdc --slice=v5e:16x16 --capacity=spot \
@@ -31,8 +31,8 @@ _EXAMPLES = r"""example:
     jobset.sigs.k8s.io/jobset-name=k400-hdc,batch.kubernetes.io/job-completion-index=0
   kubectl delete jobset,configmap k400-hdc
 
-Exit codes 2, 3 and 4 of any host end it. After 5, 6, 8 and all others, and lost
-nodes, it starts again on all hosts, --retries times.
+Exit codes 2, 3, 4 and 9 of any host end it. After 5, 6, 8 and all others, and
+lost nodes, it starts again on all hosts, --retries times.
 """
 
 _CONTAINER = "run"
@@ -40,7 +40,9 @@ _CONTAINER = "run"
 _CAPACITY = {"spot": {"cloud.google.com/gke-spot": "true"}}
 
 
-def manifest(run: Run, image: str, reservation: str) -> list[dict[str, Any]]:
+def manifest(
+  run: SliceRun, image: str, reservation: str
+) -> list[dict[str, Any]]:
   """Makes the Kubernetes objects of a run.
 
   Args:
@@ -102,7 +104,7 @@ def manifest(run: Run, image: str, reservation: str) -> list[dict[str, Any]]:
   return [script, jobset]
 
 
-def _job(run: Run, image: str, reservation: str) -> dict[str, Any]:
+def _job(run: SliceRun, image: str, reservation: str) -> dict[str, Any]:
   """The spec of the job, which has a pod for each host."""
   final = {
     "containerName": _CONTAINER,
@@ -121,7 +123,7 @@ def _job(run: Run, image: str, reservation: str) -> dict[str, Any]:
   }
 
 
-def _pod(run: Run, image: str, reservation: str) -> dict[str, Any]:
+def _pod(run: SliceRun, image: str, reservation: str) -> dict[str, Any]:
   """The spec of the pod of a host."""
   selector = {
     **run.slice.gke_selectors,
@@ -189,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-  parser = description.make_parser("python -m launch.gke", __doc__, _EXAMPLES)
+  parser = slice_run.make_parser("python -m launch.gke", __doc__, _EXAMPLES)
   add = parser.add_argument
   add(
     "--image",
@@ -203,7 +205,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     action="store_true",
     help="hand it to kubectl, but with --dry_run",
   )
-  return description.parse(parser, argv)
+  return slice_run.parse(parser, argv)
 
 
 def _run(flags: argparse.Namespace) -> int:

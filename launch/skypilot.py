@@ -11,9 +11,9 @@ from typing import Any
 
 from hdc_jax.errors import ConfigError
 from hdc_jax.runtime import commands
-from launch import description, outcomes
-from launch.description import Run
+from launch import outcomes, slice_run
 from launch.gke import render
+from launch.slice_run import SliceRun
 
 _EXAMPLES = r"""example:
   python -m launch.skypilot --name=k400-hdc --slice=v5e:16x16 --capacity=spot \
@@ -25,14 +25,15 @@ _EXAMPLES = r"""example:
 
   sky jobs launch k400-hdc.yaml
 
-It goes on after exit codes 5, 6, 8 and a lost slice. SkyPilot has no limit for
-that, so --retries has no effect. The task is printed with or without --dry_run.
+It goes on after exit codes 5, 6, 8, 134, 137 and 143, and a lost slice.
+SkyPilot has no limit for that, so --retries has no effect. The task is printed
+with or without --dry_run.
 """
 
 _CAPACITY = {"on-demand": False, "spot": True}
 
 
-def task(run: Run) -> dict[str, Any]:
+def task(run: SliceRun) -> dict[str, Any]:
   """Makes the SkyPilot task of a run.
 
   Args:
@@ -56,7 +57,9 @@ def task(run: Run) -> dict[str, Any]:
         "runtime_version": run.slice.generation.runtime_version
       },
       "use_spot": _CAPACITY[run.capacity],
-      "job_recovery": {"recover_on_exit_codes": list(outcomes.AGAIN)},
+      "job_recovery": {
+        "recover_on_exit_codes": [*outcomes.AGAIN, *outcomes.KILLED]
+      },
     },
     "envs": {"HDC_CODE": run.code, "HDC_WORDS": run.encoded_words},
     "file_mounts": {"~/host.sh": "launch/host.sh"},
@@ -78,10 +81,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-  parser = description.make_parser(
+  parser = slice_run.make_parser(
     "python -m launch.skypilot", __doc__, _EXAMPLES
   )
-  return description.parse(parser, argv)
+  return slice_run.parse(parser, argv)
 
 
 def _run(flags: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from hdc_jax import errors
 from hdc_jax.errors import INTERRUPTED, ConfigError
 from hdc_jax.runtime import commands
-from launch import description, outcomes, signals
+from launch import outcomes, signals, slice_run
 from launch.gcloud import ENDED, Commands
 from launch.shell import Processes, Rehearsal, Shell, pauses, require, show
 
@@ -31,7 +31,8 @@ _EXAMPLES = r"""example:
   With --dry_run it prints the commands instead, for a run without trouble.
 
 The exit code is that of the run, see hdc_jax/errors.py; 130 after Ctrl-C. After
-5, 6, 8 and a lost slice it is tried again; after 1, 2, 3 and 4 it is not.
+5, 6, 8, a lost slice and 134, 137 or 143 (aborted, killed, terminated) it is
+tried again; after 1, 2, 3, 4 and 9 it is not.
 """
 
 _WAITING = ("CREATING", "ACCEPTED", "WAITING_FOR_RESOURCES", "PROVISIONING")
@@ -158,6 +159,8 @@ class Launcher:
       return self._end(code, "the run failed, see above")
     if code in outcomes.AGAIN:
       return self._retry("the run was stopped, hung, or lost its bucket")
+    if code in outcomes.KILLED:
+      return self._retry("the processes of the run were killed")
     # gcloud returns the first code, which can be that of a host that only lost
     # its connection to another one.
     if len(said) < self._commands.run.slice.hosts or self._lost(code):
@@ -235,9 +238,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-  parser = description.make_parser(
-    "python -m launch.tpu_vm", __doc__, _EXAMPLES
-  )
+  parser = slice_run.make_parser("python -m launch.tpu_vm", __doc__, _EXAMPLES)
   parser.add_argument(
     "--poll_seconds",
     type=float,
@@ -246,7 +247,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     help="seconds between two questions for the slice's state; by default "
     "%(default)s",
   )
-  flags = description.parse(parser, argv)
+  flags = slice_run.parse(parser, argv)
   errors.require("--project", flags.project, "name a Google Cloud project")
   return flags
 

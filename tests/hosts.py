@@ -16,6 +16,15 @@ def free_port():
     return found.getsockname()[1]
 
 
+def environment(devices):
+  """The environment variables of a process that has CPU devices."""
+  return os.environ | {
+    "PYTHONPATH": str(ROOT),
+    "JAX_PLATFORMS": "cpu",
+    "JAX_NUM_CPU_DEVICES": str(devices),
+  }
+
+
 def start(commands, devices, directory=ROOT):
   """Starts processes of Python.
 
@@ -24,19 +33,11 @@ def start(commands, devices, directory=ROOT):
     devices: of each.
     directory: where they are run; a package there comes first.
   """
-  environment = {
-    "PYTHONPATH": str(ROOT),
-    "JAX_PLATFORMS": "cpu",
-    "JAX_NUM_CPU_DEVICES": str(devices),
-    # They take few steps, and each compiles for itself.
-    "XLA_FLAGS": "--xla_backend_optimization_level=0 "
-    "--xla_llvm_disable_expensive_passes=true",
-  }
   return [
     subprocess.Popen(
       [sys.executable, *map(str, command)],
       cwd=directory,
-      env=os.environ | environment,
+      env=environment(devices),
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
       text=True,
@@ -90,10 +91,10 @@ def join(arguments):
 
 
 def main_commands(processes, *flags):
-  """The command of each process of a run of `hdc_jax.main`."""
+  """The command of each process of a run of `hdc_jax.main`, see `quick`."""
   port = free_port()
   cluster = (f"--coordinator=localhost:{port}", f"--processes={processes}")
   return [
-    ("-m", "hdc_jax.main", *cluster, f"--process={index}", *flags)
+    ("-m", "tests.quick", *cluster, f"--process={index}", *flags)
     for index in range(processes)
   ]

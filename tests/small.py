@@ -8,8 +8,8 @@ import numpy as np
 
 from hdc_jax import config as config_lib
 from hdc_jax import tasks
+from hdc_jax.checkpoints import saving
 from hdc_jax.options import declaring
-from hdc_jax.train import checkpoint
 from tests import weights
 
 # The same for a command: as small as a config file can be made.
@@ -77,11 +77,20 @@ _TINY = {
   "train__steps": 2,
 }
 
-# A run of every other backbone, one of them with batch norm's running means.
+# A run of every other kind of backbone, one with batch norm's running means.
+# Those that are not here are of these kinds, with other depths and kernels.
 BACKBONES = {
-  "c3d": {"model__name": "c3d"},
-  "r2plus1d10": {"model__name": "r2plus1d10"},
-  "r3d50": {"model__name": "r3d50", "model__norm": "batch"},
+  name: {
+    "model__name": name,
+    "model__norm": norm,
+    "method__blocks": (5,),
+    "method__weights": (1.0,),
+  }
+  for name, norm in (
+    ("c3d", "instance"),
+    ("r2plus1d10", "instance"),
+    ("r3d50", "batch"),
+  )
 }
 
 # A run of every other method: of whole frames, padded; with a mean encoder.
@@ -182,7 +191,7 @@ def save_run(workdir, training, config):
     batch_stats=weights.plausible(shapes.batch_stats),
   )
   values = tasks.task_of(config).run_config(config.to_dict()).values
-  with checkpoint.Checkpoints(workdir) as saved:
+  with saving.Checkpoints(workdir) as saved:
     saved.save(0, state, {"step": 0}, values)
     saved.wait()
   return state

@@ -44,6 +44,12 @@ WRITTEN = {
   "method": ("method.name=cvrl", "--config=FILE:method=cvrl"),
   "task": ("task=finetune", "--config=FILE:task=finetune"),
   "view larger than its clip": ("model.size=300", "config.data.canvas=56"),
+  "keep_best": (
+    "train.keep_best=probe/motion/block5/knm",
+    "needs the online probe",
+  ),
+  "profile": ("train.profile=(5,2)", "the first and the last step to trace"),
+  "profile of later": ("train.profile=(1,1000000)", "step to trace, of 400"),
   "too few weights": ("method.weights=(1.0,)", "one weight for each"),
   "no such block": ("method.blocks=(7,8,9)", "at most 5"),
 }

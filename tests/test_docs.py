@@ -109,10 +109,11 @@ def test_configs(arguments, monkeypatch):
   assert main.main([*arguments, "--dry_run"]) == 0
 
 
-def test_promises():
+@pytest.mark.parametrize("page", ["design.md", "reliability.md"])
+def test_promises(page):
   """Every test that the promises name is there."""
   names = re.findall(
-    r"`(tests/\S+\.py)::(\w+)`", (ROOT / "docs" / "design.md").read_text()
+    r"`(tests/\S+\.py)::(\w+)`", (ROOT / "docs" / page).read_text()
   )
   assert names
   for file, name in names:

@@ -21,17 +21,17 @@ ROOT = pathlib.Path(__file__).parents[1]
 SMALL = ("--config.data.batch_size=4", *small.FLAGS)
 
 
-def command(*args):
-  return [sys.executable, "-m", "hdc_jax.main", *args]
+def command(*args, module="hdc_jax.main"):
+  return [sys.executable, "-m", module, *args]
 
 
 def environment():
   return os.environ | {"JAX_PLATFORMS": "cpu"}
 
 
-def run(*args):
+def run(*args, **changes):
   return subprocess.run(
-    command(*args),
+    command(*args, **changes),
     cwd=ROOT,
     env=environment(),
     capture_output=True,
@@ -49,8 +49,9 @@ BAD = {
     ("--config=configs/tny.py",),
     2,
     "--config=configs/tny.py: there is no such file; configs of the package "
-    "are c3d, cvrl_r3d50, dsm_c3d, r2plus1d10, r3d18, r3d34, r3d50, tables, "
-    "tiny; did you mean tiny?",
+    "are c3d, cvrl_r3d50, dsm_c3d, i3d, r2plus1d10, r2plus1d18, r3d101, "
+    "r3d152, r3d18, r3d34, r3d50, s3d, slowonly50, tables, tiny; did you mean "
+    "tiny?",
   ),
   "no workdir": (
     (TINY, "--config.data.path=x"),
@@ -97,7 +98,7 @@ BAD = {
   "unknown backbone": (
     (TINY, "--workdir=x", "--config.data.path=x", "--config.model.name=r3d"),
     2,
-    "config.model.name: 'r3d' is not one of r3d18, r3d34, r3d50, c3d",
+    "config.model.name: 'r3d' is not one of r3d18, r3d34, r3d50, r3d101",
   ),
   "unknown task of a field": (
     (TINY, "--workdir=x", "--config.task=train"),
@@ -119,6 +120,18 @@ BAD = {
     (TINY, "--workdir=x", "--config.data.path=x", "--config.data.batch_size=9"),
     2,
     "config.data.batch_size=9 does not split over 8 devices: use 8 or 16",
+  ),
+  "uneven microbatches": (
+    (
+      TINY,
+      "--workdir=x",
+      "--config.data.path=x",
+      "--config.data.batch_size=16",
+      "--config.train.microbatches=4",
+    ),
+    2,
+    "config.train.microbatches=4 does not divide the 2 videos that each device "
+    "has of a batch: use 2",
   ),
   "stray argument": ((TINY, "--workdir=x", "pretrain"), 2, "'pretrain'"),
 }
@@ -220,7 +233,7 @@ def test_ctrl_c_saves_and_a_rerun_goes_on(prepared, tmp_path):
     *SMALL,
   )
   process = subprocess.Popen(
-    command(*args),
+    command(*args, module="tests.quick"),
     cwd=ROOT,
     env=environment(),
     stderr=subprocess.PIPE,
@@ -239,7 +252,10 @@ def test_ctrl_c_saves_and_a_rerun_goes_on(prepared, tmp_path):
   (saved,) = (int(p.name) for p in (tmp_path / "checkpoints").iterdir())
 
   done = run(
-    *args[: -len(SMALL) - 2], f"--config.train.steps={saved + 2}", *SMALL
+    *args[: -len(SMALL) - 2],
+    f"--config.train.steps={saved + 2}",
+    *SMALL,
+    module="tests.quick",
   )
   assert done.returncode == 0, done.stderr
   assert f"resuming {tmp_path} at step {saved}" in done.stderr

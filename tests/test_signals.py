@@ -19,6 +19,8 @@ print("up", file=__import__("sys").stderr, flush=True)
 from hdc_jax import main
 commands.leave(main.main())
 """
+# The same, where the network does not matter.
+QUICK = "from tests import quick\nquick.use(setattr)\n" + START
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 5}
 LINES = {signal.SIGINT: "interrupted", signal.SIGTERM: "stopped by SIGTERM"}
 # Phase → the line after which it begins, and seconds from there to the signal.
@@ -29,9 +31,9 @@ PHASES = {
 }
 
 
-def start(*args):
+def start(code, *args):
   return subprocess.Popen(
-    [sys.executable, "-c", START, *args],
+    [sys.executable, "-c", code, *args],
     cwd=hosts.ROOT,
     env=os.environ | {"PYTHONPATH": str(hosts.ROOT), "JAX_PLATFORMS": "cpu"},
     stdout=subprocess.DEVNULL,
@@ -41,8 +43,9 @@ def start(*args):
   )
 
 
-def pretrain(prepared, workdir, steps=100_000):
+def pretrain(code, prepared, workdir, steps=100_000):
   return start(
+    code,
     "--config=configs/tiny.py",
     f"--config.data.path={prepared}",
     f"--workdir={workdir}",
@@ -56,7 +59,7 @@ def pretrain(prepared, workdir, steps=100_000):
 @pytest.fixture(scope="module")
 def trained(prepared, tmp_path_factory):
   workdir = tmp_path_factory.mktemp("trained")
-  process = pretrain(prepared, workdir, steps=1)
+  process = pretrain(QUICK, prepared, workdir, steps=1)
   _, stderr = process.communicate(timeout=300)
   assert process.returncode == 0, stderr
   return workdir
@@ -80,7 +83,7 @@ def end(process, number):
 @pytest.mark.parametrize("number", CODES)
 def test_before_the_first_step(phase, number, prepared, tmp_path):
   line, seconds = PHASES[phase]
-  process = pretrain(prepared, tmp_path)
+  process = pretrain(START, prepared, tmp_path)
   wait_for(process, line)
   time.sleep(seconds)
   code, lines = end(process, number)
@@ -91,7 +94,7 @@ def test_before_the_first_step(phase, number, prepared, tmp_path):
 
 @pytest.mark.parametrize("number", CODES)
 def test_in_a_training(number, prepared, tmp_path):
-  process = pretrain(prepared, tmp_path)
+  process = pretrain(QUICK, prepared, tmp_path)
   wait_for(process, "compiling the train step took")
   wait_for(process, "/100000 steps")
   code, lines = end(process, number)
@@ -103,6 +106,7 @@ def test_in_a_training(number, prepared, tmp_path):
 @pytest.mark.parametrize("number", CODES)
 def test_in_an_evaluation(number, prepared, trained, tmp_path):
   process = start(
+    QUICK,
     "--config=configs/tiny.py:task=retrieve",
     f"--config.data.path={prepared}",
     f"--config.checkpoint={trained}",

@@ -68,6 +68,7 @@ def make_views(
   views: Sequence[View],
   key: Key[Array, ""],
   clips: Mapping[str, Integer[Array, "b clips ..."]],
+  positions: Integer[Array, "b"] | None = None,
 ) -> Float[Array, "b v t h w 3"]:
   """Computes every view of every video of a batch.
 
@@ -81,6 +82,8 @@ def make_views(
     clips: The batch as the loader gives it: 'y', uint8 [B, clips, T, H, W];
       'uv', uint8 [B, clips, T, H/2, W/2, 2]; and, where pictures do not fill
       the canvas, 'extent', int32 [B, clips, 2]. See `geometry.Canvas`.
+    positions: Positions of the videos in the global batch, [B]; by default they
+      are the whole batch.
 
   Returns:
     float32 [B, V, T, H, W, 3], RGB in [-1, 1].
@@ -102,7 +105,8 @@ def make_views(
     >>> print(f"{batch.min():.2f} {batch.max():.2f}")
     0.00 0.00
   """
-  positions = jnp.arange(clips["y"].shape[0])
+  if positions is None:
+    positions = jnp.arange(clips["y"].shape[0])
 
   def make_view(index: int, view: View) -> Float[Array, "b t h w 3"]:
     fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))

@@ -54,12 +54,15 @@ def find(name: str) -> pathlib.Path:
     ConfigError: If there is no such file.
   """
   path = pathlib.Path(name)
-  if path.is_file():
-    return path
-  for folder in _FOLDERS:
-    packaged = (folder / path.name).with_suffix(".py")
-    if path.parent.name in ("", "configs") and packaged.is_file():
-      return packaged
+  try:
+    if path.is_file():
+      return path
+    for folder in _FOLDERS:
+      packaged = (folder / path.name).with_suffix(".py")
+      if path.parent.name in ("", "configs") and packaged.is_file():
+        return packaged
+  except (OSError, ValueError) as error:  # what is no name of a file
+    raise ConfigError(f"--config={name[:80]!r}: {error}") from error
   names = packaged_names()
   near = difflib.get_close_matches(path.stem, names, n=1)
   hint = f"; did you mean {near[0]}?" if near else ""

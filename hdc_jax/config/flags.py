@@ -2,7 +2,8 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ml_collections
 from absl import flags
@@ -11,7 +12,7 @@ from ml_collections import config_flags
 from hdc_jax.config import files
 from hdc_jax.errors import ConfigError, choose, require
 from hdc_jax.methods import METHODS
-from hdc_jax.options.schema import Path
+from hdc_jax.options.schema import Path, leaves
 from hdc_jax.tasks import TASKS, task_of
 
 
@@ -65,6 +66,33 @@ def read_config(file: str, fields: Sequence[str]) -> ml_collections.ConfigDict:
   return _set(config, others)
 
 
+def arguments(fields: Mapping[str, Any]) -> list[str]:
+  """The arguments that set fields of a config on a command line.
+
+  Args:
+    fields: Values by dotted name, or by section: {"optim": {"lr": 0.05}}.
+
+  Raises:
+    ConfigError: If a value is None.
+
+  >>> arguments({"data.path": "videos", "optim": {"lr": 0.05}})
+  ['--config.data.path=videos', '--config.optim.lr=0.05']
+  """
+  return [
+    f"--config.{'.'.join(path)}={_text('.'.join(path), value)}"
+    for path, value in leaves(fields)
+  ]
+
+
+def _text(name: str, value: Any) -> str:
+  """The value of a field as the command line has it."""
+  if value is None:
+    raise ConfigError(f"config.{name}=None is no value: leave it out")
+  if isinstance(value, (list, tuple)):
+    return repr(tuple(getattr(v, "tolist", lambda v=v: v)() for v in value))
+  return str(value)
+
+
 def _split(fields: Sequence[str]) -> list[tuple[Path, str]]:
   """Pairs each argument like `--config.optim.lr=0.05` with its field's path."""
   given, rest = [], list(fields)
@@ -98,13 +126,13 @@ def _set(
   before = config.copy_and_resolve_references()
   values = flags.FlagValues()
   arguments = ["", *(argument for _, argument in given)]
-  config_flags.DEFINE_config_dict(
-    "config", config, flag_values=values, sys_argv=arguments
-  )
   try:
+    config_flags.DEFINE_config_dict(
+      "config", config, flag_values=values, sys_argv=arguments
+    )
     values(arguments)
-  except flags.Error as error:
-    text = str(error).strip().splitlines()[-1]
+  except Exception as error:  # ml_collections raises errors of many kinds
+    text = (str(error).strip() or repr(error)).splitlines()[-1]
     raise ConfigError(f"{text}; see --help") from error
   for path, _ in given:
     if path[-1] == "task" or path[-2:] == ("method", "name"):

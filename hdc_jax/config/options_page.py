@@ -118,6 +118,5 @@ def _allowed(rule: Rule) -> str:
     if bound is not None
   ]
   if rule.when:
-    field, values = rule.when
-    ranges.append(f"only with {field} {' or '.join(map(str, values))}")
+    ranges.append(f"only with {rule.condition()}")
   return f" ({', '.join(ranges)})" if ranges else ""

@@ -1,5 +1,6 @@
 """The encoder of a run: from a run, into a new one, and in words."""
 
+import dataclasses
 import json
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -8,15 +9,16 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
+from hdc_jax.checkpoints import saving
 from hdc_jax.convert.layouts import Layout
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import ConfigError
 from hdc_jax.evaluate import pretrained
+from hdc_jax.evaluate.pretrained import Pretrained
 from hdc_jax.models import BackboneOptions
 from hdc_jax.runs import results
 from hdc_jax.tasks import pretrain
 from hdc_jax.tasks.pretrain import WithoutData
-from hdc_jax.train import checkpoint
 
 
 def template(backbone: BackboneOptions) -> Any:
@@ -25,20 +27,21 @@ def template(backbone: BackboneOptions) -> Any:
   return jax.eval_shape(backbone.make().init, jax.random.key(0), clip)
 
 
-def load(reference: str) -> tuple[BackboneOptions, dict[str, Any]]:
+def load(reference: str) -> Pretrained:
   """Loads the encoder of a run.
 
   Args:
     reference: The run, or one of its checkpoints, as in `config.checkpoint`.
 
   Returns:
-    The options of the backbone, and its variables as NumPy arrays.
+    The backbone, with its variables as NumPy arrays.
 
   Raises:
     DataError: If there is no checkpoint.
   """
   loaded = pretrained.load(reference, mesh.make_mesh())
-  return loaded.backbone, jax.device_get(loaded.variables)
+  variables = jax.device_get(loaded.variables)
+  return dataclasses.replace(loaded, variables=variables)
 
 
 def save(
@@ -53,14 +56,16 @@ def save(
 
   Raises:
     ConfigError: If the config is wrong.
+    StorageError: If the checkpoint cannot be saved.
   """
   training = WithoutData.read(config).make_training(mesh.make_mesh())
   state = training.init_state().with_backbone(variables)
   values = pretrain.TASK.run_config(config.to_dict()).values
   results.write_config(output, values)
-  with checkpoint.Checkpoints(output) as saved:
+  with saving.Checkpoints(output) as saved:
     # It has seen no dataset, so no training can go on from here.
     saved.save(0, state, {"step": 0, "fingerprint": ""}, values)
+    saved.wait()
 
 
 def check_layout(layout: Layout, backbone: BackboneOptions) -> None:
@@ -124,7 +129,9 @@ def check_description(
   """
   try:
     stated = json.loads(texts.get("model", ""))
-  except ValueError:  # not written by `export`
+  except (ValueError, RecursionError):
+    return
+  if not isinstance(stated, dict):  # not written by `export`
     return
   own, defaults = backbone.architecture(), backbone.defaults()
   for field in sorted(stated.keys() | own.keys()):

@@ -6,16 +6,20 @@ PyTorch state dict. They do not need torch.
 
 import dataclasses
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from flax import traverse_util
 
+from hdc_jax.convert import inception_names, residual_names
 from hdc_jax.errors import DataError
 
 # Names of the layers of a classifier, which an encoder does not have.
-CLASSIFIER = re.compile(r"(fc|linear)\d*\.")
+CLASSIFIER = re.compile(
+  r"((fc|linear|classifier|logits|conv3d_0c_1x1)\d*"
+  r"|head\.projection|blocks\.5\.proj)\."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Layout:
     requires: Values of fields of `config.model` that cannot be read off the
       weights.
     exports: Whether the code of the repository can load exported weights.
+    aliases: Name of an outermost module in the repository → a second name, by
+      which its state dicts have the same arrays once more.
   """
 
   name: str
@@ -40,32 +46,9 @@ class Layout:
   biases: bool = False
   requires: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   exports: bool = True
+  aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-_STAGES = {rf"block{b}_(\d)": rf"layer{b - 1}.\1" for b in range(2, 6)}
-_KENSHOHARA = _STAGES | {
-  "stem_conv": "conv1",
-  "stem_norm": "bn1",
-  "conv0": "downsample.0",
-  "norm0": "downsample.1",
-  r"conv(\d)": r"conv\1",
-  r"norm(\d)": r"bn\1",
-}
-_TORCHVISION = _STAGES | {
-  "stem_conv": "stem.0",
-  "stem_norm": "stem.1",
-  "conv0": "downsample.0",
-  "norm0": "downsample.1",
-  r"conv(\d)": r"conv\1.0",
-  r"norm(\d)": r"conv\1.1",
-}
-_TORCHVISION_FACTORED = _TORCHVISION | {
-  "stem_conv": "stem",
-  "spatial": "0",
-  "norm": "1",
-  "temporal": "3",
-  "stem_norm": "stem.4",
-}
 _VCOP = {
   "stem_conv": "conv1",
   "stem_norm": "bn1",
@@ -78,20 +61,53 @@ _VCOP = {
   r"conv(\w+)": r"conv\1",
   r"norm(\w+)": r"bn\1",
 }
+# Of norms for which the code of a repository states no other.
+_TORCH_EPSILON = {"epsilon": 1e-5}
 
 LAYOUTS = (
-  Layout("kenshohara", ("r3d18", "r3d34", "r3d50"), _KENSHOHARA),
+  Layout(
+    "kenshohara",
+    ("r3d18", "r3d34", "r3d50", "r3d101", "r3d152"),
+    residual_names.KENSHOHARA,
+  ),
   Layout("vcop", ("c3d",), _VCOP, biases=True),
   Layout("vcop", ("r2plus1d10",), _VCOP),
+  Layout("torchvision", ("s3d",), inception_names.TORCHVISION),
+  Layout(
+    "coclr",
+    ("s3d",),
+    inception_names.COCLR,
+    requires=_TORCH_EPSILON,
+    aliases=inception_names.COCLR_ALIASES,
+  ),
+  Layout("piergiaj", ("i3d",), inception_names.PIERGIAJ),
+  # The code of DSM has these names, too. It pads odd sizes otherwise, which
+  # clips of 224 pixels and 16 frames do not have before any layer.
+  Layout(
+    "hassony2",
+    ("i3d",),
+    inception_names.HASSONY2,
+    requires=_TORCH_EPSILON,
+  ),
   Layout(
     "torchvision",
     ("r3d18", "r3d34"),
-    _TORCHVISION,
+    residual_names.TORCHVISION,
     requires={"stem_pool": False},
   ),
+  Layout("torchvision", ("r2plus1d18",), residual_names.TORCHVISION_FACTORED),
+  Layout("rspnet", ("r2plus1d18",), residual_names.SEQUENTIAL),
+  Layout("ctp", ("r2plus1d18",), residual_names.CTP),
+  Layout("pytorchvideo", ("slowonly50",), residual_names.PYTORCHVIDEO),
+  Layout("pyslowfast", ("slowonly50",), residual_names.PYSLOWFAST),
   # The shortcuts of torchvision are not factored, so this layout serves only to
   # name the weights of a file that do not fit.
-  Layout("torchvision", ("r2plus1d10",), _TORCHVISION_FACTORED, exports=False),
+  Layout(
+    "torchvision",
+    ("r2plus1d10",),
+    residual_names.TORCHVISION_FACTORED,
+    exports=False,
+  ),
 )
 
 # Our parameters and running means → names in a state dict.
@@ -158,6 +174,8 @@ def to_torch(
     arrays[name] = np.ascontiguousarray(array)
     if layout.biases and path.endswith("/kernel"):
       arrays[_bias(name)] = np.zeros(len(array), np.float32)
+  for alias, name in _aliases(layout, arrays).items():
+    arrays[alias] = arrays[name]
   return arrays
 
 
@@ -231,7 +249,8 @@ def from_torch(
     for name, array in arrays.items()
     if not name.endswith(".num_batches_tracked")
   }
-  _check_fit(layout, wanted, actual, set(biases.values()))
+  optional = {*biases.values(), *_aliases(layout, names.values())}
+  _check_fit(layout, wanted, actual, optional)
 
   flat = {}
   for path, name in names.items():
@@ -255,6 +274,16 @@ def _rename(module: str, modules: Mapping[str, str]) -> str:
   """The name of a module in a layout, by the first pattern that matches."""
   matches = ((re.fullmatch(p, module), name) for p, name in modules.items())
   return next(match.expand(name) for match, name in matches if match)
+
+
+def _aliases(layout: Layout, names: Iterable[str]) -> dict[str, str]:
+  """The second names of arrays in a layout, each with the first."""
+  parts = {name: name.partition(".") for name in names}
+  return {
+    f"{layout.aliases[module]}.{rest}": name
+    for name, (module, _, rest) in parts.items()
+    if module in layout.aliases
+  }
 
 
 def _torch_shape(leaf: Any) -> tuple[int, ...]:

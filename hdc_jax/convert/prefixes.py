@@ -12,8 +12,8 @@ import numpy as np
 
 from hdc_jax.errors import DataError
 
-# MoCo's momentum encoder, which is not the one to evaluate.
-_MOMENTUM = "encoder_k"
+# MoCo's encoder that is trained, and its mean, which is not to be evaluated.
+_TRAINED, _MOMENTUM = "encoder_q", "encoder_k"
 
 
 def split(
@@ -48,6 +48,9 @@ def split(
   prefixes = [prefix for prefix, count in counts.items() if count == most]
   if len(prefixes) > 1:
     prefixes = [p for p in prefixes if _MOMENTUM not in p.split(".")]
+  if len(prefixes) > 1:  # such as CoCLR's encoder of optical flow beside it
+    trained = [p for p in prefixes if _TRAINED in p.split(".")]
+    prefixes = trained if len(trained) == 1 else prefixes
   if len(prefixes) > 1:
     raise DataError(
       f"it holds several encoders, with the prefixes {', '.join(prefixes)}: "

@@ -26,6 +26,9 @@ _LEGACY_HEADER = 3
 _OF_TENSORS = re.compile(
   r"torch\._utils\.|torch\.\w+Storage|collections\.OrderedDict"
 )
+# Bytes that the archive may unpack to for each of its own; torch.save does not
+# compress.
+_MOST_UNPACKED = 8
 _SHOWN = 6  # number of entries that an error lists
 
 
@@ -72,9 +75,13 @@ def read(
   path = os.fspath(path)
   saved = _load(path)
   outer = saved if isinstance(saved, Mapping) else {}
+  try:
+    state_dict = _find_state_dict(path, saved)
+  except RecursionError as error:
+    raise DataError(f"{path} holds dicts within dicts without end") from error
   arrays = {
-    name: _to_array(value)
-    for name, value in _find_state_dict(path, saved).items()
+    name: _to_array(path, name, value)
+    for name, value in state_dict.items()
     if isinstance(value, torch.Tensor)
   }
   return arrays, {k: v for k, v in outer.items() if isinstance(v, str)}
@@ -142,6 +149,9 @@ def _class_names(path: str) -> set[str]:
         set(_global_names(file))
       return set(_global_names(file))
   with zipfile.ZipFile(path) as archive:
+    unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > _MOST_UNPACKED * os.path.getsize(path):
+      raise zipfile.BadZipFile("its members claim to be larger than it is")
     members = archive.namelist()
     if any(pathlib.PurePath(m).name == "constants.pkl" for m in members):
       raise _TorchScriptError
@@ -251,6 +261,19 @@ def _remedy(path: str, expression: str) -> str:
   return f"if you trust the file: torch.save({weights}, 'weights.pt')"
 
 
-def _to_array(tensor: torch.Tensor) -> np.ndarray:
+def _to_array(path: str, name: object, tensor: torch.Tensor) -> np.ndarray:
+  """The array of a tensor.
+
+  Raises:
+    DataError: If it is no plain array, or shows more than the file holds.
+  """
   tensor = tensor.detach()
-  return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+  try:
+    stored = tensor.untyped_storage().nbytes()
+    if tensor.numel() * tensor.element_size() > stored:
+      raise ValueError(f"it shows {tensor.numel()} values of {stored} bytes")
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+  except Exception as error:  # of sparse, quantized and other kinds of tensors
+    raise DataError(
+      f"{path}: the tensor {name!r} is no plain array: {error}"
+    ) from error

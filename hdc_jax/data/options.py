@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from hdc_jax.data import mixtures
 from hdc_jax.errors import ConfigError
 from hdc_jax.options import Options, option
 
@@ -9,6 +10,9 @@ from hdc_jax.options import Options, option
 MAX_FRAMES = 256
 
 _PATH = "What `hdc_jax.prepare` wrote, or a directory of videos."
+_NO_PATH = (
+  "name what `python -m hdc_jax.prepare` wrote, or a directory of videos"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,14 +22,37 @@ class Dataset(Options, section="data"):
   path: str = option(
     "",
     _PATH,
-    required="name what `python -m hdc_jax.prepare` wrote, or a directory of "
-    "videos",
+    required=_NO_PATH,
   )
   cache: str = option(
     "~/.cache/hdc_jax",
     "Where each host keeps its copy of a dataset in a bucket (gs://, s3://).",
     required="name a directory",
   )
+
+  def check(self) -> None:
+    """Checks that one dataset is named."""
+    if len(mixtures.paths(self.path)) > 1:
+      raise ConfigError(
+        f"config.data.path={self.path} is a mixture, from which networks are "
+        "pretrained: name one dataset to evaluate on"
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class Learnable(Dataset, section="data"):
+  """Where the videos are from which a network is pretrained."""
+
+  path: str = option(
+    "",
+    f"{_PATH[:-1]}; or several with weights, of which every batch has fixed "
+    "shares: DIR:0.7,DIR:0.3.",
+    required=_NO_PATH,
+  )
+
+  def check(self) -> None:
+    """Checks that a mixture has weights."""
+    mixtures.parse(self.path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +123,8 @@ class Batches(Options, section="data"):
   )
   max_bad: float = option(
     0.01,
-    "Fraction of the videos that may fail to decode; if more do, the run ends.",
+    "Fraction of the videos that may fail to decode. If more do, beyond chance "
+    "(once in a million runs of a host), the run ends. 0: none may.",
     at_least=0,
     at_most=1,
   )
@@ -166,6 +194,15 @@ class ShownClips(Options, section="test"):
   )
   batch_size: int = option(
     32, "Crops of clips per step, over all devices and hosts.", at_least=1
+  )
+  max_bad: float = option(
+    0.01,
+    "Fraction of the videos that may be left out because they fail to decode. "
+    "If more do, beyond chance (once in a million tests), the run ends. 0: "
+    "none may.",
+    at_least=0,
+    at_most=1,
+    before=0.01,  # Runs of versions that ended at any such video had none.
   )
 
 

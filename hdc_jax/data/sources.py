@@ -4,6 +4,8 @@
 any of its frames. Nothing else depends on whether the dataset was prepared,
 except speed: prepared records are read some thirty times faster.
 
+Several datasets with weights are one source, see `mixtures`.
+
 Example:
   ```
   source = sources.open("/data/ucf101")
@@ -19,13 +21,15 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
 from etils import epath
 
+from hdc_jax.data import mixtures
 from hdc_jax.data.datasets.base import VideoFile, find_videos
 from hdc_jax.data.datasets.unprepared import OriginalVideo, UnpreparedDataset
 from hdc_jax.data.store.cache import DEFAULT_CACHE
 from hdc_jax.data.store.index import PREPARED_NAMES, Index
-from hdc_jax.data.store.prepared import PreparedDataset
+from hdc_jax.data.store.prepared import PreparedDataset, read_sample
 from hdc_jax.data.store.records import Segments
 from hdc_jax.data.video.frames import Frames, Indices, Window
 from hdc_jax.errors import DataError
@@ -118,6 +122,30 @@ class Source(Protocol):
     ...
 
 
+class Mixture:
+  """Several datasets as one, see `mixtures`."""
+
+  def __init__(self, datasets: Sequence[Source], index: Index) -> None:
+    """Joins datasets.
+
+    Args:
+      datasets: The datasets, in the order of their record numbers.
+      index: What is said of them together.
+    """
+    self.index, self._datasets = index, datasets
+    self._ends = np.cumsum([len(dataset) for dataset in datasets])
+
+  def __len__(self) -> int:
+    return int(self._ends[-1])
+
+  def __getitem__(self, i: int) -> Video:
+    if not 0 <= i < len(self):
+      raise IndexError(f"there is no video {i} among {len(self)}")
+    number = int(np.searchsorted(self._ends, i, side="right"))
+    dataset = self._datasets[number]
+    return dataset[i - int(self._ends[number]) + len(dataset)]
+
+
 def open(
   path: epath.PathLike,
   short_side: int = 128,
@@ -127,7 +155,7 @@ def open(
 
   Args:
     path: Directory that `prepare` wrote, or any folder of video files; on a
-      disk or in a bucket.
+      disk or in a bucket. Or several of them with weights: 'a:0.7,b:0.3'.
     short_side: Short side in pixels to which frames of original files are
       scaled; even. Prepared datasets have theirs already.
     cache: Local directory to which prepared datasets in buckets are copied.
@@ -137,14 +165,45 @@ def open(
 
   Raises:
     DataError: If there is no dataset, or part of it is missing.
-    ConfigError: If access to the bucket is denied.
+    ConfigError: If access to the bucket is denied, or if datasets do not mix.
     StorageError: If the bucket fails.
   """
+  if parts := mixtures.parse(path):
+    opened = [open(part.path, short_side, cache) for part in parts]
+    return Mixture(opened, mixtures.join(parts, [s.index for s in opened]))
   with _os_errors_as_data_errors():
     unprepared = _open_unprepared(path, short_side)
     if unprepared is not None:
       return unprepared
     return PreparedDataset(epath.Path(path), cache)
+
+
+def sample(path: epath.PathLike, count: int, short_side: int = 128) -> Source:
+  """Opens some videos of a dataset on a local disk, to measure with.
+
+  Args:
+    path: See `open`.
+    count: Number of videos of a prepared dataset. They lie evenly spaced in it,
+      and no checksum is made. A folder of files has all of its videos; of a
+      mixture, each dataset has as many as its weight says.
+    short_side: See `open`.
+
+  Returns:
+    The videos.
+
+  Raises:
+    DataError: If there is no dataset, or part of it is missing.
+  """
+  if parts := mixtures.parse(path):
+    counts = mixtures.shares(count, [part.weight for part in parts])
+    samples = [
+      sample(part.path, count, short_side)
+      for part, count in zip(parts, counts, strict=True)
+    ]
+    return Mixture(samples, samples[0].index)
+  with _os_errors_as_data_errors():
+    unprepared = _open_unprepared(path, short_side)
+    return unprepared or read_sample(path, count)
 
 
 def read_index(path: epath.PathLike, short_side: int = 128) -> Index:
@@ -159,16 +218,20 @@ def read_index(path: epath.PathLike, short_side: int = 128) -> Index:
 
   Raises:
     DataError: If there is no dataset, or part of it is missing.
-    ConfigError: If access to the bucket is denied.
+    ConfigError: If access to the bucket is denied, or if datasets do not mix.
     StorageError: If the bucket fails.
   """
-  with _os_errors_as_data_errors():
-    unprepared = _open_unprepared(path, short_side)
+
+  def read(one: str) -> Index:
+    unprepared = _open_unprepared(one, short_side)
     if unprepared is not None:
       return unprepared.index
-    index = Index.load(path)
-    index.check_shards(path)
+    index = Index.load(one)
+    index.check_shards(one)
     return index
+
+  with _os_errors_as_data_errors():
+    return mixtures.read_index(path, read)
 
 
 def _open_unprepared(

@@ -135,29 +135,42 @@ def _cpu_compiler_takes(name: str, value: str | int) -> bool:
 
 
 def jit(
-  function: Callable, mesh: Mesh, *, state: Any = None, donate: bool = False
+  function: Callable,
+  mesh: Mesh,
+  *,
+  state: Any = None,
+  results: Any = None,
+  donate: bool = False,
 ) -> jax.stages.Wrapped:
   """Compiles a function of a state and a batch for the devices of a mesh.
 
   The function is written for the global batch. The batch is sharded over the
-  mesh; state and results are replicated. The compiler inserts the collectives:
-  the all-gather of embeddings that serve as keys, the all-reduce of gradients.
+  mesh; state and results are replicated, unless their shardings are given. The
+  compiler inserts the collectives: the all-gather of embeddings that serve as
+  keys, the all-reduce of gradients. While the function is traced, the mesh is
+  JAX's abstract mesh, which says how many devices share a batch.
 
   Args:
     function: A traceable function of `(state, batch)`.
     mesh: The devices to compile for.
-    state: Shardings of a state that is not replicated as a whole. The first
-      result is the next state then, with the same shardings.
+    state: Shardings of a state that is not replicated as a whole.
+    results: Shardings of results that are not.
     donate: Whether the results may reuse the memory of the state.
 
   Returns:
     The compiled function.
   """
   on_all_devices = replicated(mesh)
+
+  @functools.wraps(function)
+  def on_mesh(*arguments: Any) -> Any:
+    with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+      return function(*arguments)
+
   return jax.jit(
-    function,
+    on_mesh,
     in_shardings=(state or on_all_devices, batched(mesh)),
-    out_shardings=(state, on_all_devices) if state else on_all_devices,
+    out_shardings=results or on_all_devices,
     donate_argnums=0 if donate else (),
     compiler_options=compiler_options(mesh),
   )
@@ -208,6 +221,35 @@ devices: use 8 or 16
     raise ConfigError(
       f"{field}={batch_size} does not split over {devices} devices: use "
       f"{nearest}"
+    )
+
+
+def check_microbatches(microbatches: int, videos: int) -> None:
+  """Checks that microbatches split the videos of a device evenly.
+
+  Args:
+    microbatches: Number of microbatches.
+    videos: Number of videos of a batch that a device has.
+
+  Raises:
+    ConfigError: If they do not; names the nearest numbers that do.
+
+  Example:
+    >>> check_microbatches(4, videos=8)
+    >>> check_microbatches(3, videos=8)
+    Traceback (most recent call last):
+      ...
+    hdc_jax.errors.ConfigError: config.train.microbatches=3 does not divide \
+the 8 videos that each device has of a batch: use 2 or 4
+  """
+  if videos % microbatches:
+    divisors = [n for n in range(1, videos + 1) if videos % n == 0]
+    lower = max(n for n in divisors if n < microbatches)
+    higher = [n for n in divisors if n > microbatches][:1]
+    nearest = " or ".join(str(n) for n in (lower, *higher))
+    raise ConfigError(
+      f"config.train.microbatches={microbatches} does not divide the {videos} "
+      f"videos that each device has of a batch: use {nearest}"
     )
 
 

@@ -3,10 +3,15 @@
 Every process reads a different share of the videos. Batches are global, and
 every process gets the outputs for all of them. A process that has no videos
 left goes on with padding until all processes are done.
+
+A video that cannot be decoded is left out, on all processes and in all later
+outputs of the evaluation. Too many of them end it, by the rule of training, see
+`data.clips.failure_rate`.
 """
 
 import collections
 import dataclasses
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
@@ -17,6 +22,8 @@ from jax.sharding import Mesh
 from hdc_jax.augment import views
 from hdc_jax.data import sources
 from hdc_jax.data.clips import canvas, evaluation_clips, training_clips
+from hdc_jax.data.clips.conditions import Change
+from hdc_jax.data.clips.failure_rate import FailureRate
 from hdc_jax.data.clips.placement import (
   FixedPlacement,
   Placement,
@@ -26,10 +33,14 @@ from hdc_jax.data.labels.segments import Segment
 from hdc_jax.data.options import Clips, Dataset, Loading, ShownClips
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.distributed import processes
-from hdc_jax.errors import DataError
+from hdc_jax.errors import DataError, Preempted
 from hdc_jax.evaluate import features
 from hdc_jax.evaluate.features import Encoder
+from hdc_jax.runs import results
+from hdc_jax.runtime import watchdog
 from hdc_jax.runtime.progress import Progress
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +104,10 @@ class Evaluation:
     loading: Threads and processes that decode.
     batch_size: Crops of clips per step, over all devices and hosts.
     size: Height and width in pixels to which the windows are resized.
+    max_bad: Fraction of the videos that may be left out.
+    max_bad_field: Full name of the field that has this limit, for messages.
+    left_out: The videos that are left out because they cannot be decoded: their
+      record numbers, and the reasons. It grows as they are found.
   """
 
   mesh: Mesh
@@ -101,6 +116,11 @@ class Evaluation:
   loading: Loading
   batch_size: int
   size: int
+  max_bad: float = 0.0
+  max_bad_field: str = "config.test.max_bad"
+  left_out: dict[int, str] = dataclasses.field(
+    default_factory=dict, compare=False, repr=False
+  )
 
   @classmethod
   def open(
@@ -132,8 +152,15 @@ class Evaluation:
     short_side = canvas.short_side_for(clips, size, shown.size)
     source = sources.open(dataset.path, short_side, dataset.cache)
     placement = make_placement(clips, shown, size, source.index.short_side)
-    crop = shown.size or size
-    return cls(mesh, source, placement, loading, shown.batch_size, crop)
+    return cls(
+      mesh,
+      source,
+      placement,
+      loading,
+      shown.batch_size,
+      shown.size or size,
+      shown.max_bad,
+    )
 
   @property
   def view(self) -> views.View:
@@ -148,8 +175,10 @@ class Evaluation:
     *,
     label: str,
     placement: Placement | None = None,
+    change: Change | None = None,
     average: bool = True,
     title: str = "",
+    shown: bool = True,
   ) -> Outputs:
     """Encodes the clips of every segment of some videos.
 
@@ -160,30 +189,54 @@ class Evaluation:
       label: Name of the label by which videos are divided into segments, or of
         a tag; '' for none.
       placement: Which clips are encoded, by default those of the evaluation.
+      change: How all clips are changed; None for not at all.
       average: Whether to average the outputs over the clips of a segment.
       title: Title of the progress line.
+      shown: Whether there is a progress line.
 
     Returns:
-      The outputs for the segments of all processes' videos.
+      The outputs for the segments of all processes' videos, without those that
+      cannot be decoded.
 
     Raises:
-      DataError: If a video cannot be decoded, or an output is not finite.
+      DataError: If too many videos cannot be decoded, a video has no such
+        label, or an output is not finite.
+      Preempted: If SIGTERM asked one of several processes to stop.
     """
     placement = placement or self.placement
-    local = videos[jax.process_index() :: jax.process_count()]
+    known = videos[~np.isin(videos, list(self.left_out))]
+    local = known[jax.process_index() :: jax.process_count()]
     about: dict[int, list[Any]] = {}
+    bad: dict[int, str] = {}
+    rate = self._rate()
 
     def clips() -> Iterator[training_clips.Batch]:
       read = evaluation_clips.read_clips(
-        self.source, local, self.loading, label=label, placement=placement
+        self.source,
+        local,
+        self.loading,
+        label=label,
+        placement=placement,
+        change=change,
       )
-      with Progress(len(local), "videos", title) as progress:
+      with (
+        Progress(len(local), "videos", title, shown=shown) as progress,
+        watchdog.limited("encoding videos", watchdog.EVALUATION_SECONDS),
+      ):
         for number, video in zip(local.tolist(), read, strict=True):
+          progress.update()
+          rate.tried += 1
+          if evaluation_clips.BAD in video:
+            bad[number] = str(video[evaluation_clips.BAD])
+            _log.warning("a video is left out: %s", bad[number])
+            rate.failed += 1
+            if rate.is_exceeded():
+              return  # `_leave_out` raises the error, in all processes.
+            continue
           about[number] = [
             video.pop(name).tolist() for name in evaluation_clips.ABOUT
           ]
           yield video
-          progress.update()
 
     collected = _Collected(average)
     pending = None
@@ -193,8 +246,14 @@ class Evaluation:
       if pending is not None and not collected.add(jax.device_get(pending)):
         break
       pending = outputs
+      if processes.stop_requested():
+        raise Preempted(
+          "stopped by SIGTERM: rerun the same command, which begins again"
+        )
     else:
-      collected.add(jax.device_get(pending))
+      if pending is not None:
+        collected.add(jax.device_get(pending))
+    self._leave_out(bad, rate, videos)
     about = _share(about)
     order = {number: i for i, number in enumerate(videos.tolist())}
     segments, values = collected.result(order)
@@ -204,6 +263,57 @@ class Evaluation:
     )
     _check_finite(values, ids)
     return Outputs(segments, ids, values, groups, tags)
+
+  @property
+  def omissions(self) -> dict[str, Any]:
+    """The entry of result.json about videos left out; nothing without any."""
+    listed = [
+      {"video": number, "reason": self.left_out[number]}
+      for number in sorted(self.left_out)
+    ]
+    return {results.LEFT_OUT: listed} if listed else {}
+
+  def recall(self, result: Mapping[str, Any]) -> None:
+    """Leaves out what an earlier part of the evaluation has left out.
+
+    Args:
+      result: Content of its result.json.
+    """
+    for entry in result.get(results.LEFT_OUT, ()):
+      self.left_out[entry["video"]] = entry["reason"]
+
+  def _rate(self) -> FailureRate:
+    """Counts videos by the rule of this evaluation."""
+    return FailureRate(self.max_bad, self.max_bad_field)
+
+  def _leave_out(
+    self, bad: dict[int, str], counted: FailureRate, videos: np.ndarray
+  ) -> None:
+    """Leaves out the videos that any process could not decode.
+
+    Args:
+      bad: Those of this process, with the reasons.
+      counted: Counts of this process.
+      videos: Record numbers of the videos of all processes, int64 [N].
+
+    Raises:
+      DataError: In all processes, if too many of the videos are left out.
+    """
+    found = processes.exchange(
+      [bad, counted.failed, counted.tried, counted.is_exceeded()]
+    )
+    for reasons, *_ in found:
+      self.left_out.update({int(n): text for n, text in reasons.items()})
+    rate = self._rate()
+    failed = int(np.isin(videos, list(self.left_out)).sum())
+    if any(exceeded for *_, exceeded in found):
+      failed, tried = (sum(each[i] for each in found) for i in (1, 2))
+      raise rate.error(failed, tried)
+    rate.add(failed, len(videos))
+    if failed == len(videos):
+      raise DataError(
+        f"none of the {failed} videos could be decoded: see the warnings above"
+      )
 
   def _lockstep(
     self, clips: Iterator[training_clips.Batch], placement: Placement

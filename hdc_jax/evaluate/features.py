@@ -25,6 +25,9 @@ Compute = Callable[[Any, jax.Array], dict[str, jax.Array]]
 # batch.
 Encoder = Callable[[Any, Mapping[str, jax.Array]], dict[str, jax.Array]]
 
+# The endpoints of every backbone.
+ENDPOINTS = tuple(f"block{n}" for n in range(1, 6))
+
 # Name → function of an endpoint [B, T, H, W, C], float32, to vectors [B, D].
 POOLS: dict[str, Callable[[jax.Array], jax.Array]] = {
   "average": lambda x: heads.average_pool(x, "space_time")[:, 0],
@@ -34,20 +37,43 @@ POOLS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Features(Options, section="features"):
-  """Options of the features that an evaluation computes."""
+class Pooled(Options, section="features"):
+  """How the output of a block is pooled."""
 
-  endpoint: str = option(
-    "block5",
-    "The block whose output is pooled: block1 to block5.",
-    choices=tuple(f"block{n}" for n in range(1, 6)),
-  )
   pool: str = option(
     "average",
     "How the output is pooled: average or max over all positions, or cells "
     "(maxima of 1×2×2 positions, flattened, as in video clip order "
     "prediction).",
     choices=POOLS,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint(Options, section="features"):
+  """The block that an evaluation is of."""
+
+  endpoint: str = option(
+    "block5",
+    "The block whose output is evaluated: block1 to block5.",
+    choices=ENDPOINTS,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Features(Endpoint, Pooled):
+  """Options of the features that an evaluation computes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FeaturesOfBlocks(Pooled):
+  """Options of the features of several blocks, each by itself."""
+
+  endpoints: tuple[str, ...] = option(
+    ("block5",),
+    "The blocks whose outputs are pooled, each by itself: block1 to block5.",
+    choices=ENDPOINTS,
+    required="name at least one block, such as ('block5',)",
   )
 
 
@@ -78,13 +104,57 @@ def make_describe(
     A traceable function of the backbone's variables and clips [B, T, S, S, 3]
     to features, float32 [B, D].
   """
+  blocks = FeaturesOfBlocks(features.pool, (features.endpoint,))
+  describe = make_describe_blocks(backbone, blocks)
+  return lambda *arguments: describe(*arguments)[features.endpoint]
+
+
+def make_describe_blocks(
+  backbone: BackboneOptions, features: FeaturesOfBlocks
+) -> Callable[[Any, jax.Array], dict[str, jax.Array]]:
+  """Makes the function that computes the features of several blocks of clips.
+
+  Args:
+    backbone: Options of the backbone.
+    features: The endpoints, and how they are pooled.
+
+  Returns:
+    A traceable function of the backbone's variables and clips [B, T, S, S, 3]
+    to the features of each endpoint, float32 [B, D], by its name.
+  """
   network = backbone.make()
 
-  def describe(variables: Any, clips: jax.Array) -> jax.Array:
+  def describe(variables: Any, clips: jax.Array) -> dict[str, jax.Array]:
     endpoints: Any = network.apply(variables, clips)
-    return pool(endpoints[features.endpoint], features.pool)
+    return {
+      name: pool(endpoints[name], features.pool) for name in features.endpoints
+    }
 
   return describe
+
+
+def make_tokens(
+  backbone: BackboneOptions, features: Endpoint
+) -> Callable[[Any, jax.Array], jax.Array]:
+  """Makes the function that computes the tokens of clips.
+
+  Args:
+    backbone: Options of the backbone.
+    features: The endpoint.
+
+  Returns:
+    A traceable function of the backbone's variables and clips [B, T, S, S, 3]
+    to the output of the endpoint at each position, [B, T' · H' · W', C], of the
+    dtype in which the backbone computes.
+  """
+  network = backbone.make()
+
+  def tokens(variables: Any, clips: jax.Array) -> jax.Array:
+    endpoints: Any = network.apply(variables, clips)
+    output = endpoints[features.endpoint]
+    return output.reshape(len(output), -1, output.shape[-1])
+
+  return tokens
 
 
 def make_encoder(

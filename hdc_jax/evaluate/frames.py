@@ -6,7 +6,7 @@ import numpy as np
 
 from hdc_jax.augment import colour
 from hdc_jax.data import sources
-from hdc_jax.data.video.frames import Indices, Window
+from hdc_jax.data.video.frames import Frames, Indices, Window
 
 
 def read_rgb(
@@ -25,7 +25,12 @@ def read_rgb(
   Raises:
     DataError: If the video cannot be decoded; see `codec.decode`.
   """
-  y, uv = video.read(indices, window)
+  return to_rgb(video.read(indices, window))
+
+
+def to_rgb(frames: Frames) -> np.ndarray:
+  """Converts T frames to RGB, uint8 [T, H, W, 3]."""
+  y, uv = frames
   chroma = uv.repeat(2, axis=1).repeat(2, axis=2)
   yuv = np.concatenate([y[..., None], chroma], axis=-1).astype(np.float32)
   rgb = jax.device_get(colour.yuv_to_rgb(jnp.asarray(yuv)))

@@ -11,6 +11,7 @@ import numpy as np
 
 from hdc_jax.data.labels import subsets
 from hdc_jax.data.labels.targets import Target
+from hdc_jax.evaluate import retrieval
 from hdc_jax.evaluate.evaluation import Outputs
 from hdc_jax.models.classification import (
   ANY_CLASSES,
@@ -42,6 +43,9 @@ class Kind:
     predictions: Class of the predictions of a test.
     measures: Names of the results of a test; the first one is the headline.
     votes: Name of the result of the neighbours' votes.
+    chance: Function of queries, a gallery and the number of classes to the
+      percentage that the headline result has by chance: for a label, that of
+      classes drawn from the gallery; for a tag, that of equal scores.
   """
 
   classification: Classification
@@ -53,6 +57,7 @@ class Kind:
   predictions: type[ClassScores]
   measures: tuple[str, ...]
   votes: str
+  chance: Callable[[Outputs, Outputs, int], float]
 
   def predict(
     self, target: Target, outputs: Outputs, scores: np.ndarray
@@ -74,6 +79,18 @@ def _accuracy(labels: np.ndarray, scores: np.ndarray) -> float:
   return 100.0 * np.sum(scores.argmax(axis=1) == labels) / len(labels)
 
 
+def _drawn(queries: Outputs, gallery: Outputs, classes: int) -> float:
+  """The percentage of queries that have the class of a random segment."""
+  return retrieval.chance_rates(queries, gallery, (1,), classes)["top1"]
+
+
+def _equal(queries: Outputs, gallery: Outputs, classes: int) -> float:
+  """The mean average precision of equal scores, in percent."""
+  del gallery
+  shown = queries.shown(classes)
+  return 100.0 * mean_precision(shown, np.zeros(shown.shape))
+
+
 LABEL = Kind(
   ONE_CLASS,
   lambda outputs, _: outputs.labels,
@@ -82,6 +99,7 @@ LABEL = Kind(
   Predictions,
   ("top1", "top5"),
   "knn",
+  _drawn,
 )
 TAG = Kind(
   ANY_CLASSES,
@@ -91,6 +109,7 @@ TAG = Kind(
   TagPredictions,
   ("map",),
   "knn_map",
+  _equal,
 )
 
 

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from etils import epath
 from jax.sharding import Mesh
 
+from hdc_jax.checkpoints import finding, restoring
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError, choose
 from hdc_jax.models import BACKBONES, BackboneOptions
 from hdc_jax.options import identity
-from hdc_jax.train import checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,10 @@ class Pretrained:
 def load(
   reference: str, mesh: Mesh, wanted: BackboneOptions | None = None
 ) -> Pretrained:
-  """Loads the backbone of a checkpoint, and reads nothing else of it.
+  """Loads the backbone of a checkpoint, whose files are verified first.
+
+  Choice: If a run is named whose newest checkpoint is damaged, the next older
+  one is used, which is said. A checkpoint that is named itself is not replaced.
 
   Args:
     reference: A run directory, or one step in it, as in `config.checkpoint`.
@@ -55,9 +58,12 @@ def load(
   Raises:
     ConfigError: If the architecture is another one; names the field.
     DataError: If there is no checkpoint, or if it is damaged.
+    StorageError: If the storage fails.
   """
-  run, step = checkpoint.find(reference)
-  with checkpoint.Checkpoints(run) as saved:
+  run, step = finding.find(reference)
+  with restoring.SavedCheckpoints(run) as saved:
+    if not finding.names_one(reference):
+      step = saved.newest_whole() or 0
     config = saved.config(step)
     backbone = read_backbone(config)
     if wanted is not None:
@@ -80,8 +86,8 @@ def check(reference: str, wanted: BackboneOptions) -> None:
     ConfigError: If the architecture is another one; names the field.
     DataError: If there is no checkpoint, or if it is damaged.
   """
-  run, step = checkpoint.find(reference)
-  with checkpoint.Checkpoints(run) as saved:
+  run, step = finding.find(reference)
+  with restoring.SavedCheckpoints(run) as saved:
     check_architecture(wanted, read_backbone(saved.config(step)), str(run))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy
+from scipy import special
 
 from hdc_jax.runs.text_table import CONFIDENCE
 
@@ -33,8 +33,7 @@ def confidence(values: Sequence[float]) -> tuple[float, float]:
   if count == 1:
     return mean, math.nan
   standard_error = np.std(values, ddof=1) / math.sqrt(count)
-  # SciPy loads its `stats` here, which takes a second.
-  quantile = scipy.stats.t.ppf(0.975, df=count - 1)
+  quantile = special.stdtrit(count - 1, 0.975)
   return mean, float(quantile * standard_error)
 
 

@@ -13,10 +13,11 @@ from hdc_jax.data.labels import subsets
 from hdc_jax.data.labels.segments import segments_of
 from hdc_jax.data.labels.targets import Target
 from hdc_jax.data.options import Loading, Subset
+from hdc_jax.data.store.prepared import ForeignRecordError
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.runtime.progress import Progress
 
-# The id of a video, and its classes, sorted.
+# The id of a video, and its classes, sorted; '' and none if it cannot be read.
 Labelled = tuple[str, list[int]]
 # Assumed size of a record, in bytes: a video of ten seconds has about 200 kB.
 _RECORD_BYTES = 1 << 18
@@ -44,9 +45,18 @@ class _Classes(grain.transforms.Map):
 
     Returns:
       The id of the video, and the classes of its segments, or those of its tag,
-      sorted.
+      sorted. '' and no classes if the video cannot be read: those who decode it
+      leave it out and count it.
+
+    Raises:
+      ForeignRecordError: If the record is of another dataset, as all may be.
     """
-    video = self.source[int(element)]
+    try:
+      video = self.source[int(element)]
+    except ForeignRecordError:
+      raise
+    except DataError:
+      return "", []
     segments = segments_of(int(element), video, self.target.name)
     classes = (segment.label for segment in segments)
     if self.target.is_tag:
@@ -134,7 +144,8 @@ def draw(
     rng: Generator to draw from.
 
   Returns:
-    Positions of the videos to train on, int64, increasing.
+    Positions of the videos to train on, int64, increasing; a random subset has
+    none that cannot be read.
 
   Raises:
     ConfigError: If classes change within a video.
@@ -148,7 +159,8 @@ def draw(
         f"config.subset: label {label!r} changes within videos, such as "
         f"{name}; subsets are balanced by labels of whole videos only"
       )
-  labels = np.array([classes[0] for _, classes in labelled])
+  readable = np.array([i for i, (name, _) in enumerate(labelled) if name])
+  labels = np.array([labelled[i][1][0] for i in readable])
   if subset.shots:
-    return subsets.by_shots(labels, subset.shots, rng)
-  return subsets.by_fraction(labels, subset.fraction, rng)
+    return readable[subsets.by_shots(labels, subset.shots, rng)]
+  return readable[subsets.by_fraction(labels, subset.fraction, rng)]

@@ -6,7 +6,6 @@ are averaged over folds and subsets, see `statistics.mean_rows`.
 """
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,9 +18,11 @@ from hdc_jax.data.labels.segments import segments_of
 from hdc_jax.data.labels.splits import split_names
 from hdc_jax.data.labels.targets import Target, chosen_targets
 from hdc_jax.data.options import Folds, Loading, Subset, Tested
+from hdc_jax.errors import DataError
 from hdc_jax.evaluate import statistics, training_videos
 from hdc_jax.evaluate.evaluation import Outputs
 from hdc_jax.evaluate.kinds import LABEL, TAG, Kind, kind_of
+from hdc_jax.runs import results
 from hdc_jax.runs.predictions import ClassScores
 from hdc_jax.runtime import files
 
@@ -164,7 +165,7 @@ class TrialPlan:
       trial = dataclasses.replace(whole, draw=draw)
       path = workdir / trial.name / LIST
       stamp = self._stamp(trial)
-      saved = json.loads(files.read_text(path)) if files.exists(path) else {}
+      saved = results.read_object(path)
       if stamp.items() <= saved.items():
         train = np.array([v["record"] for v in saved["videos"]], np.int64)
       else:
@@ -191,8 +192,13 @@ class TrialPlan:
     """Reads the id and the classes of each training video, and checks them."""
     # Read a test video too, so that a test split without labels is an error
     # before the training.
-    first = int(self.source.index.split(trial.test_split)[0])
-    segments_of(first, self.source[first], trial.label)
+    for number in self.source.index.split(trial.test_split).tolist():
+      try:
+        video = self.source[number]
+      except DataError:
+        continue  # It is left out when it is tested.
+      segments_of(number, video, trial.label)
+      break
     return training_videos.read(
       self.source,
       trial.train,

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -178,6 +179,34 @@ class Method:
       metrics[f"loss/{term.name}"] = loss
       metrics[f"accuracy/{term.name}"] = accuracy
     return total, metrics
+
+  def chance(self, batch_size: int) -> dict[str, float]:
+    """Computes the loss of each term where all embeddings are alike.
+
+    For InfoNCE, it is the logarithm of the number of keys.
+
+    Args:
+      batch_size: Number of videos B.
+
+    Returns:
+      The loss by name of the term; with a queue, once that is full.
+    """
+    # One dimension is enough for embeddings that are alike.
+    alike = jnp.ones((batch_size, 1, 1))
+    queue = None
+    if self.queue:
+      batches = self.queue // batch_size
+      keys = jnp.ones((batches, batch_size, 1, 1))
+      queue = Queue(keys, jnp.int32(batches))
+    queues = {e.name: queue for e in self.positives if queue}
+    # A compiled function does not keep the product of all anchors and keys.
+    compute = jax.jit(lambda *arguments: self.loss(*arguments)[1])
+    losses = compute(
+      dict.fromkeys(self.trained, alike),
+      dict.fromkeys(self.positives, alike),
+      queues,
+    )
+    return {t.name: float(losses[f"loss/{t.name}"]) for t in self.terms}
 
 
 @dataclasses.dataclass(frozen=True)

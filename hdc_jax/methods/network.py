@@ -1,5 +1,6 @@
 """The network of a method, and the objective of its training."""
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -10,7 +11,17 @@ from jaxtyping import Array, Float
 from hdc_jax.key_queue import Queue
 from hdc_jax.methods import base
 from hdc_jax.models import heads
-from hdc_jax.objective import Batch, Objective, Outcome, Variables
+from hdc_jax.objective import (
+  Batch,
+  Objective,
+  Outcome,
+  Pair,
+  Parts,
+  Variables,
+)
+
+# Pooled features, float32 [B, V', N, C], by endpoint and pooling.
+Pooled = dict[tuple[str, str], jax.Array]
 
 
 class Network(nn.Module):
@@ -24,7 +35,6 @@ class Network(nn.Module):
   backbone: nn.Module
   method: base.Method
 
-  @nn.compact
   def __call__(
     self,
     views: Float[Array, "b v t h w 3"],
@@ -32,9 +42,6 @@ class Network(nn.Module):
     wanted: tuple[base.Embedding, ...] = (),
   ) -> dict[base.Embedding, Float[Array, "b n d"]]:
     """Computes embeddings in one pass of the backbone.
-
-    Views are folded into the batch with the videos outermost, so that no
-    activations of a sharded batch move between devices.
 
     Args:
       views: The views of each video, [B, V, T, H, W, 3] in [-1, 1].
@@ -45,15 +52,57 @@ class Network(nn.Module):
       The embeddings, float32 [B, N, D].
     """
     wanted = wanted or self.method.embeddings
-    used = {e.view for e in wanted}
-    names = [view.name for view in self.method.views]
-    selected = [i for i, name in enumerate(names) if name in used]
-    if len(selected) < len(names):
-      views = views[:, jnp.array(selected)]  # [B, V', T, H, W, 3]
-    position = {names[i]: at for at, i in enumerate(selected)}
+    return self.project(self.pool(views, train, wanted), train, wanted)
+
+  def pool(
+    self,
+    views: Float[Array, "b v t h w 3"],
+    train: bool,
+    wanted: tuple[base.Embedding, ...],
+  ) -> Pooled:
+    """Computes the pooled features of which embeddings are made.
+
+    Views are folded into the batch with the videos outermost, so that no
+    activations of a sharded batch move between devices.
+
+    Args:
+      views: The views of each video, [B, V, T, H, W, 3] in [-1, 1].
+      train: Whether batch norm uses the statistics of the batch.
+      wanted: The embeddings that are to be made.
+
+    Returns:
+      The features of the V' views that are needed, float32 [B, V', N, C], by
+      endpoint and pooling.
+    """
+    selected = self._selected(wanted)
+    if len(selected) < len(self.method.views):
+      views = views[:, jnp.array(list(selected.values()))]
     batch, count = views.shape[:2]
     # [B·V', T, H, W, 3] → [B·V', T', H', W', C]
     endpoints = self.backbone(views.reshape(-1, *views.shape[2:]), train)
+    pooled = {}
+    for endpoint, pool in dict.fromkeys((e.endpoint, e.pool) for e in wanted):
+      features = heads.average_pool(endpoints[endpoint], pool)
+      # [B·V', N, C] → [B, V', N, C]
+      features = features.reshape(batch, count, *features.shape[1:])
+      pooled[endpoint, pool] = features
+    return pooled
+
+  @nn.compact
+  def project(
+    self, pooled: Pooled, train: bool, wanted: tuple[base.Embedding, ...]
+  ) -> dict[base.Embedding, Float[Array, "b n d"]]:
+    """Projects pooled features to embeddings.
+
+    Args:
+      pooled: What `pool` returns for the same embeddings.
+      train: Whether batch norm uses the statistics of the batch.
+      wanted: Embeddings to compute.
+
+    Returns:
+      The embeddings, float32 [B, N, D].
+    """
+    position = {name: at for at, name in enumerate(self._selected(wanted))}
     projections = {
       head: heads.Projection(head.dim, head.hidden, name=head.name)
       for head in dict.fromkeys(e.head for e in wanted)
@@ -65,16 +114,24 @@ class Network(nn.Module):
       groups.setdefault((e.endpoint, e.pool, e.head), []).append(e)
     embedded = {}
     for (endpoint, pool, head), members in groups.items():
-      features = endpoints[endpoint]
-      # [B, V', T', H', W', C], of which M views are embedded: [B, M, …]
-      features = features.reshape(batch, count, *features.shape[1:])
+      # [B, V', N, C], of which M views are embedded: [B, M, N, C]
+      features = pooled[endpoint, pool]
       features = jnp.stack([features[:, position[e.view]] for e in members], 1)
-      # [B·M, T', H', W', C] → [B·M, N, C] → [B·M, N, D]
-      features = features.reshape(-1, *features.shape[2:])
-      vectors = projections[head](heads.average_pool(features, pool), train)
-      vectors = vectors.reshape(batch, len(members), *vectors.shape[1:])
+      batch, count = features.shape[:2]
+      # [B·M, N, C] → [B·M, N, D] → [B, M, N, D]
+      vectors = projections[head](
+        features.reshape(-1, *features.shape[2:]), train
+      )
+      vectors = vectors.reshape(batch, count, *vectors.shape[1:])
       embedded |= {e: vectors[:, i] for i, e in enumerate(members)}
     return embedded
+
+  @nn.nowrap
+  def _selected(self, wanted: tuple[base.Embedding, ...]) -> dict[str, int]:
+    """The views that embeddings need, by name, with their places among all."""
+    used = {e.view for e in wanted}
+    names = [view.name for view in self.method.views]
+    return {name: i for i, name in enumerate(names) if name in used}
 
 
 def make_objective(method: base.Method, backbone: nn.Module) -> Objective:
@@ -85,27 +142,45 @@ def make_objective(method: base.Method, backbone: nn.Module) -> Objective:
     backbone: Module that maps clips to endpoints.
   """
   network = Network(backbone, method)
+  wanted = method.trained if method.momentum else method.embeddings
 
-  def loss(
-    params: Any, variables: Variables, batch: Batch, key: jax.Array
-  ) -> tuple[jax.Array, Outcome]:
-    del key  # these networks have no dropout
+  def run(
+    function: Callable, params: Any, batch_stats: Any, *arguments: Any
+  ) -> tuple[Any, Any]:
+    """Calls a method of the network in training.
 
-    def embed(params: Any, wanted: tuple[base.Embedding, ...]) -> Any:
-      return network.apply(
-        {"params": params, "batch_stats": variables.batch_stats},
-        batch["views"],
-        train=True,
-        wanted=wanted,
-        mutable=["batch_stats"],
-      )
+    Returns:
+      What it returns, and the new running means of batch norms.
+    """
+    returned, updated = network.apply(
+      {"params": params, "batch_stats": batch_stats},
+      *arguments,
+      method=function,
+      mutable=["batch_stats"],
+    )
+    return returned, updated.get("batch_stats", {})
 
+  def encode(
+    params: Any, variables: Variables, batch: Batch
+  ) -> tuple[Any, Any]:
+    views, old = batch["views"], variables.batch_stats
+    pooled, updated = run(Network.pool, params, old, views, True, wanted)
+    positives = None
     if method.momentum:
-      positives, _ = embed(variables.ema, method.positives)
-      embeddings, updated = embed(params, method.trained)
-    else:
-      positives = None
-      embeddings, updated = embed(params, method.embeddings)
+      keys = method.positives
+      positives, _ = run(Network.pool, variables.ema, old, views, True, keys)
+    return (pooled, positives), updated
+
+  def compare(
+    params: Any, variables: Variables, features: Any, batch_stats: Any
+  ) -> tuple[jax.Array, Outcome]:
+    project, (pooled, positives) = Network.project, features
+    if positives is not None:
+      ema, keys = variables.ema, method.positives
+      positives, _ = run(project, ema, batch_stats, positives, True, keys)
+    embeddings, updated = run(
+      project, params, batch_stats, pooled, True, wanted
+    )
     queues = {
       name: Queue(keys, variables.step)
       for name, keys in variables.queue.items()
@@ -113,18 +188,30 @@ def make_objective(method: base.Method, backbone: nn.Module) -> Objective:
     with jax.named_scope("loss"):
       value, metrics = method.loss(embeddings, positives, queues)
     keys = (positives or {}) if method.queue else {}
+    compared = embeddings if positives is None else positives
     return value, Outcome(
       metrics,
-      updated.get("batch_stats", {}),
+      updated,
       {embedding.name: key for embedding, key in keys.items()},
+      {
+        term.name: Pair(
+          embeddings[term.anchor],
+          compared[term.positive],
+          (term.anchor.view, term.positive.view),
+        )
+        for term in method.terms
+      },
     )
 
+  parts = Parts(encode, compare)
   return Objective(
     network,
     method.views,
     method.starts,
-    loss,
+    parts.whole,
     method.description,
     method.momentum,
     method.queue,
+    method.chance,
+    parts,
   )

@@ -57,7 +57,7 @@ def make_objective(
     correct = classification.correct(logits, labels)
     metrics = {"accuracy": jnp.mean(correct)}
     return jnp.mean(losses), Outcome(
-      metrics, updated.get("batch_stats", {}), {}
+      metrics, updated.get("batch_stats", {}), keys={}, pairs={}
     )
 
   return Objective(

@@ -21,6 +21,60 @@ from hdc_jax.models.cpu_lowering import Triple
 # module of a convolution.
 Convolution = Callable[..., nn.Module]
 
+# A function of features [B, T, H, W, C], the size of a window over T, H and W,
+# and its strides, that returns features and the number of zeros which are then
+# added at each end of T, H and W.
+Padding = Callable[
+  [jax.Array, Sequence[int], Sequence[int]], tuple[jax.Array, Triple]
+]
+
+
+def pad_evenly(
+  x: jax.Array, window: Sequence[int], strides: Sequence[int]
+) -> tuple[jax.Array, Triple]:
+  """Half of the window at each end, as networks of PyTorch pad.
+
+  Args:
+    x: Features [B, T, H, W, C].
+    window: Size of the window over T, H and W.
+    strides: Unused; all paddings are called alike.
+
+  Returns:
+    The features, and the number of zeros at each end.
+  """
+  del strides
+  t, h, w = ((size - 1) // 2 for size in window)
+  return x, (t, h, w)
+
+
+def pad_as_tensorflow(
+  x: jax.Array, window: Sequence[int], strides: Sequence[int]
+) -> tuple[jax.Array, Triple]:
+  """TensorFlow's padding SAME: ⌈size/stride⌉ positions, the odd zero last.
+
+  Before a max pool the features must not be negative, as the zero counts.
+
+  Args:
+    x: Features [B, T, H, W, C].
+    window: Size of the window over T, H and W.
+    strides: Strides over T, H and W.
+
+  Returns:
+    The features, with one more position at the end of those axes that need an
+    odd number of zeros; and the number of zeros at each end.
+
+  Example:
+    >>> pad_as_tensorflow(jnp.ones((1, 4, 5, 1, 1)), (7, 3, 1), (2, 2, 1))[1]
+    (2, 1, 0)
+  """
+  sizes = zip(x.shape[1:4], window, strides, strict=True)
+  needed = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in sizes]
+  if any(count % 2 for count in needed):
+    ends = ((0, count % 2) for count in needed)
+    x = jnp.pad(x, ((0, 0), *ends, (0, 0)))
+  t, h, w = (count // 2 for count in needed)
+  return x, (t, h, w)
+
 
 def conv_xla(
   x: jax.Array, kernel: jax.Array, strides: Triple, padding: Triple
@@ -157,12 +211,14 @@ class Conv3D(nn.Module):
       padded so that stride 1 keeps its size.
     strides: Strides over T, H and W.
     dtype: Dtype of the computation; parameters are float32.
+    pad: How the input is padded, `pad_evenly` or `pad_as_tensorflow`.
   """
 
   features: int
   kernel_size: Sequence[int]
   strides: Sequence[int] = (1, 1, 1)
   dtype: jnp.dtype = jnp.float32
+  pad: Padding = pad_evenly
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
@@ -173,11 +229,6 @@ class Conv3D(nn.Module):
       (*self.kernel_size, x.shape[-1], self.features),
       jnp.float32,
     )
-    t, h, w = self.kernel_size
-    stride_t, stride_h, stride_w = self.strides
-    return conv3d(
-      x.astype(self.dtype),
-      kernel.astype(self.dtype),
-      (stride_t, stride_h, stride_w),
-      (t // 2, h // 2, w // 2),
-    )
+    t, h, w = self.strides
+    x, padding = self.pad(x.astype(self.dtype), self.kernel_size, self.strides)
+    return conv3d(x, kernel.astype(self.dtype), (t, h, w), padding)

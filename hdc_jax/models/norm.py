@@ -28,9 +28,11 @@ class InstanceNorm(nn.Module):
 
   Attributes:
     dtype: Dtype of the result.
+    epsilon: What is added to the variance.
   """
 
   dtype: jnp.dtype = jnp.float32
+  epsilon: float = EPSILON
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
@@ -47,7 +49,7 @@ class InstanceNorm(nn.Module):
       for y in (shifted, jnp.square(shifted))
     )
     variance = jnp.maximum(square - jnp.square(mean), 0.0)
-    gain = scale * jax.lax.rsqrt(variance + EPSILON)
+    gain = scale * jax.lax.rsqrt(variance + self.epsilon)
     return (x * gain + (bias - (middle + mean) * gain)).astype(self.dtype)
 
 
@@ -60,16 +62,18 @@ class GroupNorm(nn.Module):
 
   Attributes:
     dtype: Dtype of the result.
+    epsilon: What is added to the variance.
   """
 
   dtype: jnp.dtype = jnp.float32
+  epsilon: float = EPSILON
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """Normalises [B, T, H, W, C] to the same shape, of `dtype`."""
     norm = nn.GroupNorm(
       math.gcd(32, x.shape[-1]),
-      epsilon=EPSILON,
+      epsilon=self.epsilon,
       dtype=self.dtype,
       use_fast_variance=False,  # see `InstanceNorm`
     )
@@ -77,21 +81,22 @@ class GroupNorm(nn.Module):
     return norm(x)
 
 
-def instance_norm(dtype: jnp.dtype, train: bool) -> Norm:
+def instance_norm(dtype: jnp.dtype, train: bool, epsilon: float) -> Norm:
   """Instance norm, as in HDC: a batch's videos do not influence each other.
 
   Args:
     dtype: Dtype of the activations.
     train: Unused; all norms are called alike.
+    epsilon: What is added to the variance.
 
   Returns:
     The function of `name=` that makes an `InstanceNorm`.
   """
   del train
-  return functools.partial(InstanceNorm, dtype=dtype)
+  return functools.partial(InstanceNorm, dtype=dtype, epsilon=epsilon)
 
 
-def batch_norm(dtype: jnp.dtype, train: bool) -> Norm:
+def batch_norm(dtype: jnp.dtype, train: bool, epsilon: float) -> Norm:
   """Batch norm: statistics per channel over the global batch, T, H and W.
 
   Args:
@@ -99,6 +104,7 @@ def batch_norm(dtype: jnp.dtype, train: bool) -> Norm:
     train: Whether to normalise by the statistics of the batch and to update
       their running means (momentum 0.9, as in CVRL's official configuration);
       otherwise the running means are used.
+    epsilon: What is added to the variance.
 
   Returns:
     The function of `name=` that makes an `nn.BatchNorm`.
@@ -107,39 +113,43 @@ def batch_norm(dtype: jnp.dtype, train: bool) -> Norm:
     nn.BatchNorm,
     use_running_average=not train,
     momentum=0.9,
-    epsilon=EPSILON,
+    epsilon=epsilon,
     dtype=dtype,
   )
 
 
-def group_norm(dtype: jnp.dtype, train: bool) -> Norm:
+def group_norm(dtype: jnp.dtype, train: bool, epsilon: float) -> Norm:
   """Group norm.
 
   Args:
     dtype: Dtype of the activations.
     train: Unused; all norms are called alike.
+    epsilon: What is added to the variance.
 
   Returns:
     The function of `name=` that makes a `GroupNorm`.
   """
   del train
-  return functools.partial(GroupNorm, dtype=dtype)
+  return functools.partial(GroupNorm, dtype=dtype, epsilon=epsilon)
 
 
-NORMS: dict[str, Callable[[jnp.dtype, bool], Norm]] = {
+NORMS: dict[str, Callable[[jnp.dtype, bool, float], Norm]] = {
   "instance": instance_norm,
   "batch": batch_norm,
   "group": group_norm,
 }
 
 
-def make_norm(name: str, dtype: jnp.dtype, train: bool) -> Norm:
+def make_norm(
+  name: str, dtype: jnp.dtype, train: bool, epsilon: float = EPSILON
+) -> Norm:
   """The function that makes the norm of each layer of a network.
 
   Args:
     name: Name of the normalisation, a key of `NORMS`.
     dtype: Dtype of the activations.
     train: Whether batch norm uses, and updates, the statistics of the batch.
+    epsilon: What is added to the variance.
 
   Returns:
     A function of `name=` that returns a module.
@@ -152,6 +162,7 @@ def make_norm(name: str, dtype: jnp.dtype, train: bool) -> Norm:
     GroupNorm(
         # attributes
         dtype = float32
+        epsilon = 1e-05
     )
   """
-  return NORMS[name](dtype, train)
+  return NORMS[name](dtype, train, epsilon)

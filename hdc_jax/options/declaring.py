@@ -24,6 +24,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 from hdc_jax.errors import ConfigError, choose, require
+from hdc_jax.runtime import redaction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +46,8 @@ class Rule:
     required: What to do if a string or tuple is empty, for the message of the
       error; '' if it may be empty.
     when: Name of another field of the same dataclass, and the values of that
-      field with which this one has an effect. With others, a config does not
-      have this field.
+      field with which this one has an effect: a tuple, or the range from the
+      smallest one. With others, a config does not have this field.
     before: Value that the field had, in effect, in runs of versions without it.
       It does not count for the fingerprint of a config, so that these runs keep
       theirs. None if there are no such versions.
@@ -63,6 +64,24 @@ class Rule:
   required: str = ""
   when: tuple[str, Collection[Any]] | None = None
   before: Any = None
+
+  def holds(self, value: Any) -> bool:
+    """Whether `when` allows a value of the other field, of any type."""
+    _, values = self.when or ("", ())
+    if isinstance(values, range) and type(value) is not int:
+      return False  # A range would compare it with all of its numbers.
+    return value in values
+
+  def condition(self, prefix: str = "") -> str:
+    """The condition of `when` in words: 'crops=areas', or 'every at least 1'.
+
+    Args:
+      prefix: Text before the name of the field.
+    """
+    field, values = self.when or ("", ())
+    if isinstance(values, range):
+      return f"{prefix}{field} at least {values.start}"
+    return f"{prefix}{field}={' or '.join(map(str, values))}"
 
 
 def option(default: Any, help: str, **rule: Any) -> Any:
@@ -130,10 +149,9 @@ class Options:
     """
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for field in fields.values():
-      when = rule_of(field).when
-      if (
-        when is None or values.get(when[0], fields[when[0]].default) in when[1]
-      ):
+      rule = rule_of(field)
+      other = fields[rule.when[0]] if rule.when else None
+      if other is None or rule.holds(values.get(other.name, other.default)):
         yield field
 
   @classmethod
@@ -205,7 +223,7 @@ def check_value(path: str, value: Any, field: dataclasses.Field) -> None:
 
   Raises:
     ConfigError: If the value is of another type than the default, not finite,
-      or outside of what the field's rule allows.
+      outside of what the field's rule allows, or secret.
   """
   rule, like = rule_of(field), field.default
   _check_type(path, value, like)
@@ -235,6 +253,8 @@ def _check_element(path: str, value: Any, element: Any, rule: Rule) -> None:
   """Raises ConfigError if an element of a value breaks a rule."""
   if rule.choices is not None:
     choose(path, element, tuple(rule.choices))
+  if isinstance(element, str):
+    redaction.refuse(path, element)
   if isinstance(element, float) and not math.isfinite(element):
     raise ConfigError(f"{path}={value} must be finite")
   for words, bound, holds in (

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Self
 
 from hdc_jax.errors import ConfigError
@@ -28,6 +28,20 @@ DECISIVE = (
   "optim",
   "finetune",
   "subset",
+  "train.microbatches",
+)
+
+
+# Those of them that a user may change on purpose when a run is resumed, by
+# `train.resume_with`: numbers of the optimizer, whose state stays what it is.
+CHANGEABLE = (
+  "optim.boundaries",
+  "optim.decay",
+  "optim.factor",
+  "optim.l2",
+  "optim.lr",
+  "optim.momentum",
+  "optim.warmup",
 )
 
 
@@ -46,7 +60,7 @@ class RunConfig:
   @functools.cached_property
   def fingerprint(self) -> str:
     """A hash of the values of all fields, see `Rule.before`."""
-    before = self.schema.before()
+    before = flatten(self.schema.before())
     counting = {
       field: value
       for field, value in flatten(self.values).items()
@@ -62,24 +76,44 @@ class RunConfig:
       values = _replaced(values, tuple(sections), name, value)
     return dataclasses.replace(self, values=self.schema.fit(values))
 
-  def check_resumes(self, saved: Mapping[str, Any], run: str) -> None:
+  def check_resumes(
+    self,
+    saved: Mapping[str, Any],
+    run: str,
+    changing: Collection[str] = (),
+  ) -> dict[str, tuple[Any, Any]]:
     """Checks that a run with this config may resume from a checkpoint.
 
     Args:
       saved: The config in the checkpoint, by section. A field that is missing
         there had its default, or what `Rule.before` says.
       run: Directory of the run, for the message.
+      changing: Fields of `CHANGEABLE` that may differ.
+
+    Returns:
+      The value before and the value now of each field of `changing` that
+      differs.
 
     Raises:
-      ConfigError: Naming the first field of `DECISIVE` that differs.
+      ConfigError: Naming the first other field of `DECISIVE` that differs.
     """
+    changes = {}
     now, then = flatten(self.values), flatten(self.schema.fit_saved(saved))
     for field in sorted(now.keys() | then.keys()):
       decisive = any(f"{field}.".startswith(f"{s}.") for s in DECISIVE)
-      if decisive and now.get(field) != then.get(field):
-        raise ConfigError(
-          differs(f"config.{field}", now.get(field), then.get(field), run)
-        )
+      values = then.get(field), now.get(field)
+      if not decisive or values[0] == values[1]:
+        continue
+      if field not in changing:
+        message = differs(f"config.{field}", values[1], values[0], run)
+        if field in CHANGEABLE:
+          message += (
+            "; to change it from here on, add "
+            f"--config.train.resume_with=\"('{field}',)\""
+          )
+        raise ConfigError(message)
+      changes[field] = values
+    return changes
 
 
 def _replaced(values: Tree, sections: Path, name: str, value: Any) -> Tree:

@@ -245,10 +245,10 @@ class Schema:
         when = rule_of(field).when
         if cls.parents() == section and field.name == name and when:
           chosen = section_of(values, cls.section).get(when[0])
-          wanted = " or ".join(map(str, when[1]))
           raise ConfigError(
-            f"{where}.{name} has an effect only with {where}.{when[0]}="
-            f"{wanted}, which is {chosen!r} here: leave it out"
+            f"{where}.{name} has an effect only with "
+            f"{rule_of(field).condition(f'{where}.')}, which is {chosen!r} "
+            "here: leave it out"
           )
 
   def _decisive(self, section: Path, values: Mapping[str, Any]) -> str:

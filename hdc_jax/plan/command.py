@@ -81,8 +81,9 @@ def plan(
   method = options.method.make(options.augment, size)
   short_side = _short_side(options)
   training_clips.check_clips(options.clips, size, short_side)
+  videos, measured_on = feeding.videos_of(options.dataset.path, short_side)
   rate = feeding.clips_per_second(
-    options.clips, method.starts, short_side, _SECONDS
+    videos, options.clips, method.starts, _SECONDS
   )
   planner = slice_plan.SlicePlanner(
     options, short_side, method.starts.clips, rate, cache
@@ -94,6 +95,7 @@ def plan(
     "estimates": slice_plan.LABEL,
     "rows": rows,
     "clips_per_second_per_core": rate,
+    "clips_measured_on": measured_on,
     "model": options.model.name,
     "method": options.method.name,
     "dtype": options.model.dtype,
@@ -112,13 +114,7 @@ def _short_side(options: WithoutData) -> int:
     if options.clips.canvas:
       return feeding.likely_short_side(options.clips.canvas)
     return options.short_side
-  index = sources.read_index(path)
-  if index.codec != "h264":
-    raise ConfigError(
-      f"config.data.path={path}: its codec is {index.codec}, and feeding "
-      "is planned for h264: prepare it so, or leave the path unset"
-    )
-  return index.short_side
+  return sources.read_index(path, options.short_side).short_side
 
 
 def _per_chip(batch_size: int, where: Slice) -> int:

@@ -103,9 +103,9 @@ class Step:
     """
     chips = devices(name)
     mesh = mesh_lib.make_mesh(chips)
-    mesh_lib.check_batch_size("config.data.batch_size", batch_size, len(chips))
     batches = dataclasses.replace(learning.batches, batch_size=batch_size)
     learning = dataclasses.replace(learning, batches=batches)
+    learning.check_devices(len(chips))
     training = learning.make_training(mesh)
     starts = training.objective.starts
     shapes = training_clips.batch_shapes(

@@ -34,7 +34,9 @@ _MIN_UNCOUNTED_BYTES = 64 << 20
 _CHANNEL = re.compile(r"\bchannel_id=(\d+)")
 _WRAPPED = re.compile(r"(?:jvp|transpose|vmap)\((.*)\)")
 _MODULE = re.compile(r"[A-Za-z]\w*")
-_STRUCTURE = re.compile(r"cond|while|body|branch_\d+_fun")
+_STRUCTURE = re.compile(
+  r"cond|while|body|closed_call|checkpoint|rematted_computation|branch_\d+_fun"
+)
 
 
 def by_module(executed: Iterable[Executed]) -> list[dict[str, Any]]:
@@ -135,7 +137,7 @@ def module_path(op_name: str) -> tuple[str, bool]:
 
   Returns:
     The path of the module in the network; outside of the network the named
-    scope, 'update' or 'update/loss', or else 'augment'; '' if `op_name` is ''.
+    scope, 'update', 'update/loss' or 'augment'; '' if `op_name` is ''.
     And whether it belongs to the backward pass.
 
   Example:
@@ -148,11 +150,13 @@ def module_path(op_name: str) -> tuple[str, bool]:
   for name in _split(op_name)[:-1]:
     while wrapped := _WRAPPED.fullmatch(name):
       name = wrapped[1]
+    # Flax names a method of a module as "Network.pool".
+    name, *_ = name.split(".")
     if _MODULE.fullmatch(name) and not _STRUCTURE.fullmatch(name):
       path.append(name)
   if "Network" in path:
     path = path[path.index("Network") + 1 :] or ["pooling"]
-  elif op_name and "update" not in path:
+  elif op_name and ("augment" in path or "update" not in path):
     path = ["augment"]
   return "/".join(path), "transpose(" in op_name
 

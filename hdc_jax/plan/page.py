@@ -109,8 +109,8 @@ def _estimates(
   yield (
     "feeding",
     f"{row['cores_per_host']} cores a host, like one here that cuts "
-    f"{record['clips_per_second_per_core']:.0f} clips/s (measured, on "
-    f"{record['host']})",
+    f"{record['clips_per_second_per_core']:.0f} clips/s (measured with "
+    f"{record['clips_measured_on']}, on {record['host']})",
   )
   for i, operation in enumerate(row["operations"]):
     share = f"{operation['cycles'] / row['estimated_cycles']:.1%}"

@@ -131,11 +131,13 @@ class SlicePlanner:
     Returns:
       'largest_batch_per_chip', which is 0 if no number fits, and
       'too_large_batch_per_chip', which does not fit and is larger by at most a
-      sixteenth.
+      sixteenth, or a video of each microbatch.
     """
+    parts = self.learning.train.microbatches
     known = {row["batch_per_chip"]: row["fits"]}
 
-    def fits(per_chip: int) -> bool:
+    def fits(videos: int) -> bool:
+      per_chip = videos * parts
       if per_chip not in known:
         facts = self._facts(name, per_chip)
         known[per_chip] = "out_of_memory" not in facts
@@ -143,10 +145,11 @@ class SlicePlanner:
 
     used = row.get("hbm_bytes", {"total": 1, "limit": 1})
     guess = row["batch_per_chip"] * used["limit"] // used["total"]
-    fitting, failing = bisect(fits, row["batch_per_chip"], guess)
+    start = row["batch_per_chip"] // parts
+    fitting, failing = bisect(fits, start, guess // parts)
     return {
-      "largest_batch_per_chip": fitting,
-      "too_large_batch_per_chip": failing,
+      "largest_batch_per_chip": fitting * parts,
+      "too_large_batch_per_chip": failing * parts,
     }
 
 

@@ -1,11 +1,13 @@
 """Prepares videos for training: original files in, ArrayRecord shards out."""
 
 import argparse
+import dataclasses
 import os
 from collections.abc import Sequence
 
 from hdc_jax.data.datasets import DATASETS, Request, layouts
 from hdc_jax.data.datasets.tables import formats
+from hdc_jax.data.synthetic import worlds
 from hdc_jax.data.video import codec as codec_lib
 from hdc_jax.prepare import pipeline, runners, shards
 from hdc_jax.runtime import commands, locks
@@ -25,6 +27,11 @@ container claims, as files do that were cut off.
 examples:
   # eight motions in front of eight scenes, generated: something to try
   python -m hdc_jax.prepare --dataset=synthetic --output=runs/demo/data
+
+  # a camera moves over scenes that change while its motion goes on; every
+  # second cut returns to the video's first scene
+  python -m hdc_jax.prepare --dataset=synthetic --world=camera --output=data \\
+    --shared_scene=0.5
 
   # your own videos; sub-folders, if there are any, are the classes, or the
   # splits: train/walk/1.mp4, test/walk/2.mp4, ...
@@ -63,6 +70,8 @@ examples:
 what has to lie where, by dataset:
 """
 
+_WORLD_OPTIONS = {f.name: f for f in dataclasses.fields(worlds.CameraWorld)}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
   """Runs the command line.
@@ -73,10 +82,18 @@ def main(argv: Sequence[str] | None = None) -> int:
   Returns:
     The exit code, see `errors`.
   """
-  return commands.run(_parse, _run, argv)
+  return commands.run(parse, run, argv)
 
 
-def _run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
+  """Prepares the dataset that options of `parse` describe.
+
+  Args:
+    options: The options.
+
+  Raises:
+    ConfigError, DataError, StorageError, OSError: See `pipeline.prepare`.
+  """
   with locks.locked(options.output, "--output"):
     pipeline.prepare(
       options.dataset,
@@ -89,6 +106,12 @@ def _run(options: argparse.Namespace) -> None:
         workers=options.workers,
         tables=tuple(options.table),
         table_format=options.table_format,
+        world=options.world,
+        world_options={
+          name: value
+          for name in _WORLD_OPTIONS
+          if (value := getattr(options, name)) is not None
+        },
       ),
       codec=options.codec,
       short_side=options.short_side,
@@ -99,8 +122,18 @@ def _run(options: argparse.Namespace) -> None:
     )
 
 
-def _parse(argv: Sequence[str]) -> argparse.Namespace:
-  """The options; `runner_options` are the arguments that follow `--`."""
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+  """Parses a command line.
+
+  Args:
+    argv: Arguments of the command.
+
+  Returns:
+    The options; `runner_options` are the arguments that follow `--`.
+
+  Raises:
+    ConfigError: If an argument is unknown or wrong.
+  """
   own, runner_options = commands.split(argv)
   parser = commands.make_parser(
     "python -m hdc_jax.prepare",
@@ -211,6 +244,22 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     default=0,
     help="synthetic: another seed, other videos; default: %(default)s",
   )
+  add(
+    "--world",
+    choices=worlds.WORLDS,
+    help="synthetic: object (one object moves in front of a static scene that "
+    "changes once) or camera (a camera's motion moves the picture and goes on "
+    "while the scene changes), see below; default: object",
+  )
+  for name, field in _WORLD_OPTIONS.items():
+    text = field.metadata["rule"].help
+    add(
+      f"--{name}",
+      metavar="N" if field.type is int else "X",
+      type=field.type,
+      help=f"synthetic, world camera: {text[0].lower()}{text[1:-1]}; default: "
+      f"{field.default:g}",
+    )
   options = parser.parse_args(own)
   options.runner_options = runner_options
   return options

@@ -95,6 +95,7 @@ def combine(
     left_out={reason: len(ids) for reason, ids in listing.left_out.items()},
     tags=tags,
     groups=len({file.group for file in listing.videos if file.group}),
+    generated=listing.generated,
   )
 
 

@@ -23,8 +23,9 @@ from etils import epath
 
 from hdc_jax.data.datasets.base import Listing, VideoFile
 from hdc_jax.data.store import index as index_lib
-from hdc_jax.data.store import records
+from hdc_jax.data.store import kinds, records
 from hdc_jax.data.store.index import Shard
+from hdc_jax.data.store.index_fields import OF_SHARD
 from hdc_jax.data.store.records import Record
 from hdc_jax.data.video.originals import Picture
 from hdc_jax.errors import DataError
@@ -55,11 +56,13 @@ class Prepared:
   """A video that could be used.
 
   Attributes:
-    record: Its serialized record.
+    record: Its record; the number of its first chunk is 0.
+    chunks: Its chunks, serialized.
     picture: What its frames looked like in the file.
   """
 
-  record: bytes
+  record: Record
+  chunks: Sequence[bytes]
   picture: Picture
 
 
@@ -159,6 +162,8 @@ def write(
 ) -> Sidecar:
   """Writes a shard, whole or not at all, and its sidecar beside it.
 
+  The chunks of all videos come first, see `shard_files`.
+
   Args:
     directory: Directory of the dataset.
     shard: Plan of the shard.
@@ -178,7 +183,8 @@ def write(
     collections.Counter
   )
   originals: dict[str, list[float]] = collections.defaultdict(list)
-  videos, skipped = 0, []
+  serialized: list[bytes] = []
+  chunks, skipped = 0, []
   with files.writing(path) as local:
     writer = ArrayRecordWriter(local, records.WRITER_OPTIONS)
     for file, result in zip(shard.files, results, strict=True):
@@ -186,19 +192,25 @@ def write(
         skipped.append(result)
         continue
       with _writing(path):
-        writer.write(result.record)
+        for chunk in result.chunks:
+          writer.write(chunk)
       for split in file.splits:
-        extend(splits[split], videos, videos + 1)
+        extend(splits[split], len(serialized), len(serialized) + 1)
       for label, segments in file.labels.items():
         classes[label].update(sorted({str(n) for _, n in segments}))
-      encoded = Record.from_bytes(result.record).encoded
-      facts = {"fps": encoded.fps, "frames": encoded.num_frames}
+      record = dataclasses.replace(result.record, first_chunk=chunks)
+      facts = {"fps": record.fps, "frames": record.num_frames}
       for name, value in (facts | result.picture._asdict()).items():
         originals[name].append(value)
-      videos += 1
+      serialized.append(record.to_bytes())
+      chunks += len(result.chunks)
     with _writing(path):
+      for each in serialized:
+        writer.write(each)
       writer.close()
-    described = Shard.from_file(local, shard.name, videos)
+    described = Shard.from_file(
+      local, shard.name, len(serialized), chunks + len(serialized)
+    )
   sidecar = Sidecar(
     key=shard.key,
     shard=described,
@@ -237,13 +249,46 @@ def _finished(
     return None
   try:
     fields = json.loads(files.read_text(sidecar_of(path)))
+    if _is_damaged(fields):
+      return None
     fields["shard"] = Shard(**fields["shard"])
     fields["skipped"] = [Skipped(**skipped) for skipped in fields["skipped"]]
     sidecar = Sidecar(**fields)
-  except (FileNotFoundError, ValueError, KeyError, TypeError):
+  except (FileNotFoundError, ValueError, RecursionError):
     return None
   whole = sidecar.key == shard.key and sidecar.shard.bytes == size
   return sidecar if whole else None
+
+
+# The fields of a sidecar and of a skipped video, see `kinds`.
+_FIELDS = {
+  "key": str,
+  "shard": {str: None},
+  "num_frames": int,
+  "splits": {str: [(int, int)]},
+  "classes": {str: {str: int}},
+  "skipped": [{str: str}],
+  "originals": {str: [None]},
+}
+_OF_SKIPPED = {"id": str, "reason": str}
+
+
+def _is_damaged(fields: Any) -> bool:
+  """Whether the content of a sidecar is not what `write` writes."""
+  if (
+    kinds.misfit(fields, _FIELDS, {})
+    or kinds.misfit(fields["shard"], OF_SHARD, {})
+    or any(kinds.misfit(each, _OF_SKIPPED, {}) for each in fields["skipped"])
+  ):
+    return True
+  videos, columns = fields["shard"]["videos"], fields["originals"]
+  names = {"fps", "frames", *Picture._fields}
+  return not (columns.keys() == names or not videos) or not all(
+    len(column) == videos
+    and all(isinstance(value, int | float) for value in column)
+    and (name != "fps" or all(value > 0 for value in column))
+    for name, column in columns.items()
+  )
 
 
 def sidecar_of(path: epath.Path) -> epath.Path:

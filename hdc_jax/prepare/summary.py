@@ -50,6 +50,7 @@ def describe(
     f"{frames:,} frames, {size:,} bytes ({size / frames:,.0f} a frame) in "
     f"{len(index.shards)} shards",
     *_describe_originals(sidecars, deinterlace),
+    *_describe_generated(index.generated),
   ]
   for split in dict.fromkeys([*index.official, *index.splits]):
     if split not in _TOTALS:
@@ -109,6 +110,13 @@ def _describe_originals(
     what = "deinterlaced" if deinterlace else "combed, see --deinterlace"
     lines.append(f"  interlaced: {interlaced:,} videos, {what}")
   return lines
+
+
+def _describe_generated(options: Mapping[str, Any]) -> list[str]:
+  """The line on the options of generated videos, if they are such."""
+  if not options:
+    return []
+  return ["  generated: " + ", ".join(f"{k} {v}" for k, v in options.items())]
 
 
 def _spread(values: Sequence[Any], form: str, unit: str) -> str:

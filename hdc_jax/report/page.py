@@ -16,13 +16,29 @@ import markupsafe
 import numpy as np
 from etils import epath
 
-from hdc_jax.report.figures import confusion, curves, pictures, tables
+from hdc_jax.report.figures import (
+  confusion,
+  curves,
+  pictures,
+  probes,
+  tables,
+)
+from hdc_jax.runs import goodput
 from hdc_jax.runs import read as runs_lib
+from hdc_jax.runs.metrics import PROBE
 from hdc_jax.runs.predictions import Predictions
 from hdc_jax.runs.read import Run
+from hdc_jax.runs.text_table import describe_left_out
 from hdc_jax.runtime import files
 
 REPORT = "report.html"
+_LINK = markupsafe.Markup('<a href="{0}">{0}</a>')
+# Titles of the groups of curves.
+_GROUPS = {
+  "": "Training, by step",
+  PROBE: "Online probe, by step",
+  "health": "Health of the embeddings, by step",
+}
 
 
 def write(
@@ -65,7 +81,7 @@ def render(runs: Sequence[Run]) -> str:
     tables=_tables(runs),
     classified=list(_classified(runs)),
     colours=curves.run_colours(training),
-    panels=list(curves.panels(training)),
+    panels=_by_group([*probes.panels(training), *curves.panels(training)]),
     pictures=_pictures(runs),
     config=_compare([run.config for run in runs]),
     versions=_compare([run.result.get("versions", {}) for run in runs]),
@@ -83,6 +99,17 @@ def _training(
       clash = names[name] > 1 or name in training
       training[f"{run.name}/{name}" if clash else name] = lines
   return training
+
+
+def _by_group(
+  panels: Iterable[curves.Panel],
+) -> dict[str, list[curves.Panel]]:
+  """The panels of each group, by its title."""
+  grouped: dict[str, list[curves.Panel]] = {}
+  for panel in panels:
+    title = _GROUPS.get(panel.group, panel.group.capitalize())
+    grouped.setdefault(title, []).append(panel)
+  return grouped
 
 
 def _headline(runs: Sequence[Run]) -> str:
@@ -124,6 +151,7 @@ def _summary(run: Run) -> str:
   if run.metrics and get("data.batch_size"):
     parts.insert(2, f"{get('data.batch_size')} videos a step")
   parts += run.result.get("warnings", [])
+  parts += describe_left_out(run.result)
   return " · ".join(filter(None, parts)) or "nothing recorded yet"
 
 
@@ -134,17 +162,31 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     steps = f"{last['step']:,}"
     total = run.config.get("train.steps") or last["step"]
     yield "Steps", steps if last["step"] >= total else f"{steps} of {total:,}"
+    if "health" in run.result:
+      yield "Health", run.result["health"]
     losses = [line["loss"] for line in run.metrics if "loss" in line]
     if losses:
       yield "Loss", f"{losses[0]:.2f} → {losses[-1]:.2f}"
-  last = run.metrics[-1] if run.metrics else {}
+  # What the online probe measures is in lines of its own.
+  last = dict(item for line in run.metrics for item in line.items())
   speed: dict[str, Any] = {**last, **run.result}
   if "clips_per_second" in speed:
     yield "Clips per second", f"{speed['clips_per_second']:,.1f}"
   if "data_wait" in speed:
     yield "Waiting for data", f"{speed['data_wait']:.0%}"
+  if "goodput" in run.result:
+    spent = run.result["goodput"]
+    yield "Goodput", f"{spent['share']:.0%}"
+    yield "Time lost to", goodput.describe_losses(spent) or "nothing"
   if "device" in run.result:
     yield "Device", run.result["device"]
+  for tracker, place in run.places.items():
+    yield tracker, _LINK.format(place) if _is_link(place) else place
+
+
+def _is_link(place: str) -> bool:
+  """Whether a place is the address of a page, and not a command."""
+  return place.startswith(("https://", "http://"))
 
 
 def _tables(runs: Sequence[Run]) -> dict[str, tables.Table]:

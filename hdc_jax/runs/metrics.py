@@ -1,23 +1,21 @@
-"""The metrics of a run by step: metrics.jsonl and TensorBoard."""
+"""The metrics of a run by step: metrics.jsonl."""
 
 import collections
 import contextlib
 import json
 import logging
-import os
-import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import jax
-import tensorboardX
 from etils import epath
 
-from hdc_jax.errors import StorageError
+from hdc_jax.errors import ConfigError, StorageError
 from hdc_jax.runtime import buckets, files
 
 METRICS = "metrics.jsonl"
-TENSORBOARD = "tensorboard"
+# The first part of the names of what the online probe measures.
+PROBE = "probe"
 # Seconds from one upload to a bucket to the next.
 _INTERVAL = 30.0
 
@@ -25,14 +23,17 @@ _log = logging.getLogger(__name__)
 
 
 class MetricsWriter:
-  """Writes scalars by step to metrics.jsonl and TensorBoard event files.
+  """Writes scalars by step to metrics.jsonl.
 
   A context manager. Only process 0 writes. Buckets store only whole files, so
-  there the files are written every `_INTERVAL` seconds and at the end.
+  there the file is written every `_INTERVAL` seconds and at the end.
+
+  A write that fails is a warning and costs no line: the file is written as a
+  whole each time.
   """
 
   def __init__(self, workdir: epath.PathLike, first_step: int = 0) -> None:
-    """Opens the files, and drops the steps that a resumed run repeats.
+    """Opens the file, and drops the steps that a resumed run repeats.
 
     Args:
       workdir: Directory of the run.
@@ -46,14 +47,7 @@ class MetricsWriter:
     self._remote = buckets.is_remote(workdir)
     kept = [m for m in read_metrics(workdir) if m["step"] <= first_step]
     self._lines = [json.dumps(m) + "\n" for m in kept]
-    self._temporary = contextlib.ExitStack()
-    board = os.fspath(self._workdir)
-    if self._remote:
-      board = self._temporary.enter_context(tempfile.TemporaryDirectory())
-    self._events = epath.Path(board) / TENSORBOARD
-    self._board = tensorboardX.SummaryWriter(
-      os.fspath(self._events), purge_step=first_step + 1
-    )
+    self._failed = False
     self._save()
 
   def __enter__(self) -> "MetricsWriter":
@@ -61,12 +55,10 @@ class MetricsWriter:
 
   def __exit__(self, *_: object) -> None:
     if self._open:
-      self._board.close()
       self._save()
-      self._temporary.close()
 
   def write(self, step: int, scalars: Mapping[str, float]) -> None:
-    """Adds a line to metrics.jsonl and a point to each curve of TensorBoard.
+    """Adds a line.
 
     Args:
       step: Step of the values.
@@ -75,21 +67,25 @@ class MetricsWriter:
     if not self._open:
       return
     self._lines.append(json.dumps({"step": step} | dict(scalars)) + "\n")
-    for name, value in scalars.items():
-      self._board.add_scalar(name, value, step)
     if not self._remote or time.monotonic() - self._saved >= _INTERVAL:
       self._save()
 
   def _save(self) -> None:
-    """Writes the files; if a bucket fails, the next call tries again."""
+    """Writes the file; if the storage fails, the next call tries again."""
     self._saved = time.monotonic()
-    try:
+    with self._warning():
       files.write(self._workdir / METRICS, "".join(self._lines).encode())
-      for file in self._events.iterdir() if self._remote else ():
-        content = file.read_bytes()
-        files.write(self._workdir / TENSORBOARD / file.name, content)
-    except StorageError as error:
-      _log.warning("metrics are not up to date: %s", error)
+      self._failed = False
+
+  @contextlib.contextmanager
+  def _warning(self) -> Iterator[None]:
+    """Warns of a write that fails, once until one succeeds again."""
+    try:
+      yield
+    except (OSError, StorageError, ConfigError) as error:
+      if not self._failed:
+        _log.warning("metrics are not up to date: %s", error)
+      self._failed = True
 
 
 class Meter:
@@ -106,26 +102,30 @@ class Meter:
     """
     self._clips = clips_per_step
     self._sums = collections.Counter()
-    self._count = 0
+    self._count = self._skipped = 0
     self._steps = 0
     self._seconds = self._waited = 0.0
     self._last: float | None = None
 
   def update(
-    self, scalars: Mapping[str, float], waited: float
+    self, scalars: Mapping[str, float] | None, waited: float
   ) -> dict[str, str]:
     """Adds a finished step.
 
     Args:
-      scalars: Metrics of the step by name, of which one is 'loss'.
+      scalars: Metrics of the step by name, of which one is 'loss'; None if it
+        was skipped, so that it has no part in the means.
       waited: Time that the step waited for data, in seconds.
 
     Returns:
       Names and values, as text, for the progress line.
     """
     now = time.perf_counter()
-    self._sums.update(scalars)
-    self._count += 1
+    if scalars is None:
+      self._skipped += 1
+    else:
+      self._sums.update(scalars)
+      self._count += 1
     if self._last is not None:
       self._steps += 1
       self._seconds += now - self._last
@@ -133,17 +133,27 @@ class Meter:
     self._last = now
     speed = self.speed()
     return {
-      "loss": f"{scalars['loss']:.3f}",
+      "loss": "skipped" if scalars is None else f"{scalars['loss']:.3f}",
       "clips/s": f"{speed['clips_per_second']:.1f}",
       "data wait": f"{speed['data_wait']:.0%}",
     }
 
   def flush(self) -> dict[str, float]:
-    """Returns the means since the last call, and `speed`; resets the means."""
+    """Returns the means since the last call, and `speed`; resets the means.
+
+    If steps were skipped, their number is there under 'skipped'. Without any
+    other step, there are no means.
+    """
     means = {name: total / self._count for name, total in self._sums.items()}
+    if self._skipped:
+      means["skipped"] = float(self._skipped)
     self._sums.clear()
-    self._count = 0
+    self._count = self._skipped = 0
     return means | self.speed()
+
+  def pause(self) -> None:
+    """Leaves the time until the next step ends out of the speed."""
+    self._last = None
 
   def speed(self) -> dict[str, float]:
     """The speed since the start of the process.
@@ -162,7 +172,7 @@ class Meter:
 def read_metrics(workdir: epath.PathLike) -> list[dict[str, float]]:
   """Reads the lines of a run's metrics.jsonl.
 
-  A last line that a crash has cut short is dropped.
+  Damaged lines, such as a last one that a crash has cut short, are dropped.
 
   Args:
     workdir: Directory of the run.
@@ -173,5 +183,17 @@ def read_metrics(workdir: epath.PathLike) -> list[dict[str, float]]:
   path = epath.Path(workdir) / METRICS
   if not files.exists(path):
     return []
-  lines = files.read_text(path).splitlines(keepends=True)
-  return [json.loads(line) for line in lines if line.endswith("\n")]
+  lines = files.read_text(path).split("\n")
+  return [line for line in map(_parse, lines) if line is not None]
+
+
+def _parse(text: str) -> dict[str, float] | None:
+  """A line of metrics.jsonl; None if it is damaged."""
+  try:
+    line = json.loads(text)
+  except (ValueError, RecursionError):
+    return None
+  if not isinstance(line, dict) or not isinstance(line.get("step"), int):
+    return None
+  numbers = all(isinstance(value, int | float) for value in line.values())
+  return line if numbers else None

@@ -1,8 +1,7 @@
 """Reads the files in directories of runs, for reports."""
 
 import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from etils import epath
@@ -11,6 +10,7 @@ from hdc_jax.errors import DataError
 from hdc_jax.options import identity
 from hdc_jax.runs import metrics, predictions, results
 from hdc_jax.runs.predictions import ClassScores
+from hdc_jax.runs.trackers import tracking
 from hdc_jax.runtime import files
 
 _FILES = (metrics.METRICS, results.RESULT, results.CONFIG)
@@ -18,7 +18,9 @@ _TASKS = {
   "pretrain": "pretraining",
   "finetune": "fine-tuning",
   "linear": "linear probe",
+  "attentive": "attentive probe",
   "retrieve": "retrieval",
+  "bias": "scene-bias test",
   "embed": "embedding",
   "preview": "views",
   "tables": "tables of the paper",
@@ -38,6 +40,8 @@ class Run:
     config: Content of config.json, by dotted name.
     predictions: Predictions of all folds and subsets, by label.
     pictures: Title and path of each picture.
+    places: Where the run, and each of its trials, is seen in a tracker: a link
+      or a command, by the name of the tracker.
   """
 
   name: str
@@ -47,6 +51,7 @@ class Run:
   config: Mapping[str, Any]
   predictions: Mapping[str, Sequence[ClassScores]]
   pictures: Sequence[tuple[str, epath.Path]]
+  places: Mapping[str, str]
 
   @property
   def task(self) -> str:
@@ -101,26 +106,38 @@ def _read(path: epath.Path, paths: Sequence[epath.Path]) -> Run:
       for file in sorted(path.glob(place))
       if file.parent not in others
     ]
-    for pattern in (metrics.METRICS, predictions.PREDICTIONS, "*.png")
-  }
-  try:
-    return Run(
-      name=path.name if len(alike) == 1 else f"{path.parent.name}/{path.name}",
-      metrics=metrics.read_metrics(path),
-      trials={
-        file.parent.name: metrics.read_metrics(file.parent)
-        for file in by_pattern[metrics.METRICS]
-        if file.parent != path
-      },
-      result=results.read_result(path),
-      config=identity.flatten(results.read_config(path)),
-      predictions=_by_label(by_pattern[predictions.PREDICTIONS]),
-      pictures=[(_title(file, path), file) for file in by_pattern["*.png"]],
+    for pattern in (
+      metrics.METRICS,
+      predictions.PREDICTIONS,
+      tracking.TRACKERS_FILE,
+      "*.png",
     )
-  except json.JSONDecodeError as error:
-    raise DataError(
-      f"{path}: one of {', '.join(_FILES)} is not JSON ({error}): remove it"
-    ) from error
+  }
+  return Run(
+    name=path.name if len(alike) == 1 else f"{path.parent.name}/{path.name}",
+    metrics=metrics.read_metrics(path),
+    trials={
+      file.parent.name: metrics.read_metrics(file.parent)
+      for file in by_pattern[metrics.METRICS]
+      if file.parent != path
+    },
+    result=results.read_result(path),
+    config=identity.flatten(results.read_config(path)),
+    predictions=_by_label(by_pattern[predictions.PREDICTIONS]),
+    pictures=[(_title(file, path), file) for file in by_pattern["*.png"]],
+    places=dict(_places(by_pattern[tracking.TRACKERS_FILE], path)),
+  )
+
+
+def _places(
+  paths: Sequence[epath.Path], run: epath.Path
+) -> Iterator[tuple[str, str]]:
+  """Yields the name of each tracker, with that of a trial, and its place."""
+  for file in paths:
+    trial = "" if file.parent == run else f" · {file.parent.name}"
+    for name, known in tracking.read_known(file.parent).items():
+      if known["place"]:
+        yield name + trial, known["place"]
 
 
 def _by_label(paths: Sequence[epath.Path]) -> dict[str, list[ClassScores]]:

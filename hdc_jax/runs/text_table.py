@@ -3,9 +3,31 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hdc_jax.runs.results import LEFT_OUT
+
 # Suffix of a column's name. The column with it has half the width of the 95 %
 # confidence interval of the column without it.
 CONFIDENCE = "_ci95"
+
+
+def format_result(result: Mapping[str, Any]) -> str:
+  """Formats the rows of a result, and says how many videos are left out.
+
+  Args:
+    result: Content of result.json.
+  """
+  return "\n".join([format_rows(result["rows"]), *describe_left_out(result)])
+
+
+def describe_left_out(result: Mapping[str, Any]) -> list[str]:
+  """Says how many videos a result leaves out; nothing if there are none.
+
+  Args:
+    result: Content of result.json.
+  """
+  count = len(result.get(LEFT_OUT, ()))
+  videos = "1 video" if count == 1 else f"{count:,} videos"
+  return [f"left out, as they cannot be decoded: {videos}"] if count else []
 
 
 def format_rows(rows: Sequence[Mapping[str, Any]]) -> str:

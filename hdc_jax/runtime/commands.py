@@ -17,15 +17,15 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TextIO
 
 from hdc_jax.errors import BROKEN_PIPE, INTERRUPTED, ConfigError, Preempted
-from hdc_jax.runtime import failures, interrupts
+from hdc_jax.runtime import failures, interrupts, redaction
 
 Parse = Callable[[Sequence[str]], argparse.Namespace]
 Work = Callable[[argparse.Namespace], int | None]
-Part = Callable[[bool], bool]
+Part = Callable[[int, str], bool]
 
 _LEAVING_SECONDS = 60  # how long threads and exit handlers may take at the end
 
@@ -84,6 +84,26 @@ def add_debug(parser: argparse.ArgumentParser) -> None:
   )
 
 
+def arguments(options: Mapping[str, Any]) -> list[str]:
+  """The arguments that give options to a command.
+
+  Args:
+    options: Values of options by name, without '--'. An option that is None or
+      False is left out, and that with several values is given several times.
+
+  >>> arguments({"source": "videos", "deinterlace": True, "table": ["a", "b"]})
+  ['--source=videos', '--deinterlace', '--table=a', '--table=b']
+  """
+  given = []
+  for name, value in options.items():
+    if value is True:
+      given.append(f"--{name}")
+    elif value is not None and value is not False:
+      several = value if isinstance(value, (list, tuple)) else (value,)
+      given += [f"--{name}={item}" for item in several]
+  return given
+
+
 def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
   """Splits arguments into those before the first '--' and those after it."""
   argv = list(argv)
@@ -107,9 +127,10 @@ def run(
     work: Does what the options ask for. Its result is the exit code, None if
       all went well.
     argv: Arguments, by default those of the process.
-    part: Waits for the other processes of a run, and is given whether this one
-      failed. Where it returns False, this process ends at once, as the usual
-      clearing up would wait for the others.
+    part: Waits for the other processes of a run, and is given the exit code of
+      this one and the line that it has printed, '' if all went well. Where it
+      returns False, this process ends at once, as the usual clearing up would
+      wait for the others.
 
   Returns:
     The exit code, see `errors`.
@@ -121,21 +142,23 @@ def run(
       stream.reconfigure(errors="backslashreplace")
 
   def end_now(error: KeyboardInterrupt) -> NoReturn:
-    _exit_now(_report(error, options, argv))
+    _exit_now(_report(error, options, argv)[0])
 
+  line = ""
   try:
     with interrupts.handled(end_now) as raise_from_now_on:
       # It takes a while to import, in which signals are to be handled.
       from hdc_jax.runtime import logs
 
+      redaction.refuse_arguments(argv)
       options = parse(argv)
       raise_from_now_on()
       with logs.shown(options.debug):
         code = work(options) or 0
       _flush(sys.stdout)
   except (Exception, KeyboardInterrupt) as error:
-    code = _report(error, options, argv)
-  if part is not None and not part(code != 0):
+    code, line = _report(error, options, argv)
+  if part is not None and not part(code, line):
     _silence_what_is_broken()
     os._exit(code)
   return code
@@ -182,17 +205,19 @@ def _exit_now(code: int) -> NoReturn:
 
 def _report(
   error: BaseException, options: argparse.Namespace, argv: Sequence[str]
-) -> int:
-  """Prints one line on what ended a command, and returns the exit code."""
+) -> tuple[int, str]:
+  """Prints one line on what ended a command; returns the exit code and it."""
   if _silence_what_is_broken() and isinstance(error, BrokenPipeError):
-    return BROKEN_PIPE
+    return BROKEN_PIPE, ""
   with contextlib.suppress(OSError):  # stderr may be gone as well
     if options.debug:
-      traceback.print_exception(error)
+      lines = traceback.format_exception(error)
+      print(redaction.redact("".join(lines)), end="", file=sys.stderr)
   line, code = failures.describe(error, options, argv)
+  line = " ".join(line.splitlines())
   with contextlib.suppress(OSError):
-    print(" ".join(line.splitlines()), file=sys.stderr, flush=True)
-  return code
+    print(line, file=sys.stderr, flush=True)
+  return code, line
 
 
 def _flush(stream: TextIO | None) -> None:

@@ -24,6 +24,7 @@ from hdc_jax.errors import (
   Preempted,
   StorageError,
 )
+from hdc_jax.runtime import redaction
 from hdc_jax.runtime.interrupts import Terminated
 
 # What an OSError says of a path that someone named wrongly.
@@ -52,6 +53,14 @@ def describe(
     options: Options of the command.
     argv: Arguments of the command.
   """
+  line, code = _describe(error, options, argv)
+  return redaction.redact(line), code
+
+
+def _describe(
+  error: BaseException, options: argparse.Namespace, argv: Sequence[str]
+) -> tuple[str, int]:
+  """See `describe`; the line may hold secrets."""
   match error:
     case Terminated():
       words = ("stopped by SIGTERM", *map(str, error.args))
@@ -112,9 +121,8 @@ def _save_traceback(
     Where it is.
   """
   lines = traceback.format_exception(error)
-  content = f"{shlex.join(argv)}\n\n{''.join(lines)}".encode(
-    errors="backslashreplace"
-  )
+  text = redaction.redact(f"{shlex.join(argv)}\n\n{''.join(lines)}")
+  content = text.encode(errors="backslashreplace")
   moment = time.strftime("%Y%m%d-%H%M%S")
   name = f"error-{moment}-{platform.node()}-{os.getpid()}.log"
   remote = "://" in workdir

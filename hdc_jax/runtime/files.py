@@ -3,8 +3,9 @@
 A path is local or begins with `gs://` or `s3://`. etils.epath serves all of
 them. This module adds what epath leaves open:
 
-- A file that is written exists whole or not at all. A disk gets it under
-  another name, renamed at the end; a bucket takes an object in one piece.
+- A file that is written exists whole or not at all, also after a power loss. A
+  disk gets it under another name, renamed when it is there (see `durable`); a
+  bucket takes an object in one piece.
 - A bucket has no directories to make, and it answers slowly: many files are
   looked up in one listing.
 - Whatever the client of a bucket raises comes out as one of three errors, see
@@ -13,6 +14,7 @@ them. This module adds what epath leaves open:
 """
 
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -24,12 +26,16 @@ from typing import Any
 
 from etils import epath
 
+from hdc_jax.runtime import durable
 from hdc_jax.runtime.buckets import (
   file_system,
   is_remote,
   object_sizes,
   translated_errors,
 )
+
+# What writing to a disk without room says.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def absolute(path: epath.PathLike) -> epath.Path:
@@ -105,13 +111,18 @@ def writing(path: epath.PathLike) -> Iterator[str]:
       with translated_errors(path):
         file_system(path).put_file(local, os.fspath(path))
     return
-  path.parent.mkdir(parents=True, exist_ok=True)
+  durable.make_folder(path.parent)
   partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
   try:
     yield os.fspath(partial)
+    durable.sync(partial)
     partial.replace(path)
-  except BaseException:
-    partial.unlink(missing_ok=True)
+    durable.sync(path.parent)
+  except BaseException as error:
+    with contextlib.suppress(OSError):  # the error on its way says more
+      partial.unlink(missing_ok=True)
+    if isinstance(error, OSError) and error.errno in _FULL:
+      error.filename = error.filename or os.fspath(path)  # a handle has none
     raise
 
 

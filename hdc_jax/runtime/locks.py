@@ -18,6 +18,7 @@ from typing import Any
 from etils import epath
 
 from hdc_jax.errors import ConfigError
+from hdc_jax.runtime import durable
 from hdc_jax.runtime.buckets import is_remote
 
 LOCK = ".lock"
@@ -49,7 +50,7 @@ def locked(directory: epath.PathLike, flag: str) -> Iterator[None]:
   absolute = os.path.abspath(os.fspath(directory))
   path = os.path.join(absolute, LOCK)
   is_new = not os.path.exists(absolute)
-  os.makedirs(absolute, exist_ok=True)
+  durable.make_folder(absolute)
   handle = _wait_for(path, flag, directory)
   try:
     yield
@@ -62,6 +63,28 @@ def locked(directory: epath.PathLike, flag: str) -> Iterator[None]:
     if is_new:
       with contextlib.suppress(OSError):  # it has files
         os.rmdir(absolute)
+
+
+def is_locked(directory: epath.PathLike) -> bool:
+  """Whether a process seems to have the lock of a directory; see `locked`.
+
+  The lock itself is not touched, as a command that wants it at this moment
+  would be refused. The file that a lost process left does not count on its
+  host; on another host, it counts.
+
+  Args:
+    directory: A directory on a disk.
+  """
+  holder = _read(os.path.join(os.fspath(directory), LOCK))
+  if holder.get("host") != platform.node():
+    return bool(holder)
+  try:
+    os.kill(int(holder["pid"]), 0)
+  except PermissionError:
+    return True
+  except (OSError, LookupError, TypeError, ValueError):
+    return False
+  return True
 
 
 def _wait_for(path: str, flag: str, directory: epath.PathLike) -> int | None:
@@ -103,8 +126,9 @@ def _lock(path: str) -> int | None:
       if not _is_at(handle, path):
         os.close(handle)
         continue
-      os.truncate(handle, 0)
-      os.pwrite(handle, json.dumps(_this_process()).encode() + b"\n", 0)
+      with contextlib.suppress(OSError):  # a full disk: it is locked anyway
+        os.truncate(handle, 0)
+        os.pwrite(handle, json.dumps(_this_process()).encode() + b"\n", 0)
       return handle
     except BlockingIOError:
       os.close(handle)

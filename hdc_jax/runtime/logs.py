@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from absl import logging as absl_logging
 
+from hdc_jax.runtime import redaction
 from hdc_jax.runtime.progress import Progress
 
 _LOGGER = logging.getLogger("hdc_jax")
@@ -17,12 +18,26 @@ _LOGGER = logging.getLogger("hdc_jax")
 def shown(debug: bool) -> Iterator[None]:
   """Shows this package's log lines on stderr; of other packages only warnings.
 
+  Orbax logs a failure with several tracebacks before it raises it, and leaves
+  other files of it in threads: their lines are shown at level DEBUG only.
+
   A context manager; afterwards, lines go where they went before.
 
   Args:
     debug: Whether lines of level DEBUG are shown too.
   """
   absl_logging.set_verbosity(absl_logging.WARNING)
+  absl_logger = absl_logging.get_absl_logger()
+
+  def is_shown(record: logging.LogRecord) -> bool:
+    return debug or "orbax" not in record.pathname
+
+  def show_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    if debug or "Event loop is closed" not in str(unraisable.exc_value):
+      unraisable_hook(unraisable)
+
+  unraisable_hook, sys.unraisablehook = sys.unraisablehook, show_unraisable
+  absl_logger.addFilter(is_shown)
   before = _LOGGER.handlers, _LOGGER.propagate, _LOGGER.level
   handlers: list[logging.Handler] = [logging.StreamHandler()]
   _LOGGER.handlers, _LOGGER.propagate = handlers, False
@@ -31,8 +46,21 @@ def shown(debug: bool) -> Iterator[None]:
   try:
     yield
   finally:
+    absl_logger.removeFilter(is_shown)
+    sys.unraisablehook = unraisable_hook
     _LOGGER.handlers, _LOGGER.propagate = before[:2]
     _LOGGER.setLevel(before[2])
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+  """Shows neither log lines nor progress nor results, but warnings alone."""
+  before, Progress.shown = Progress.shown, False
+  try:
+    with contextlib.redirect_stdout(io.StringIO()):
+      yield
+  finally:
+    Progress.shown = before
 
 
 def be_quiet(process: int, debug: bool) -> None:
@@ -49,7 +77,14 @@ def be_quiet(process: int, debug: bool) -> None:
   Progress.shown = False
 
 
+class _Formatter(logging.Formatter):
+  """Formats lines, without the secrets in them."""
+
+  def format(self, record: logging.LogRecord) -> str:
+    return redaction.redact(super().format(record))
+
+
 def _set_format(prefix: str) -> None:
   line = f"{prefix}%(asctime)s %(levelname).1s %(message)s"
   for handler in _LOGGER.handlers:
-    handler.setFormatter(logging.Formatter(line, "%H:%M:%S"))
+    handler.setFormatter(_Formatter(line, "%H:%M:%S"))

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import tqdm
 
+from hdc_jax.runtime import watchdog
+
 INTERVAL = 10.0  # Seconds between two lines where stderr is no terminal.
 _TICK = 1.0  # Seconds between two looks at the clock on a terminal.
 
@@ -33,7 +35,12 @@ class Progress:
   shown = True
 
   def __init__(
-    self, total: int, unit: str, label: str = "", initial: int = 0
+    self,
+    total: int,
+    unit: str,
+    label: str = "",
+    initial: int = 0,
+    shown: bool = True,
   ) -> None:
     """Shows the count at the start.
 
@@ -42,7 +49,9 @@ class Progress:
       unit: What is counted, in the plural.
       label: Text in front of the count.
       initial: The count at the start; it does not enter the rate.
+      shown: Whether this progress is shown, if progress is shown at all.
     """
+    self.shown = self.shown and shown
     self._total, self._unit, self._label = total, unit, label
     self._count = self._printed_count = initial
     self._stats: dict[str, str | float] = {}
@@ -67,6 +76,7 @@ class Progress:
       **stats: Values to show behind the count, by name. Each stays until
         another value of the same name replaces it.
     """
+    watchdog.progressed()
     self._count += n
     self._stats |= stats
     begins = self._first is None
@@ -87,6 +97,7 @@ class Progress:
     Args:
       name: What is being done, such as 'compiling the train step'.
     """
+    watchdog.progressed()
     start, over = time.monotonic(), threading.Event()
     ticking = threading.Thread(target=self._tick, args=(over,), daemon=True)
     if self._bar is not None:
@@ -98,6 +109,7 @@ class Progress:
       yield
     finally:
       over.set()
+      watchdog.progressed()
       if self._bar is not None:
         ticking.join()
         self._bar.set_description_str(self._label or None)

@@ -2,10 +2,13 @@
 
 import collections
 import contextlib
+import fcntl
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+import types
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -117,7 +120,7 @@ class Workers(Generic[Result]):
       )
     # `submit` may start processes, which ignore Ctrl-C until `_start_worker`
     # has run.
-    with signals_blocked(signal.SIGINT):
+    with signals_blocked(signal.SIGINT), _main_hidden():
       try:
         return self._pool.submit(self._function, *call)
       except BrokenProcessPool as error:
@@ -132,13 +135,29 @@ class Workers(Generic[Result]):
       self._pool = None
 
 
+@contextlib.contextmanager
+def _main_hidden() -> Iterator[None]:
+  """Keeps processes that start from importing the program of this process.
+
+  Python would run it again in each of them, up to the call that started them. A
+  program that calls `hdc_jax.prepare` without asking for its `__name__` would
+  thus start processes without end.
+  """
+  main = sys.modules["__main__"]
+  sys.modules["__main__"] = types.ModuleType("__main__")
+  try:
+    yield
+  finally:
+    sys.modules["__main__"] = main
+
+
 def _start_worker() -> None:
   """Prepares a new process to end quietly, and not to outlive its parent."""
   # Ctrl-C reaches all processes. With the default action a worker ends at once
   # and prints nothing; only the parent reports the interruption.
   signal.signal(signal.SIGINT, signal.SIG_DFL)
   signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-  exit_with_parent()
+  follow_parent()
 
 
 @contextlib.contextmanager
@@ -178,11 +197,25 @@ def start_quiet_tracker() -> None:
       os.environ["PYTHONWARNINGS"] = before
 
 
-def exit_with_parent() -> None:
-  """Ends this process when its parent has ended, even if that was killed."""
+def follow_parent(*_: int) -> None:
+  """Ends this process when its parent has ended, even if that was killed.
+
+  On Linux the kernel kills it, whatever it is doing: the pipe that tells of the
+  parent's end sends it SIGKILL. Elsewhere, and if the parent has ended before,
+  a thread ends it.
+
+  Choice: PR_SET_PDEATHSIG would kill it when the *thread* that started it ends,
+  and Grain starts its processes in threads that end earlier.
+  """
   parent = multiprocessing.parent_process()
   if parent is None:
     return
+  if hasattr(fcntl, "F_SETSIG"):
+    pipe = parent.sentinel
+    fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)
+    flags = fcntl.fcntl(pipe, fcntl.F_GETFL)
+    fcntl.fcntl(pipe, fcntl.F_SETFL, flags | os.O_ASYNC)
 
   def wait() -> None:
     parent.join()

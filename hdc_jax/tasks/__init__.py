@@ -12,6 +12,8 @@ from hdc_jax.distributed import mesh
 from hdc_jax.errors import choose
 from hdc_jax.options import RunConfig, identity
 from hdc_jax.tasks import (
+  attentive,
+  bias,
   embed,
   finetune,
   linear,
@@ -37,7 +39,9 @@ TASKS: dict[str, Task] = {
     pretrain.TASK,
     finetune.TASK,
     linear.TASK,
+    attentive.TASK,
     retrieve.TASK,
+    bias.TASK,
     embed.TASK,
     preview.TASK,
     tables.TASK,
@@ -66,12 +70,15 @@ def check_batches(task: Task, config: RunConfig, devices: int) -> None:
     devices: Number of devices, over all hosts.
 
   Raises:
-    ConfigError: If a batch does not split evenly. The message names the nearest
-      sizes that do.
+    ConfigError: If a batch does not split evenly, or its microbatches do not.
+      The message names the nearest numbers that do.
   """
   flat = identity.flatten(config.values)
   for field in task.batches:
     mesh.check_batch_size(f"config.{field}", flat[field], devices)
+  if microbatches := flat.get("train.microbatches"):
+    videos = flat["data.batch_size"] // devices
+    mesh.check_microbatches(microbatches, videos)
 
 
 def resolve(

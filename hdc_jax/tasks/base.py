@@ -47,8 +47,8 @@ class FrozenBackbone(Options):
 
   checkpoint: str = option(
     "",
-    "Directory of a run, or one of its checkpoints (RUN/checkpoints/N), whose "
-    "backbone is evaluated.",
+    "Directory of a run, or one of its checkpoints (RUN/checkpoints/N, or "
+    "RUN/checkpoints/best), whose backbone is evaluated.",
     required="name the directory of a run",
   )
 
@@ -59,8 +59,9 @@ class InitialBackbone(Options):
 
   checkpoint: str = option(
     "",
-    "Directory of a run, or one of its checkpoints (RUN/checkpoints/N), with "
-    "whose backbone the training begins; empty: random weights.",
+    "Directory of a run, or one of its checkpoints (RUN/checkpoints/N, or "
+    "RUN/checkpoints/best), with whose backbone the training begins; empty: "
+    "random weights.",
   )
 
 
@@ -107,7 +108,7 @@ class EvaluationOptions(abc.ABC):
     return canvas.short_side_for(self.clips, size, test_size)
 
   def describe_clips(self, index: Index) -> str:
-    """Says what part of the frames training clips show; '' without any."""
+    """Says what clips show, for the log; '' if there is nothing to say."""
     del index
     return ""
 
@@ -183,7 +184,7 @@ class Task:
 
     Raises:
       ConfigError: If it does, as its files would be overwritten.
-      DataError: If its config.json or result.json is no JSON.
+      DataError: If its config.json or result.json is damaged.
     """
     owner = results.read_owner(workdir)
     if owner not in ("", self.name):

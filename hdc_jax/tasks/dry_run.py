@@ -9,6 +9,7 @@ import ml_collections
 from etils import epath
 
 from hdc_jax import tasks
+from hdc_jax.data import mixtures
 from hdc_jax.data.datasets import hmdb51, ucf101
 from hdc_jax.data.store.index import INDEX, Index
 from hdc_jax.options import identity
@@ -66,11 +67,10 @@ def describe(config: ml_collections.ConfigDict, workdir: str) -> str:
 def _check_dataset(options: Any) -> None:
   """Checks the options of a run against its dataset, if that is here."""
   path = options.dataset.path
-  if buckets.is_remote(path):
-    return
-  if not files.exists(epath.Path(path) / INDEX):
-    return
-  index = Index.load(path)
+  for one in mixtures.paths(path):
+    if buckets.is_remote(one) or not files.exists(epath.Path(one) / INDEX):
+      return
+  index = mixtures.read_index(path, Index.load)
   options.check_dataset(index)
   if described := options.describe_clips(index):
     _log.info("%s: %s", path, described)

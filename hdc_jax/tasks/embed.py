@@ -26,6 +26,7 @@ from hdc_jax.evaluate.evaluation import Outputs
 from hdc_jax.evaluate.features import Features
 from hdc_jax.options import Options, option
 from hdc_jax.runs import results
+from hdc_jax.runs.text_table import describe_left_out
 from hdc_jax.runtime import files
 from hdc_jax.tasks.base import (
   EvaluationOptions,
@@ -115,7 +116,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   )
   stamp = make_stamp("embed", run_config, loaded.name, source)
   result = results.read_result(workdir)
-  rows = result["rows"] if stamp.items() <= result.items() else []
+  rows = []
+  if stamp.items() <= result.items():
+    rows = result["rows"]
+    evaluation.recall(result)
   written = {row["name"]: row for row in rows}
   results.write_config(workdir, run_config.values)
   shards = range(0, len(videos), options.embed.shard)
@@ -138,8 +142,13 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     size = {"vectors": len(vectors), "width": vectors.shape[1]}
     written[name] = {"name": name} | size
     rows = [written[name] for name in sorted(written)]
-    result = results.write_result(workdir, stamp | {"rows": rows})
-  print(f"features of {len(videos):,} videos: {workdir}/features-*.npz")
+    result = results.write_result(
+      workdir, stamp | evaluation.omissions | {"rows": rows}
+    )
+  count = len(videos) - len(evaluation.left_out)
+  print(f"features of {count:,} videos: {workdir}/features-*.npz")
+  for line in describe_left_out(result):
+    print(line)
   print(f"report: {report.write(workdir, runs=[workdir])}")
   return result
 

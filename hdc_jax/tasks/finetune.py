@@ -20,7 +20,7 @@ from hdc_jax.evaluate import pretrained
 from hdc_jax.evaluate import trials as trials_lib
 from hdc_jax.report import page as report
 from hdc_jax.runs import results
-from hdc_jax.runs.text_table import format_rows
+from hdc_jax.runs.text_table import format_result
 from hdc_jax.tasks import costs
 from hdc_jax.tasks.base import Task, make_stamp
 from hdc_jax.tasks.finetune_trial import Finetune, TrialRunner
@@ -48,7 +48,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     ConfigError: If the config is wrong, or does not fit the data, the
       checkpoint or the devices.
     DataError: If the data or a checkpoint is missing or damaged.
-    NonFiniteError: If a loss becomes NaN or infinite.
+    NonFiniteError: If too many steps in a row are not finite.
     Preempted: If a signal stopped the run; its state is saved.
   """
   options, run_config = TASK.resolve(config)
@@ -90,12 +90,16 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
         trial.train_split,
       )
       measured = runner.run(trial, trial_config, directory)
-      result = results.write_result(directory, trial_stamp | measured)
+      result = results.write_result(
+        directory, trial_stamp | evaluation.omissions | measured
+      )
+    evaluation.recall(result)
     rows.append(trial.row | {k: result[k] for k in trial.kind.measures})
   result = results.write_result(
-    workdir, stamp | warnings | trials_lib.summary(rows)
+    workdir,
+    stamp | warnings | evaluation.omissions | trials_lib.summary(rows),
   )
-  print(format_rows(result["rows"]))
+  print(format_result(result))
   print(f"report: {report.write(workdir, runs=[workdir])}")
   return result
 

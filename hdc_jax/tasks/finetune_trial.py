@@ -17,12 +17,16 @@ from hdc_jax.evaluate import trials as trials_lib
 from hdc_jax.evaluate.evaluation import Evaluation
 from hdc_jax.methods import supervised
 from hdc_jax.models.classification import ONE_CLASS, Classification
-from hdc_jax.options import Options, RunConfig, option
+from hdc_jax.options import Options, RunConfig, identity, option
+from hdc_jax.runs import results
 from hdc_jax.runs.predictions import PREDICTIONS
+from hdc_jax.runs.trackers.tracking import Tracking
+from hdc_jax.tasks import track
 from hdc_jax.tasks.base import InitialBackbone
 from hdc_jax.tasks.train_and_test import Supervised
 from hdc_jax.train import loop
 from hdc_jax.train.optimizer import Optim
+from hdc_jax.train.options import Run, Train
 from hdc_jax.train.step import TrainState
 from hdc_jax.train.training import Training, make_training
 
@@ -55,7 +59,7 @@ class Finetune(Supervised):
   batches: Batches
   finetune: Classifier
   optim: Optim
-  train: loop.Train
+  train: Train
 
   def __post_init__(self) -> None:
     """Checks options of different sections against each other."""
@@ -166,7 +170,7 @@ class TrialRunner:
       starts=training.objective.starts,
       label=trial.label,
     )
-    loop_run = loop.Run(
+    loop_run = Run(
       str(directory),
       config,
       options.train,
@@ -174,9 +178,44 @@ class TrialRunner:
       options.loading,
       options.seed.seed,
     )
-    state, speed = loop.fit(
-      loop_run, training, cut, initial=self._initial(training)
-    )
+    values = identity.flatten(config.values)
+    with Tracking(directory, options.train.trackers, values) as tracking:
+      state, speed = loop.fit(
+        loop_run,
+        training,
+        cut,
+        initial=self._initial(training),
+        tracking=tracking,
+      )
+      measured = self._test(trial, training, scorer, state, directory)
+      tracking.scalars(
+        options.train.steps, {f"test/{k}": v for k, v in measured.items()}
+      )
+      with results.only_warning("the report of trackers"):
+        track.show_report(tracking, options.train.steps, directory)
+    return measured | speed
+
+  def _test(
+    self,
+    trial: trials_lib.Trial,
+    training: Training,
+    scorer: features.Encoder,
+    state: TrainState,
+    directory: epath.Path,
+  ) -> dict[str, float]:
+    """Tests a classifier, writes its predictions, and draws where it looks.
+
+    Args:
+      trial: The label and the videos to test on.
+      training: The training of the classifier.
+      scorer: The encoder of test clips to scores.
+      state: The state after the training.
+      directory: The directory of the trial.
+
+    Returns:
+      Results in percent.
+    """
+    source = self._evaluation.source
     outputs = self._evaluation.encode(
       scorer,
       {"params": state.params, "batch_stats": state.batch_stats},
@@ -199,7 +238,7 @@ class TrialRunner:
       self._evaluation,
       outputs,
     )
-    return predictions.measures() | speed
+    return predictions.measures()
 
   def _initial(self, training: Training) -> Callable[[], TrainState]:
     """The function that makes the first state, with any loaded backbone."""

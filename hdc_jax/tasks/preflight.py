@@ -6,7 +6,6 @@ begin with these checks. With `--preflight`, a command makes the checks and
 stops, even if it is a single process.
 """
 
-import contextlib
 import hashlib
 import importlib.metadata
 import os
@@ -21,14 +20,14 @@ import ml_collections
 from etils import epath
 
 import hdc_jax
-from hdc_jax import errors, tasks
-from hdc_jax.data import sources
+from hdc_jax import tasks
+from hdc_jax.data import mixtures, sources
 from hdc_jax.data.options import Dataset
 from hdc_jax.data.store import cache as cache_lib
 from hdc_jax.data.store.index import Index
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.distributed import processes
-from hdc_jax.errors import ConfigError, DataError, HdcError
+from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.evaluate import pretrained
 from hdc_jax.options import RunConfig, identity
 from hdc_jax.runs import results
@@ -140,26 +139,6 @@ def _check_alike(reports: Sequence[dict[str, Any]]) -> None:
           )
 
 
-@contextlib.contextmanager
-def _shared_errors(hosts: Sequence[str]) -> Iterator[None]:
-  """Raises the error of the first process that has one, in all processes.
-
-  Args:
-    hosts: Names of the hosts of all processes.
-  """
-  local: HdcError | None = None
-  try:
-    yield
-  except HdcError as error:
-    local = error
-  report = [type(local).__name__, str(local)] if local else None
-  for number, failure in enumerate(processes.exchange(report)):
-    if failure:
-      kind, text = failure
-      where = f"process {number} ({hosts[number]}): " if len(hosts) > 1 else ""
-      raise getattr(errors, kind)(where + text) from local
-
-
 def _check_workdir(workdir: str, hosts: Sequence[str]) -> None:
   """Checks that all processes write to one directory.
 
@@ -174,7 +153,7 @@ def _check_workdir(workdir: str, hosts: Sequence[str]) -> None:
   root = epath.Path(workdir)
   marks = [root / f".preflight-{token}-{i}" for i in range(len(hosts))]
   local_mark = marks[jax.process_index()]
-  with _shared_errors(hosts):
+  with processes.shared_errors(hosts):
     try:
       files.write(local_mark, b"")
     except OSError as error:
@@ -182,7 +161,7 @@ def _check_workdir(workdir: str, hosts: Sequence[str]) -> None:
         f"--workdir={workdir} cannot be written to: {error}"
       ) from error
   try:
-    with _shared_errors(hosts):
+    with processes.shared_errors(hosts):
       unseen = [i for i, mark in enumerate(marks) if not files.exists(mark)]
       if unseen:
         raise ConfigError(
@@ -215,7 +194,7 @@ def _check_datasets(runs: Sequence[Run], hosts: Sequence[str]) -> Iterator[str]:
     by_dataset.setdefault(options.dataset, []).append(options)
   for dataset, options_of_runs in by_dataset.items():
     path, cache = dataset.path, dataset.cache
-    with _shared_errors(hosts):
+    with processes.shared_errors(hosts):
       indices = {
         side: _read_index(path, side)
         for side in {options.short_side for options in options_of_runs}
@@ -226,8 +205,11 @@ def _check_datasets(runs: Sequence[Run], hosts: Sequence[str]) -> Iterator[str]:
           options.warn(indices[options.short_side])
       index = indices[options_of_runs[0].short_side]
       # A single process may make this check on another machine than the run's.
+      each = mixtures.indices(index)
+      datasets = list(zip(mixtures.paths(path), each, strict=True))
       if len(hosts) > 1:
-        cache_lib.check_space(path, index, cache)
+        for place, one in datasets:
+          cache_lib.check_space(place, one, cache)
     fingerprints = processes.exchange(index.fingerprint)
     for other, fingerprint in enumerate(fingerprints):
       if fingerprint != fingerprints[0]:
@@ -236,21 +218,27 @@ def _check_datasets(runs: Sequence[Run], hosts: Sequence[str]) -> Iterator[str]:
           f"({hosts[other]}, fingerprint {fingerprint}) than in process 0 "
           f"({hosts[0]}, {fingerprints[0]}): copy the same dataset to all hosts"
         )
-    shards = len(index.shards)
-    # Every process reads from all shards, as videos are shuffled globally.
-    few = f", fewer than processes: prepare with --shards={len(hosts)}"
-    size = sum(shard.bytes for shard in index.shards) / 1e9
-    copied = f"; the run copies these {size:.3g} GB to {cache}"
-    yield (
-      f"data       {path}: {index.num_videos:,} videos in {shards} shards"
-      f"{few if 0 < shards < len(hosts) else ''}"
-      f"{copied if buckets.is_remote(path) else ''}"
-    )
+    for place, one in datasets:
+      yield _describe(place, one, cache, len(hosts))
     described = (
       o.describe_clips(indices[o.short_side]) for o in options_of_runs
     )
     for line in dict.fromkeys(filter(None, described)):
       yield f"clips      {line}"
+
+
+def _describe(path: str, index: Index, cache: str, hosts: int) -> str:
+  """A line on a dataset."""
+  shards = len(index.shards)
+  # Every process reads from all shards, as videos are shuffled globally.
+  few = f", fewer than processes: prepare with --shards={hosts}"
+  size = sum(shard.bytes for shard in index.shards) / 1e9
+  copied = f"; the run copies these {size:.3g} GB to {cache}"
+  return (
+    f"data       {path}: {index.num_videos:,} videos in {shards} shards"
+    f"{few if 0 < shards < hosts else ''}"
+    f"{copied if buckets.is_remote(path) else ''}"
+  )
 
 
 def _read_index(path: str, short_side: int) -> Index:
@@ -286,6 +274,6 @@ def _check_checkpoints(
   for reference, options in by_checkpoint.items():
     if not reference or reference.startswith(f"{root}/"):
       continue
-    with _shared_errors(hosts):
+    with processes.shared_errors(hosts):
       pretrained.check(reference, options.model)
     yield f"checkpoint {reference}"

@@ -9,21 +9,34 @@ import ml_collections
 from jax.sharding import Mesh
 
 from hdc_jax import key_queue
-from hdc_jax.data import sources
+from hdc_jax.checkpoints import finding, restoring
+from hdc_jax.data import mixtures, sources
 from hdc_jax.data.clips import canvas, loader, training_clips
-from hdc_jax.data.options import Batches, Clips, Dataset, Learned, Loading
+from hdc_jax.data.clips.placement import FixedPlacement, make_placement
+from hdc_jax.data.options import (
+  Batches,
+  Clips,
+  Learnable,
+  Learned,
+  Loading,
+  ShownClips,
+)
 from hdc_jax.data.store.index import Index
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError
+from hdc_jax.evaluate.evaluation import Evaluation
+from hdc_jax.evaluate.online_probe import OnlineProbe, Probe
 from hdc_jax.methods import METHODS, MethodOptions, make_objective
 from hdc_jax.models import BACKBONES, BackboneOptions
-from hdc_jax.options import Options, Schema, Variant, option
+from hdc_jax.options import Options, Schema, Variant, identity, option
 from hdc_jax.report import page as report
-from hdc_jax.runs import results
-from hdc_jax.tasks import costs
+from hdc_jax.runs import goodput, results
+from hdc_jax.runs.trackers.tracking import Tracking
+from hdc_jax.tasks import costs, track
 from hdc_jax.tasks.base import Seed, Task
-from hdc_jax.train import loop
+from hdc_jax.train import loop, probing
 from hdc_jax.train.optimizer import Optim
+from hdc_jax.train.options import Pretraining, Run
 from hdc_jax.train.training import Training, make_training
 
 _log = logging.getLogger(__name__)
@@ -70,13 +83,15 @@ class Learning(Viewed):
     loading: Threads and processes that decode.
     optim: The optimizer.
     train: Length of the run, and intervals of logging and saving.
+    probe: The online probe.
   """
 
   seed: Seed
   batches: Batches
   loading: Loading
   optim: Optim
-  train: loop.Train
+  train: Pretraining
+  probe: Probe
 
   def __post_init__(self) -> None:
     """Checks options of different sections against each other."""
@@ -84,6 +99,22 @@ class Learning(Viewed):
     self.model.check_clip(self.clips.frames, self.model.size)
     self.optim.check_length(self.train.steps)
     key_queue.check_size(self.method.queue, self.batches.batch_size)
+    self.check_devices(1)
+    if self.train.keep_best:
+      self.probe.check_monitor(self.train.keep_best)
+
+  def check_devices(self, devices: int) -> None:
+    """Checks that devices can share a batch, and its microbatches.
+
+    Args:
+      devices: Number of devices, over all hosts.
+
+    Raises:
+      ConfigError: If they cannot.
+    """
+    size = self.batches.batch_size
+    mesh_lib.check_batch_size("config.data.batch_size", size, devices)
+    mesh_lib.check_microbatches(self.train.microbatches, size // devices)
 
   def make_training(self, mesh: Mesh) -> Training:
     """Makes the training.
@@ -101,6 +132,7 @@ class Learning(Viewed):
       batch_size=self.batches.batch_size,
       mesh=mesh,
       seed=self.seed.seed,
+      microbatches=self.train.microbatches,
     )
 
 
@@ -113,11 +145,16 @@ class Pretrain(Learning):
     learned: Split to learn from.
   """
 
-  dataset: Dataset
+  dataset: Learnable
   learned: Learned
 
   # No checkpoint: pretraining begins with random weights.
   checkpoint = ""
+
+  def describe_clips(self, index: Index) -> str:
+    """Says what clips show, and what a batch holds if datasets are mixed."""
+    batch = mixtures.describe(index, self.batches.batch_size)
+    return "; ".join(filter(None, (super().describe_clips(index), batch)))
 
   def check_dataset(self, index: Index) -> None:
     """Checks that a dataset has such a split and such clips.
@@ -129,9 +166,58 @@ class Pretrain(Learning):
       ConfigError, DataError: If it does not.
     """
     split = self.learned.split
-    videos = len(index.split(split))
-    loader.check_batch_size(self.batches.batch_size, videos, f"split {split!r}")
+    loader.check_batches(self.batches.batch_size, index, split)
     training_clips.check_clips(self.clips, self.model.size, index.short_side)
+    if self.probe.every:
+      self.probe.draw(index, split, self.seed.seed)
+      self.probe_placement(index)
+    if self.train.keep_best:
+      self.probe.check_monitor(self.train.keep_best, index)
+
+  def probe_placement(self, index: Index) -> FixedPlacement:
+    """The clips that the probe encodes: one of each segment, in the centre.
+
+    Args:
+      index: The index of the dataset.
+
+    Raises:
+      ConfigError: If the frames of the dataset are too small.
+    """
+    shown = ShownClips(clips=1)
+    return make_placement(self.clips, shown, self.model.size, index.short_side)
+
+  def make_probe(
+    self, mesh: Mesh, source: sources.Source
+  ) -> probing.Probing | None:
+    """Makes the online probe; None if it is off.
+
+    Args:
+      mesh: All devices of the run.
+      source: The videos.
+
+    Raises:
+      DataError: If a video of the probe has no label.
+    """
+    if not self.probe.every:
+      return None
+    online = OnlineProbe(
+      self.probe.draw(source.index, self.learned.split, self.seed.seed),
+      Evaluation(
+        mesh,
+        source,
+        self.probe_placement(source.index),
+        # So few videos are not worth starting processes for.
+        dataclasses.replace(self.loading, workers=0),
+        self.batches.batch_size,
+        self.model.size,
+        self.batches.max_bad,
+        "config.data.max_bad",
+      ),
+      self.model,
+    )
+    return probing.Probing(
+      self.probe.every, lambda state: online.measure(state.backbone())
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,7 +264,8 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   Args:
     config: A config of this task, see `config.default`.
     workdir: Directory of the run. It gets checkpoints/, metrics.jsonl,
-      tensorboard/, config.json, result.json and report.html.
+      config.json, goodput.json, result.json, report.html, and the files of
+      trackers.
 
   Returns:
     The content of result.json.
@@ -187,14 +274,15 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     ConfigError: If the config is wrong, or does not fit the data, the devices
       or the run that is resumed.
     DataError: If the data or a checkpoint is missing or damaged.
-    NonFiniteError: If the loss becomes NaN or infinite.
+    Collapsed: If the network does not learn and `train.stop_on_collapse` is
+      set.
+    NonFiniteError: If too many steps in a row are not finite.
     Preempted: If a signal stopped the run; its state is saved.
   """
+  ledger = goodput.Ledger(workdir)
   options, run_config = TASK.resolve(config)
   mesh = mesh_lib.make_mesh()
-  mesh_lib.check_batch_size(
-    "config.data.batch_size", options.batches.batch_size, mesh.devices.size
-  )
+  options.check_devices(mesh.devices.size)
   training = options.make_training(mesh)
   source = sources.open(
     options.dataset.path, options.short_side, options.dataset.cache
@@ -207,32 +295,71 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     records=source.index.split(options.learned.split),
     starts=training.objective.starts,
   )
-  _, speed = loop.fit(
-    loop.Run(
-      workdir,
-      run_config,
-      options.train,
-      options.batches,
-      options.loading,
-      options.seed.seed,
-    ),
-    training,
-    cut,
-  )
-  if speed or not results.read_result(workdir):
-    results.write_result(
-      workdir,
-      {
-        "task": "pretrain",
-        "steps": options.train.steps,
-        "config_fingerprint": run_config.fingerprint,
-        "data_fingerprint": source.index.fingerprint,
-        **speed,
-      },
+  values = identity.flatten(run_config.values)
+  with Tracking(workdir, options.train.trackers, values) as tracking:
+    _, summary = loop.fit(
+      Run(
+        workdir,
+        run_config,
+        options.train,
+        options.batches,
+        options.loading,
+        options.seed.seed,
+        options.train.stop_on_collapse,
+      ),
+      training,
+      cut,
+      probe=options.make_probe(mesh, source),
+      keep_best=options.train.keep_best,
+      ledger=ledger,
+      tracking=tracking,
     )
-  page = report.write(workdir, runs=[workdir])
-  _log.info("report: %s", page)
+    trained = "clips_per_second" in summary  # else it was complete already
+    if trained or not results.read_result(workdir):
+      results.write_result(
+        workdir,
+        {
+          "task": "pretrain",
+          "steps": options.train.steps,
+          "config_fingerprint": run_config.fingerprint,
+          "data_fingerprint": source.index.fingerprint,
+          **_best(options.train.keep_best, workdir),
+          **summary,
+          **({"goodput": ledger.summary()} if trained else {}),
+        },
+      )
+    tracking.wait_for_places()
+    with results.only_warning("the report"):
+      page = report.write(workdir, runs=[workdir])
+      _log.info("report: %s", page)
+      if trained:
+        track.show_report(tracking, options.train.steps, workdir)
   return results.read_result(workdir)
+
+
+def _best(monitor: str, workdir: str) -> dict[str, Any]:
+  """The entry of result.json about the best checkpoint, if one is kept.
+
+  Args:
+    monitor: Name of the measurement that chooses it; '' if none is kept.
+    workdir: Directory of the run.
+  """
+  if not monitor:
+    return {}
+  with restoring.SavedCheckpoints(workdir) as saved:
+    best = saved.best()
+  if best is None:
+    return {}
+  step, _, value = best
+  _log.info(
+    "best by %s: %.1f at step %d, %s/checkpoints/%s",
+    monitor,
+    value,
+    step,
+    workdir,
+    finding.BEST,
+  )
+  return {"best": {"step": step, "monitor": monitor, "value": value}}
 
 
 def cost(options: Learning, counts: Mapping[str, int]) -> costs.Cost:

@@ -17,7 +17,7 @@ from hdc_jax import report
 from hdc_jax.augment import views
 from hdc_jax.data import sources
 from hdc_jax.data.clips import loader, training_clips
-from hdc_jax.data.options import Dataset, Learned, Loading
+from hdc_jax.data.options import Learnable, Learned, Loading
 from hdc_jax.data.store.index import Index
 from hdc_jax.report.figures import strips
 from hdc_jax.runs import results
@@ -43,7 +43,7 @@ class Preview(Viewed):
   """
 
   seed: Seed
-  dataset: Dataset
+  dataset: Learnable
   learned: Learned
   loading: Loading
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import jax
 import ml_collections
-import numpy as np
 from etils import epath
+from jax.sharding import Mesh
 
 from hdc_jax import report
 from hdc_jax.data.labels.splits import split_names
@@ -29,15 +29,13 @@ from hdc_jax.evaluate import (
   features,
   neighbour_sheet,
   pretrained,
-  retrieval,
-  search,
 )
 from hdc_jax.evaluate.evaluation import Evaluation, Outputs
 from hdc_jax.evaluate.features import Features
-from hdc_jax.evaluate.kinds import kind_of
+from hdc_jax.evaluate.neighbour_test import NeighbourTest
 from hdc_jax.options import Options, option
 from hdc_jax.runs import results
-from hdc_jax.runs.text_table import format_rows
+from hdc_jax.runs.text_table import format_result
 from hdc_jax.tasks import costs
 from hdc_jax.tasks.base import FrozenBackbone, Task, make_stamp
 from hdc_jax.tasks.train_and_test import TrainAndTest
@@ -72,18 +70,16 @@ class Search(Options, section="retrieve"):
 
 
 @dataclasses.dataclass(frozen=True)
-class Retrieve(TrainAndTest):
-  """Options of task `retrieve`.
+class Searching(TrainAndTest):
+  """Options of tasks that search nearest neighbours.
 
   Attributes:
     frozen: Checkpoint of the backbone to evaluate.
-    features: The features that are compared.
     search: The search for neighbours.
   """
 
   tested: Searched
   frozen: FrozenBackbone
-  features: Features
   search: Search
 
   @property
@@ -99,6 +95,42 @@ class Retrieve(TrainAndTest):
         "config.test.exclude=group: the videos of this dataset have no groups: "
         "leave it out, or prepare the dataset with a group for each video"
       )
+
+  def neighbour_test(self, mesh: Mesh) -> NeighbourTest:
+    """The search, on the devices of a mesh."""
+    return NeighbourTest(
+      self.search.topk,
+      self.search.neighbours,
+      self.search.temperature,
+      self.tested.exclude,
+      mesh,
+    )
+
+  def weights(
+    self, loaded: pretrained.Pretrained, mesh: Mesh
+  ) -> dict[str, Any]:
+    """The variables of the networks to measure, by name of the network.
+
+    Args:
+      loaded: The trained backbone.
+      mesh: The devices over which the weights are replicated.
+    """
+    weights = {"trained": loaded.variables}
+    if self.search.untrained:
+      seed = loaded.config["seed"]
+      weights["untrained"] = pretrained.initial(loaded.backbone, seed, mesh)
+    return weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Retrieve(Searching):
+  """Options of task `retrieve`.
+
+  Attributes:
+    features: The features that are compared.
+  """
+
+  features: Features
 
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
@@ -130,11 +162,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     _log.info("%s has this result already", workdir)
   else:
     results.write_config(workdir, run_config.values)
-    weights = {"trained": loaded.variables}
-    if options.search.untrained:
-      weights["untrained"] = pretrained.initial(
-        loaded.backbone, loaded.config["seed"], mesh
-      )
+    weights = options.weights(loaded, mesh)
     searcher = _Searcher(options, evaluation, weights, workdir)
     rows = [
       row
@@ -142,8 +170,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       for fold, splits in folds.items()
       for row in searcher.measure(target, fold, splits)
     ]
-    result = results.write_result(workdir, stamp | {"rows": rows})
-  print(format_rows(result["rows"]))
+    result = results.write_result(
+      workdir, stamp | evaluation.omissions | {"rows": rows}
+    )
+  print(format_result(result))
   page = report.write(workdir, runs=[loaded.run, workdir])
   print(f"report: {page}")
   return result
@@ -167,8 +197,8 @@ class _Searcher:
       weights: The variables of the backbone, by name of the network.
       workdir: Directory of the run.
     """
-    self._options, self._evaluation = options.search, evaluation
-    self._exclude = options.tested.exclude
+    self._evaluation = evaluation
+    self._test = options.neighbour_test(evaluation.mesh)
     self._weights, self._workdir = dict(weights), epath.Path(workdir)
     describe = features.make_describe(options.model, options.features)
 
@@ -195,7 +225,7 @@ class _Searcher:
     title = f"{target.name} {fold}".strip()
     rows = []
     for network in self._weights:
-      neighbours = self._search(network, queries, gallery)
+      neighbours = self._test.search(network, queries, gallery)
       if network == "trained":
         sheet = f"neighbours-{title.replace(' ', '-')}.png"
         neighbour_sheet.draw_sheet(
@@ -208,15 +238,9 @@ class _Searcher:
         )
       rows.append(
         {"name": f"{title}/{network}", "label": title, "network": network}
-        | self._rates(target, neighbours, queries, gallery)
+        | self._test.rates(target, neighbours, queries, gallery)
       )
-    chance = retrieval.chance_rates(
-      queries,
-      gallery,
-      self._options.topk,
-      len(target.classes),
-      self._exclude,
-    )
+    chance = self._test.chance(target, queries, gallery)
     rows.append(
       {"name": f"{title}/chance", "label": title, "network": "chance"} | chance
     )
@@ -231,37 +255,6 @@ class _Searcher:
       label=label,
       title=f"{label} of {split}",
     )
-
-  def _search(
-    self, network: str, queries: Outputs, gallery: Outputs
-  ) -> search.Neighbours:
-    """Finds the nearest neighbours of every query by a network's features."""
-    return search.nearest(
-      queries.values[network],
-      gallery.values[network],
-      *retrieval.owners(queries, gallery, self._exclude),
-      max(*self._options.topk, self._options.neighbours),
-      self._evaluation.mesh,
-    )
-
-  def _rates(
-    self,
-    target: Target,
-    neighbours: search.Neighbours,
-    queries: Outputs,
-    gallery: Outputs,
-  ) -> dict[str, float]:
-    """The hit rates, and how good the neighbours' votes are, in percent."""
-    sought, shown = (o.shown(len(target.classes)) for o in (queries, gallery))
-    hits = retrieval.shared(sought, shown, neighbours.indices)
-    hits &= ~np.isneginf(neighbours.similarities)
-    votes = search.knn_scores(
-      neighbours, shown, self._options.temperature, self._options.neighbours
-    )
-    kind = kind_of(target)
-    voted = kind.predict(target, queries, votes).measures()
-    rates = retrieval.hit_rates(hits, self._options.topk)
-    return rates | {kind.votes: voted[kind.measures[0]]}
 
 
 def cost(options: Retrieve, counts: Mapping[str, int]) -> costs.Cost:

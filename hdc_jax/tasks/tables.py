@@ -197,7 +197,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     ConfigError: If the config is wrong, or does not fit the data or a
       checkpoint.
     DataError: If the data or a checkpoint is missing or damaged.
-    NonFiniteError: If a loss becomes NaN or infinite.
+    NonFiniteError: If too many steps in a row are not finite.
     Preempted: If a signal stopped a run; its state is saved.
   """
   options, run_config = TASK.resolve(config)

@@ -1,1 +1,1 @@
-"""The train step, the training loop, optimizers, checkpoints and guards."""
+"""The train step, the training loop, optimizers and guards."""

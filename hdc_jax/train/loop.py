@@ -1,74 +1,37 @@
 """The training loop, which knows no method, backbone or task."""
 
 import contextlib
-import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
+from hdc_jax.checkpoints import saving
 from hdc_jax.data import sources
 from hdc_jax.data.clips import loader, training_clips
-from hdc_jax.data.options import Batches, Loading
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import Preempted
-from hdc_jax.objective import Metrics
-from hdc_jax.options import Options, RunConfig, option
-from hdc_jax.runs import metrics, results
+from hdc_jax.runs import goodput, metrics, results
+from hdc_jax.runs.trackers.tracking import Tracking
+from hdc_jax.runtime import watchdog
 from hdc_jax.runtime.progress import Progress
-from hdc_jax.train import checkpoint, guards
+from hdc_jax.train import (
+  bottleneck,
+  guards,
+  monitor,
+  probing,
+  profiling,
+  reports,
+  resuming,
+)
+from hdc_jax.train.options import Run
 from hdc_jax.train.step import TrainState
 from hdc_jax.train.training import Training
 
 _log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Train(Options, section="train"):
-  """Options of the training loop."""
-
-  # The paper gives no length. Choice: 100 epochs of the 240,000 videos of
-  # Kinetics-400.
-  steps: int = option(187_500, "Length of the run in steps.", at_least=1)
-  log_every: int = option(
-    50, "Steps from one line of metrics to the next.", at_least=1
-  )
-  checkpoint_every: int = option(
-    2_000, "Steps from one checkpoint to the next.", at_least=1
-  )
-  keep_checkpoints: int = option(
-    2, "How many of the newest checkpoints to keep.", at_least=1
-  )
-  patience: float = option(
-    1800,
-    "Seconds that a step may take, with compilation in the first, before the "
-    "run counts as hung and ends; 0: no limit.",
-    at_least=0,
-  )
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-  """The setup of a training run: its length, batches and directory.
-
-  Attributes:
-    workdir: Directory that gets checkpoints/, metrics.jsonl, tensorboard/ and
-      config.json.
-    config: The config that is saved with every checkpoint.
-    train: Length of the run, and intervals of logging and saving.
-    batches: Size of the batches, and how many videos may fail to decode.
-    loading: Threads and processes that decode.
-    seed: Seed of the order of the videos and of the clips cut from them.
-  """
-
-  workdir: str
-  config: RunConfig
-  train: Train
-  batches: Batches
-  loading: Loading
-  seed: int
 
 
 def fit(
@@ -77,7 +40,11 @@ def fit(
   cut: training_clips.CutClips,
   *,
   initial: Callable[[], TrainState] | None = None,
-) -> tuple[TrainState, dict[str, float]]:
+  probe: probing.Probing | None = None,
+  keep_best: str = "",
+  ledger: goodput.Ledger | None = None,
+  tracking: Tracking | None = None,
+) -> tuple[TrainState, dict[str, Any]]:
   """Trains until `train.steps`, from the newest checkpoint if there is one.
 
   Args:
@@ -85,27 +52,44 @@ def fit(
     training: The objective and its train step.
     cut: Cuts the clips out of the videos to learn from.
     initial: Makes the first state, by default with random weights.
+    probe: What is measured of the network on the way, and when.
+    keep_best: Name of a measurement of the probe; a checkpoint is saved
+      whenever it is higher than in all checkpoints, and the best is kept.
+    ledger: Where the time of the run goes, from when the ledger is made; by
+      default from now on.
+    tracking: The trackers, which are begun; by default none.
 
   Returns:
-    The last state, which is saved; and the speed, see `Meter.speed`, empty if
-    the run was complete already.
+    The last state, which is saved; and the speed, see `Meter.speed`, with the
+    `health`, see `Monitor.word`, if the loss compares embeddings, the number of
+    steps that were `skipped`, if any were, and the `changes` with which the run
+    was resumed, if there were any. A run that was complete already has no
+    speed.
 
   Raises:
+    Collapsed: If the network does not learn and the run is to end then.
     ConfigError: If the run directory holds a run with another config.
     DataError: If the data or a checkpoint is damaged, or is of another run.
-    NonFiniteError: If the loss becomes NaN or infinite.
+    NonFiniteError: If the loss, gradient or update of too many steps in a row
+      is not finite.
     Preempted: If a signal stopped the run; its state is saved.
+    StorageError: If checkpoints cannot be saved or read.
   """
+  ledger = ledger or goodput.Ledger(run.workdir)
+  tracking = tracking or Tracking(run.workdir, (), {})
   keep = run.train.keep_checkpoints
-  with checkpoint.Checkpoints(run.workdir, keep) as saved:
-    state = _restore(run, training, cut, saved)
+  with saving.Checkpoints(run.workdir, keep, keep_best) as saved:
+    saved.clean()
+    state, past = resuming.restore(run, training, cut, saved)
     if state is None:
       state = (initial or training.init_state)()
     _log_setup(run, training, cut, state)
     if int(state.step) >= run.train.steps:
       _log.info("%s is at step %d already", run.workdir, int(state.step))
-      return state, {}
-    results.write_config(run.workdir, run.config.values)
+      logged = metrics.read_metrics(run.workdir)
+      return state, _monitor(run, training, logged).summary | past.summary
+    with results.only_warning(results.CONFIG):
+      results.write_config(run.workdir, run.config.values)
     batches = loader.training_batches(
       cut,
       run.loading,
@@ -116,57 +100,28 @@ def fit(
       process_count=jax.process_count(),
     )
     feed = loader.Feed(batches, run.batches.max_bad)
-    return _train(run, training, cut.source, saved, state, feed)
+    ledger.resume(int(state.step))
+    tracking.begin(int(state.step))
+    return _train(
+      run,
+      training,
+      cut.source,
+      saved,
+      state,
+      past,
+      feed,
+      probe,
+      ledger,
+      tracking,
+    )
 
 
-def _restore(
-  run: Run,
-  training: Training,
-  cut: training_clips.CutClips,
-  saved: checkpoint.Checkpoints,
-) -> TrainState | None:
-  """Restores the newest checkpoint, if there is one.
-
-  Returns:
-    The state, replicated over the mesh; None without a checkpoint.
-
-  Raises:
-    ConfigError: If the checkpoint was saved with another config.
-    DataError: If it is damaged, or of another dataset.
-  """
-  if not saved.steps:
-    return None
-  newest = saved.steps[-1]
-  saved_config = with_canvas_of(run.config, saved.config(newest), cut.canvas)
-  run.config.check_resumes(saved_config, run.workdir)
-  restored = training.restore_state(saved, newest)
-  loader.check_data_state(cut.source, restored.data)
-  _log.info("resuming %s at step %d", run.workdir, newest)
-  return restored.state
-
-
-def with_canvas_of(
-  config: RunConfig, saved: Mapping[str, Any], canvas: int
-) -> Mapping[str, Any]:
-  """A saved config with this run's options of an equally large canvas.
-
-  Runs of earlier versions name the canvas in pixels, which now follows from the
-  dataset.
-
-  Args:
-    config: The config of this run.
-    saved: The config in the checkpoint, by section.
-    canvas: Side of this run's canvas in pixels.
-
-  Returns:
-    The saved config; with `data.canvas` and `data.part` of this run, if it
-    names a canvas of this side.
-  """
-  data, now = saved.get("data", {}), config.values["data"]
-  if data.get("canvas") != canvas:
-    return saved
-  same = {name: now[name] for name in ("canvas", "part") if name in now}
-  return {**saved, "data": {**data, **same}}
+def _monitor(
+  run: Run, training: Training, history: Iterable[Mapping[str, float]]
+) -> monitor.Monitor:
+  """Judges the run by what it has logged so far, and will log."""
+  chance = training.objective.chance(run.batches.batch_size)
+  return monitor.Monitor(chance, run.train.steps, history)
 
 
 def _log_setup(
@@ -198,97 +153,95 @@ def _train(
   run: Run,
   training: Training,
   source: sources.Source,
-  saved: checkpoint.Checkpoints,
+  saved: saving.Checkpoints,
   state: TrainState,
+  past: resuming.Past,
   feed: loader.Feed,
-) -> tuple[TrainState, dict[str, float]]:
-  """Takes the remaining steps, and saves the state on the way."""
+  probe: probing.Probing | None,
+  ledger: goodput.Ledger,
+  tracking: Tracking,
+) -> tuple[TrainState, dict[str, Any]]:
+  """Takes the remaining steps, and measures and saves the state on the way."""
   first, steps = int(state.step), run.train.steps
+  passed_over = run.train.passed_over
+  history = metrics.read_metrics(run.workdir)
+  history = [line for line in history if line["step"] <= first]
   with (
     metrics.MetricsWriter(run.workdir, first) as writer,
     Progress(steps, "steps", initial=first) as progress,
-    guards.Watchdog(run.train.patience) as watchdog,
+    watchdog.limited(
+      "a step or a probe", run.train.patience, "config.train.patience"
+    ),
+    profiling.Profiler(run.workdir, run.train.profile) as profiler,
     contextlib.ExitStack() as stack,
   ):
-    reports = _Reports(run, training, feed, writer, progress, watchdog)
+    size, objective = run.batches.batch_size, training.objective
+    reporting = reports.Reports(
+      metrics.Meter(size * len(objective.views)),
+      _monitor(run, training, history),
+      feed=feed,
+      writer=writer,
+      tracking=tracking,
+      progress=progress,
+      ledger=ledger,
+      skips=past.skips,
+      logged=run.train.logged,
+      stop_on_collapse=run.stop_on_collapse,
+      waiting=bottleneck.Bottleneck(run.loading, source.index.codec),
+    )
+    if probe and probe.missing(run.workdir, first):
+      reporting.probe(probe, first, state)
     stop = None
     for step in range(first + 1, steps + 1):
-      clips = mesh.to_devices(training.mesh, next(feed))
-      compiling = contextlib.nullcontext()
-      if stop is None:
-        compiling = progress.phase("compiling the train step")
-      with compiling, jax.transfer_guard_device_to_host("disallow"):
-        state, scalars = training.train_step(state, clips)
+      with ledger.spend("input"):
+        batch = next(feed)
+      clips = mesh.to_devices(training.mesh, batch)
+      with contextlib.ExitStack() as scope:
+        if stop is None:
+          scope.enter_context(ledger.spend("compile"))
+          scope.enter_context(progress.phase("compiling the train step"))
+          seconds = watchdog.COMPILE_SECONDS
+          scope.enter_context(watchdog.limited("compiling", seconds))
+        scope.enter_context(jax.transfer_guard_device_to_host("disallow"))
+        scope.enter_context(profiler.step(step))
+        scalars, health = {}, {}
+        if step in passed_over:
+          state = training.skip(state)
+        else:
+          state, scalars, pairs = training.train_step(state, clips)
+          if run.train.logged(step):
+            health = training.measure(pairs)
       # Before, a signal ends the run at once: nothing is lost.
       stop = stop or stack.enter_context(guards.StopSignal())
-      reports.add(step, scalars)
-      stopping = stop.reached(step)
+      reporting.add(step, scalars, health)
+      profiler.end(step, scalars)
+      saved.check(agree=run.train.logged(step))
+      stopping = stop.reached()
+      measured: Mapping[str, float] = {}
+      if probe and probe.due(step, steps) and not stopping:
+        try:
+          measured = reporting.probe(probe, step, state)
+          # A signal may have come meanwhile.
+          stopping = stop.received is not None
+        except Preempted:
+          stop.received, stopping = signal.SIGTERM.name, True
       due = step % run.train.checkpoint_every == 0 or step == steps
-      if due or stopping:
-        # Check that the loss is finite before its state is saved.
-        reports.flush()
-        data = loader.data_state(source, step)
-        saved.save(step, state, data, run.config.values)
+      if due or stopping or saved.is_best(measured):
+        # Check that the run is in order before its state is saved.
+        reporting.flush()
+        data = loader.data_state(source, step) | past.saved
+        with ledger.spend("checkpoint"):
+          saved.save(step, state, data, run.config.values, measured)
+        ledger.saved(step)
       if stopping and step < steps:
-        saved.wait()
+        with ledger.spend("checkpoint"):
+          saved.wait()
+        ledger.write()
         raise Preempted(
           f"stopped by {stop.received} at step {step}, which is saved: rerun "
           "the same command to go on"
         )
-  saved.wait()
-  return state, reports.speed()
-
-
-class _Reports:
-  """Reports the metrics of every step, one step late.
-
-  The metrics of a step are fetched after the next step has been dispatched. So
-  the device never waits for the host, and the host is at most one step ahead.
-  """
-
-  def __init__(
-    self,
-    run: Run,
-    training: Training,
-    feed: loader.Feed,
-    writer: metrics.MetricsWriter,
-    progress: Progress,
-    watchdog: guards.Watchdog,
-  ) -> None:
-    self._train, self._feed = run.train, feed
-    self._writer, self._progress, self._watchdog = writer, progress, watchdog
-    views = len(training.objective.views)
-    self._meter = metrics.Meter(run.batches.batch_size * views)
-    self._pending: tuple[int, Metrics] | None = None
-
-  def add(self, step: int, scalars: Metrics) -> None:
-    """Keeps the metrics of a step that has begun, and reports the one before.
-
-    Args:
-      step: Number of the step.
-      scalars: Its metrics, still on the device.
-    """
-    self.flush()
-    self._pending = step, scalars
-
-  def flush(self) -> None:
-    """Waits for the last step, and reports it.
-
-    Raises:
-      NonFiniteError: If its loss or gradient is not finite.
-    """
-    if self._pending is None:
-      return
-    step, on_device = self._pending
-    self._pending = None
-    scalars = {k: float(v) for k, v in jax.device_get(on_device).items()}
-    self._watchdog.step_ended()
-    guards.check_finite(step, scalars)
-    shown = self._meter.update(scalars, self._feed.take_wait())
-    if step % self._train.log_every == 0 or step == self._train.steps:
-      self._writer.write(step, self._meter.flush())
-    self._progress.update(**shown)
-
-  def speed(self) -> dict[str, float]:
-    """The speed of the training, see `Meter.speed`."""
-    return self._meter.speed()
+  with ledger.spend("checkpoint"):
+    saved.wait()
+  ledger.write()
+  return state, reporting.summary() | past.summary

@@ -13,7 +13,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from hdc_jax import key_queue
 from hdc_jax.augment import views as views_lib
 from hdc_jax.distributed import mesh as mesh_lib
-from hdc_jax.objective import Batch, Metrics, Objective
+from hdc_jax.objective import Batch, Metrics, Objective, Pair
+from hdc_jax.train import microbatches
 
 
 @flax.struct.dataclass
@@ -61,11 +62,11 @@ class TrainState:
     )
 
 
-# A function that maps a state, a batch with 'views' and a key for what is
-# random in the network to the next state and the metrics.
-Update = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
-# A compiled function that maps a state and a batch of clips to the next state
-# and the metrics.
+# A function that maps a state, a batch and a key for what is random in the
+# network to the next state, the metrics, and the embeddings that the loss
+# compares. The batch has 'views', unless the function gets `show` to add them.
+Update = Callable[..., tuple[TrainState, Metrics, Mapping[str, Pair]]]
+# A compiled function that maps a state and a batch of clips to the same.
 TrainStep = jax.stages.Wrapped
 
 
@@ -119,36 +120,96 @@ def init_state(
   )
 
 
+def without_update(state: TrainState) -> TrainState:
+  """The state after a step that updates nothing: only its counters go on.
+
+  Choice: they go on, also that of the learning rate's schedule, so that the
+  videos, all that is random and the rate of a step depend on its number alone,
+  whatever was skipped before.
+
+  Args:
+    state: The state before the step.
+  """
+  return jax.tree.map(
+    lambda x: x + 1 if jnp.issubdtype(x.dtype, jnp.integer) else x, state
+  )
+
+
+def updated_if(
+  finite: jax.Array, state: TrainState, updated: TrainState
+) -> TrainState:
+  """The state after a step, which is skipped if it is not finite.
+
+  Args:
+    finite: Whether it is finite, a bool scalar.
+    state: The state before the step.
+    updated: The state with what the step has updated.
+  """
+  return jax.tree.map(
+    lambda new, old: jnp.where(finite, new, old), updated, without_update(state)
+  )
+
+
+def _ready(batch: Batch, positions: jax.Array) -> Batch:
+  """The batch as it is: its views have been made."""
+  del positions
+  return batch
+
+
 def make_update(
-  objective: Objective, tx: optax.GradientTransformation
+  objective: Objective,
+  tx: optax.GradientTransformation,
+  count: int = 1,
 ) -> Update:
   """Makes the part of a step after augmentation: loss, gradients, update.
 
   With a momentum m, ema ← m·ema + (1 - m)·params. With a queue, the keys of
   this batch then replace the oldest.
 
+  A step whose loss, gradient or update is not finite, or whose running means of
+  batch norms are not, is skipped, see `without_update`. All of these are
+  replicated, so that devices agree without exchanging anything more.
+
   Args:
     objective: The loss and its metrics.
     tx: The optimizer.
+    count: Number of microbatches in which a batch is encoded, see
+      `microbatches`; more than one needs `objective.parts`.
 
   Returns:
-    A traceable function of the state, a batch with 'views' [B, V, T, H, W, 3]
-    and a key for what is random in the network. It returns the next state and
-    the metrics, scalars: `loss`, `grad_norm` and those that the loss function
-    returns.
+    A traceable function of the state, a batch with 'views' [B, V, T, H, W, 3],
+    a key for what is random in the network, and `show`, which adds the views to
+    a batch without them. It returns the next state; the metrics, scalars:
+    `loss`, `grad_norm`, `skipped` (1 if the step is skipped, else 0) and those
+    that the loss function returns; and the pairs of `Outcome.pairs`, for
+    `health.measure`.
   """
+  whole = jax.value_and_grad(objective.loss, has_aux=True)
 
   def update(
-    state: TrainState, batch: Batch, key: jax.Array
-  ) -> tuple[TrainState, Metrics]:
-    (value, outcome), grads = jax.value_and_grad(objective.loss, has_aux=True)(
-      state.params, state, batch, key
-    )
+    state: TrainState,
+    batch: Batch,
+    key: jax.Array,
+    show: microbatches.Show = _ready,
+  ) -> tuple[TrainState, Metrics, Mapping[str, Pair]]:
+    if count > 1:
+      assert objective.parts is not None, "no loss in parts"
+      (value, outcome), grads = microbatches.value_and_grad(
+        objective.parts, count, state.params, state, batch, show
+      )
+    else:
+      positions = jnp.arange(len(jax.tree.leaves(batch)[0]))
+      shown = show(batch, positions)
+      (value, outcome), grads = whole(state.params, state, shown, key)
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
+    norm = optax.tree.norm(grads)
+    changes = optax.tree.norm((updates, outcome.batch_stats))
+    finite = jnp.isfinite(value) & jnp.isfinite(norm) & jnp.isfinite(changes)
     metrics = outcome.metrics | {
       "loss": value,
-      "grad_norm": optax.tree.norm(grads),
+      "grad_norm": norm,
+      "skipped": 1 - finite.astype(jnp.int32),
     }
     ema = {}
     if objective.momentum:
@@ -156,10 +217,10 @@ def make_update(
         params, state.ema, 1.0 - objective.momentum
       )
     queue = key_queue.store(state.queue, outcome.keys, state.step)
-    state = TrainState(
+    updated = TrainState(
       state.step + 1, params, outcome.batch_stats, opt_state, ema, queue
     )
-    return state, metrics
+    return updated_if(finite, state, updated), metrics, outcome.pairs
 
   return update
 
@@ -167,7 +228,7 @@ def make_update(
 def make_train_step(
   update: Update, views: Sequence[views_lib.View], mesh: Mesh, seed: int
 ) -> TrainStep:
-  """Makes the jitted, sharded step: augment, then `update`.
+  """Makes the jitted, sharded step: augmentation and `update`.
 
   Args:
     update: A function from `make_update`.
@@ -178,12 +239,41 @@ def make_train_step(
 
   Returns:
     A function of the state and a batch of the loader ('y', 'uv' and more, see
-    `cutting.CutClips.random_map`) to the next state and the metrics.
+    `cutting.CutClips.random_map`) to what `update` returns.
   """
 
-  def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+  def train_step(
+    state: TrainState, batch: Batch
+  ) -> tuple[TrainState, Metrics, Mapping[str, Pair]]:
     key = jax.random.fold_in(jax.random.key(seed), state.step)
-    augmented = views_lib.make_views(views, key, batch)
-    return update(state, {**batch, "views": augmented}, key)
 
-  return mesh_lib.jit(train_step, mesh, state=shardings(mesh), donate=True)
+    def show(batch: Batch, positions: jax.Array) -> Batch:
+      # Profiles show the augmentation under this name.
+      with jax.named_scope("augment"):
+        augmented = views_lib.make_views(views, key, batch, positions)
+      return {**batch, "views": augmented}
+
+    return update(state, batch, key, show)
+
+  return jit(train_step, mesh, donate=True)
+
+
+def jit(
+  function: Callable[[TrainState, Batch], tuple], mesh: Mesh, *, donate: bool
+) -> TrainStep:
+  """Compiles a function that advances a state by a batch.
+
+  Args:
+    function: A traceable function of a state and a global batch. It returns
+      what an `Update` does.
+    mesh: The devices to compile for. The embeddings stay split over them.
+    donate: Whether the results may reuse the memory of the state.
+  """
+  layout = shardings(mesh)
+  return mesh_lib.jit(
+    function,
+    mesh,
+    state=layout,
+    results=(layout, mesh_lib.replicated(mesh), mesh_lib.batched(mesh)),
+    donate=donate,
+  )

@@ -22,7 +22,7 @@ def root(pytestconfig, monkeypatch):
 
 
 @pytest.mark.slow
-def test_record(tmp_path, capsys):
+def test_record(tmp_path, capsys, quick_backbones):
   path = tmp_path / "step.json"
   assert bench_step.main([*TINY, f"--json={path}"]) == 0
   record = json.loads(path.read_text())

@@ -10,10 +10,10 @@ import pytest
 import safetensors
 import safetensors.numpy
 
+from hdc_jax.checkpoints import finding, saving
 from hdc_jax.config import flags
 from hdc_jax.convert import command as convert
 from hdc_jax.convert import encoder, layouts
-from hdc_jax.train import checkpoint
 from tests import weights
 
 # ml_collections reads config files by it.
@@ -88,7 +88,7 @@ def import_(weights, output, *fields):
 
 def assert_holds(run, want):
   """That the run's backbone has these variables, bit by bit."""
-  _, got = encoder.load(str(run))
+  got = encoder.load(str(run)).variables
   got = {collection: tree for collection, tree in got.items() if tree}
   assert jax.tree.structure(got) == jax.tree.structure(want)
   for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
@@ -104,8 +104,8 @@ def test_there_and_back(run, variables, backbone, tmp_path, capsys):
   back = tmp_path / "back"
   assert import_(file, back, *config_flags(backbone)) == 0
   assert_holds(back, variables)
-  directory, step = checkpoint.find(back)
-  with checkpoint.Checkpoints(directory) as saved:
+  directory, step = finding.find(back)
+  with saving.Checkpoints(directory) as saved:
     assert saved.config(step)["model"]["name"] == backbone
 
 
@@ -222,7 +222,7 @@ def test_wrappers_are_left_out(r3d18, tmp_path, capsys):
   assert import_(file, run, *config_flags("r3d18")) == 0
   assert "module.queue" in capsys.readouterr().out
   assert import_(r3d18, tmp_path / "bare", *config_flags("r3d18")) == 0
-  _, variables = encoder.load(str(tmp_path / "bare"))
+  variables = encoder.load(str(tmp_path / "bare")).variables
   want = {name: tree for name, tree in variables.items() if tree}
   assert_holds(run, want)
 
@@ -268,7 +268,7 @@ def test_no_such_files(run, tmp_path, capsys):
 
 
 def test_formats(run, tmp_path, capsys, monkeypatch):
-  assert export(run, tmp_path / "encoder.onnx") == 2
+  assert export(run, tmp_path / "encoder.h5") == 2
   assert ".safetensors, .pt, .pth, .tar" in capsys.readouterr().err
   monkeypatch.setitem(sys.modules, "torch", None)
   monkeypatch.delitem(sys.modules, "hdc_jax.convert.torch_files", False)

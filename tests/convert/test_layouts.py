@@ -13,10 +13,14 @@ from hdc_jax.convert import layouts
 from hdc_jax.errors import DataError
 from tests.weights import fill, layout_of, template
 
+# Networks whose layers have the names of shallower ones.
+DEEPER = {"r3d101", "r3d152"}
 LAYOUTS = [
   pytest.param(layout, backbone, id=f"{layout.name}-{backbone}")
   for layout in layouts.LAYOUTS
   for backbone in layout.backbones
+  # For those of Inception, see test_inception_names.py.
+  if backbone not in (*DEEPER, "i3d", "s3d")
 ]
 
 
@@ -67,6 +71,14 @@ def test_there_and_back_is_exact(layout, backbone, norm, width, shortcut, seed):
 def test_a_name_each(layout, backbone):
   names = layouts.export_names(template(backbone), layout)
   assert len(set(names.values())) == len(names)
+
+
+def test_blocks_beyond_the_tenth():
+  """Of R3D-101 and R3D-152, by PyTorch's own numbers of the blocks."""
+  kernel = {"conv1": {"kernel": np.zeros((1, 1, 1, 2, 3), np.float32)}}
+  variables = {"params": {"block4_0": kernel, "block4_35": kernel}}
+  names = layouts.to_torch(variables, layout_of("kenshohara", "r3d152"))
+  assert list(names) == ["layer3.0.conv1.weight", "layer3.35.conv1.weight"]
 
 
 def test_axes():
@@ -157,6 +169,11 @@ def r2plus1d18():
 def test_published_resnet18(name, options, want):
   layout = layout_of(name, "r3d18")
   assert shapes("r3d18", layout, width=64, **options) == want
+
+
+def test_published_r2plus1d18():
+  layout = layout_of("torchvision", "r2plus1d18")
+  assert shapes("r2plus1d18", layout, width=64) == r2plus1d18()
 
 
 def test_published_c3d():

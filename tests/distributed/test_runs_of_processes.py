@@ -9,18 +9,18 @@ import jax
 import numpy as np
 import pytest
 
+from hdc_jax.checkpoints import saving
 from hdc_jax.distributed import mesh
-from hdc_jax.errors import ConfigError, DataError, Preempted
+from hdc_jax.errors import ConfigError, DataError, Lost, Preempted
 from hdc_jax.runs import metrics, results
 from hdc_jax.tasks import pretrain
-from hdc_jax.train import checkpoint
 from tests import hosts, small
 
 pytestmark = pytest.mark.slow
 
 _DEVICES = 4
 _STEPS = 4
-_FLAGS = (
+_UNPROBED = (
   f"--config={hosts.ROOT}/configs/tiny.py",
   *small.FLAGS,
   "--config.method.contrasts=('spatial',)",
@@ -32,6 +32,11 @@ _FLAGS = (
   f"--config.train.steps={_STEPS}",
   "--config.train.log_every=1",
   "--config.train.checkpoint_every=2",
+)
+_FLAGS = (
+  *_UNPROBED,
+  "--config.probe.every=100",
+  "--config.probe.videos=8",
 )
 
 
@@ -53,11 +58,17 @@ def ids(outputs):
   ]
 
 
+def lines_of(workdir):
+  """The lines of the probe, and those of the training."""
+  lines = metrics.read_metrics(workdir)
+  return [[m for m in lines if ("loss" in m) == kind] for kind in (False, True)]
+
+
 def params(workdir, step):
-  """As they were saved."""
-  with checkpoint.Checkpoints(workdir) as saved:
+  """As they were saved; needs the fixture `quick`."""
+  with saving.Checkpoints(workdir) as saved:
     options = pretrain.TASK.schema.build(saved.config(step))
-    training = options.make_training(mesh.make_mesh(1))
+    training = options.make_training(mesh.make_mesh())
     return jax.device_get(training.restore_state(saved, step).state.params)
 
 
@@ -73,10 +84,15 @@ def trained(prepared, tmp_path_factory):
 
 
 @pytest.mark.parametrize("processes", [2, 4])
-def test_losses_and_params_do_not_depend_on_processes(trained, processes):
+def test_losses_and_params_do_not_depend_on_processes(
+  trained, processes, quick
+):
   (alone, _), (together, _) = trained[1], trained[processes]
-  want, got = metrics.read_metrics(alone), metrics.read_metrics(together)
+  (_, want), (probed, got) = map(lines_of, (alone, together))
   assert [line["step"] for line in got] == list(range(1, _STEPS + 1))
+  # The probe of the untrained network, and that of the last step.
+  assert [line["step"] for line in probed] == [0, _STEPS]
+  assert len(probed[0]) == len(probed[1]) == 1 + 2 * (2 * 5 + 1)
   for one, other in zip(want, got, strict=True):
     for name in set(one) - {"clips_per_second", "data_wait"}:
       np.testing.assert_allclose(other[name], one[name], rtol=2e-4)
@@ -98,7 +114,9 @@ def test_the_ids_of_a_step_do_not_depend_on_processes(trained, processes):
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_what_four_saved_others_resume(trained, processes, prepared, tmp_path):
+def test_what_four_saved_others_resume(
+  trained, processes, prepared, tmp_path, quick
+):
   whole, outputs = trained[4]
   shutil.copytree(whole / "checkpoints", tmp_path / "checkpoints")
   shutil.rmtree(tmp_path / "checkpoints" / str(_STEPS))
@@ -124,19 +142,26 @@ def test_only_the_first_process_writes_and_speaks(trained):
 
 
 def test_an_evaluation_counts_every_example_once(trained, prepared, tmp_path):
+  """Features are compared, and not neighbours: some are equally near."""
   flags = (
-    "--config=configs/tiny.py:task=retrieve",
+    "--config=configs/tiny.py:task=embed",
     *small.FLAGS[:4],
     f"--config.data.path={prepared}",
     f"--config.checkpoint={trained[1][0]}",
     "--config.test.batch_size=8",
-    "--config.retrieve.neighbours=3",
   )
-  rows = []
+  found = []
   for processes in (1, 2):
     run(processes, tmp_path / str(processes), *flags)
-    rows.append(results.read_result(tmp_path / str(processes))["rows"])
-  assert rows[0] == rows[1]
+    (path,) = (tmp_path / str(processes)).glob("features-*.npz")
+    with np.load(path) as archive:
+      found.append(dict(archive))
+  alone, together = found
+  assert len(set(alone["ids"])) == len(alone["ids"]) == 30
+  np.testing.assert_array_equal(together["ids"], alone["ids"])
+  np.testing.assert_allclose(
+    together["features"], alone["features"], rtol=1e-4, atol=1e-5
+  )
 
 
 def test_another_config_is_found_before_the_run(prepared, tmp_path):
@@ -179,39 +204,73 @@ def test_a_signal_to_one_stops_all_at_the_same_step(prepared, tmp_path):
   started[1].send_signal(signal.SIGTERM)
   for code, output in hosts.finish(started):
     assert code == Preempted.exit_code, output
-  (step,) = checkpoint.Checkpoints(tmp_path).steps
+  (step,) = saving.Checkpoints(tmp_path).steps
   assert metrics.read_metrics(tmp_path)[-1]["step"] == step
   assert f"stopped by SIGTERM at step {step}, which is saved" in output
 
 
-def test_a_lost_process_does_not_hang_the_others(prepared, tmp_path):
-  flags = (*_FLAGS, "--config.train.steps=100000", "--config.train.patience=40")
-  data = f"--config.data.path={prepared}"
-  commands = hosts.main_commands(2, f"--workdir={tmp_path}", *flags, data)
+def test_a_signal_to_one_stops_an_evaluation(trained, prepared, tmp_path):
+  flags = (
+    "--config=configs/tiny.py:task=retrieve",
+    *small.FLAGS[:4],
+    f"--config.data.path={prepared}",
+    f"--config.checkpoint={trained[1][0]}",
+    "--config.test.batch_size=8",
+    "--config.test.clips=2000",
+    "--config.retrieve.neighbours=3",
+  )
+  commands = hosts.main_commands(2, f"--workdir={tmp_path}", *flags)
+  started = hosts.start(commands, 2)
+  while not (tmp_path / results.CONFIG).exists():  # the encoding begins
+    assert all(process.poll() is None for process in started)
+    time.sleep(0.5)
+  time.sleep(3.0)
+  started[1].send_signal(signal.SIGTERM)
+  for code, output in hosts.finish(started):
+    assert code == Preempted.exit_code, output
+    assert "error: stopped by SIGTERM: rerun the same command" in output
+    assert "Traceback" not in output
+  assert not (tmp_path / results.RESULT).exists()
+
+
+def test_a_lost_process_ends_the_others_and_a_rerun_goes_on(prepared, tmp_path):
+  """They save nothing more, and what is saved is whole."""
+  flags = (*_UNPROBED, f"--config.data.path={prepared}")
+  endless = (*flags, "--config.train.steps=100000")
+  commands = hosts.main_commands(2, f"--workdir={tmp_path}", *endless)
   started = hosts.start(commands, 2)
   wait_for_steps(tmp_path, started)
+  while not any(p.name.isdigit() for p in tmp_path.glob("checkpoints/*")):
+    assert all(process.poll() is None for process in started)
+    time.sleep(0.2)
   started[1].kill()
-  # The watchdog ends them, if they do not notice by themselves before.
+  start = time.monotonic()
   (code, output), _ = hosts.finish(started)
-  assert code != 0, output
+  assert time.monotonic() - start < 30.0
+  assert code == Lost.exit_code, output
+  assert "Traceback" not in output
+  newest = max(saving.Checkpoints(tmp_path).steps)
+  steps = f"--config.train.steps={newest + 1}"
+  resumed = run(2, tmp_path, *flags, steps, "--debug")
+  assert f"resuming {tmp_path} at step {newest}" in resumed[0]
+  assert len(ids(resumed)) >= 1
 
 
-def test_a_process_that_fails_does_not_wait(prepared, tmp_path):
+def test_a_process_that_fails_ends_the_others(prepared, tmp_path):
   """Its data are damaged; the others know nothing of it, and wait for it."""
   for number in (0, 1):
     shutil.copytree(prepared, tmp_path / str(number) / "data")
   for shard in (tmp_path / "1" / "data").glob("*.array_record"):
     shard.write_bytes(bytes(shard.stat().st_size))
   flags = ("--config.data.path=data", f"--workdir={tmp_path / 'run'}")
-  first, second = hosts.main_commands(2, *_FLAGS, *flags)
+  first, second = hosts.main_commands(2, *_UNPROBED, *flags)
   started = [
     *hosts.start([first], 2, tmp_path / "0"),
     *hosts.start([second], 2, tmp_path / "1"),
   ]
-  ((code, output),) = hosts.finish(started[1:])
-  hosts.finish(started[:1], end=True)
-  assert code == DataError.exit_code, output
-  assert "error: 3 videos in a row could not be decoded" in output
+  for code, output in hosts.finish(started):
+    assert code == DataError.exit_code, output
+    assert "shards are not what index.json says" in output
 
 
 def wait_for_steps(workdir, started):

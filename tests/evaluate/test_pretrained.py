@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 
+from hdc_jax.checkpoints import saving
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.evaluate import pretrained
-from hdc_jax.train import checkpoint
 from tests import small
 
 # With running means: they are part of a backbone too.
@@ -100,18 +100,13 @@ def halve(place):
 
 
 @pytest.mark.parametrize("damage", [empty, halve, shutil.rmtree])
-@pytest.mark.parametrize(
-  ("part", "message"),
-  [
-    ("state", "checkpoints/0/state cannot be restored: "),
-    ("config", "checkpoints/0 has no config that can be read: "),
-  ],
-)
-def test_damage_is_named(pretrained_run, mesh, tmp_path, damage, part, message):
+@pytest.mark.parametrize("part", ["state", "config"])
+def test_damage_is_named(pretrained_run, mesh, tmp_path, damage, part):
   copy = tmp_path / "copy"
   shutil.copytree(pretrained_run, copy)
   damage(copy / "checkpoints" / "0" / part)
-  with pytest.raises(DataError, match=f"{copy}/{message}"):
+  message = f"{copy}/checkpoints/0 is damaged: {part}/"
+  with pytest.raises(DataError, match=message):
     pretrained.load(str(copy), mesh)
 
 
@@ -135,10 +130,10 @@ def test_another_network_is_refused(saved, mesh, tmp_path, change, message):
   """Whose config says it is the same."""
   state = jax.tree.map(np.copy, saved[1])
   change(state.params["backbone"])
-  with checkpoint.Checkpoints(tmp_path) as saving:
+  with saving.Checkpoints(tmp_path) as saved:
     config = small.tiny(**BATCH)
-    saving.save(7, state, {"step": 7}, config.to_dict())
-    saving.wait()
+    saved.save(7, state, {"step": 7}, config.to_dict())
+    saved.wait()
   with pytest.raises(DataError, match=message):
     pretrained.load(str(tmp_path), mesh)
 

@@ -9,7 +9,7 @@ from sklearn import datasets, linear_model, metrics
 from hdc_jax.data.labels import subsets
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError, DataError
-from hdc_jax.evaluate import kinds, probe
+from hdc_jax.evaluate import kinds, probe, sweeps
 from hdc_jax.models.classification import ANY_CLASSES
 
 
@@ -86,7 +86,7 @@ def sgd_in_numpy(recipe, features, labels, seed, errors=softmax_errors):
 def test_is_sgd_in_numpy(recipe):
   """Order, last partly filled batch, warm-up, cosine, momentum and L2."""
   features, labels = problem(count=21, views=3)
-  found = probe.train(features, labels, 3, recipe, mesh_lib.make_mesh(2), 5)
+  found = sweeps.train(features, labels, 3, recipe, mesh_lib.make_mesh(2), 5)
   want = sgd_in_numpy(recipe, features, labels, 5)
   for r, (kernel, bias) in enumerate(want):
     np.testing.assert_allclose(found.kernel[r], kernel, rtol=1e-3, atol=1e-5)
@@ -105,7 +105,7 @@ def test_tags_are_learned_by_sigmoids():
   features, labels = problem(count=21, views=3)
   shown = any_classes(labels)
   recipe = probe.Recipe((1.0, 32.0), 5, 1, 8)
-  found = probe.train(
+  found = sweeps.train(
     features,
     shown,
     3,
@@ -126,10 +126,10 @@ def test_rates_of_tags_are_compared_by_precision():
   shown = any_classes(labels)
   recipe = probe.Recipe((0.01, 30.0), 5, 1, 16)
   mesh = mesh_lib.make_mesh(8)
-  swept = probe.sweep(features, shown, 3, recipe, mesh, 3, 0.3, kinds.TAG)
+  swept = sweeps.sweep(features, shown, 3, recipe, mesh, 3, 0.3, kinds.TAG)
   rest, held = subsets.any_held_out(shown, 0.3, np.random.default_rng(3))
   arguments = features[rest], shown[rest], 3, recipe, mesh, 3
-  probes = probe.train(*arguments, classification=ANY_CLASSES)
+  probes = sweeps.train(*arguments, classification=ANY_CLASSES)
   logits = np.einsum("nvd,rdc->rnvc", unit(features[held]), probes.kernel)
   logits += np.asarray(probes.bias)[:, None, None]
   means = (1 / (1 + np.exp(-logits))).mean(axis=2)
@@ -144,7 +144,7 @@ def test_every_rate_as_if_alone():
 
   def trained(rates):
     recipe = probe.Recipe(rates, 3, 1, 8, l2=1e-3)
-    return probe.train(features, labels, 3, recipe, mesh_lib.make_mesh(1), 0)
+    return sweeps.train(features, labels, 3, recipe, mesh_lib.make_mesh(1), 0)
 
   together = trained(rates)
   for r, rate in enumerate(rates):
@@ -165,7 +165,7 @@ def test_devices_do_not_change_the_probes(batch_size):
 
   def trained(devices, seed=0):
     mesh = mesh_lib.make_mesh(devices)
-    return probe.train(features, labels, 3, recipe, mesh, seed).kernel
+    return sweeps.train(features, labels, 3, recipe, mesh, seed).kernel
 
   one = trained(1)
   np.testing.assert_allclose(trained(8), one, rtol=1e-4, atol=1e-6)
@@ -180,12 +180,13 @@ def test_scores():
   features = 50 * rng.standard_normal((5, 6))
   want = softmax(np.einsum("bd,rdc->brc", unit(features), kernel) + bias)
   probes = probe.Probes(jnp.float32(kernel), jnp.float32(bias))
-  found = jax.jit(probe.scores)(probes, jnp.float32(features))
+  recipe = probe.Recipe((1.0, 2.0), 1, 0, 8)
+  found = jax.jit(recipe.scores)(probes, jnp.float32(features))
   np.testing.assert_allclose(found, want, atol=1e-6)
   # On CPU the precisions do not differ.
-  traced = jax.make_jaxpr(probe.scores)(probes, jnp.float32(features))
+  traced = jax.make_jaxpr(recipe.scores)(probes, jnp.float32(features))
   assert "HIGHEST" in str(traced)
-  zero = probe.scores(probes, jnp.zeros((1, 6)))
+  zero = recipe.scores(probes, jnp.zeros((1, 6)))
   np.testing.assert_allclose(zero[0], softmax(bias), atol=1e-6)
 
 
@@ -208,10 +209,10 @@ def test_is_as_good_as_logistic_regression(digits, l2, rate, epochs):
   """Of the same objective, which scikit-learn solves by another method."""
   train, train_labels, test, test_labels = digits
   recipe = probe.Recipe((rate,), epochs, 5, 200, l2=l2)
-  probes = probe.train(
+  probes = sweeps.train(
     train[:, None], train_labels, 10, recipe, mesh_lib.make_mesh(1), 0
   )
-  found = np.asarray(probe.scores(probes, test))[:, 0]
+  found = np.asarray(recipe.scores(probes, test))[:, 0]
   reference = linear_model.LogisticRegression(
     C=1 / (l2 * len(train)), max_iter=2000, tol=1e-6
   )
@@ -232,7 +233,7 @@ def test_every_view_is_shown():
   features[:, np.arange(3), np.arange(3)] = 1.0
   labels = np.arange(40) % 2
   recipe = probe.Recipe((1.0,), 1, 0, 40)
-  probes = probe.train(features, labels, 2, recipe, mesh_lib.make_mesh(1), 0)
+  probes = sweeps.train(features, labels, 2, recipe, mesh_lib.make_mesh(1), 0)
   # One step from zero, where the errors are ±1/2, along the axes shown.
   rng = np.random.default_rng((0, 0))
   order = rng.permutation(40)
@@ -255,12 +256,12 @@ def test_sweep_holds_out_what_it_measures():
   """Only what was trained on can be known, and in the end all was."""
   features, labels = one_hot()
   recipe = probe.Recipe((1.0, 30.0), 40, 0, 8)
-  swept = probe.sweep(
+  swept = sweeps.sweep(
     features, labels, 2, recipe, mesh_lib.make_mesh(2), 0, held_out=0.5
   )
   np.testing.assert_array_equal(swept.accuracies, [50.0, 50.0])
   assert swept.accuracies.dtype == np.float32
-  scores = np.asarray(probe.scores(swept.probes, features[:, 0]))
+  scores = np.asarray(recipe.scores(swept.probes, features[:, 0]))
   assert np.all(scores.argmax(axis=-1) == labels[:, None])
 
 
@@ -270,15 +271,15 @@ def test_sweep_is_of_held_out_videos():
   features, labels = problem(count=60, views=3)
   recipe = probe.Recipe((0.01, 30.0, 1.0), 5, 1, 16)
   mesh = mesh_lib.make_mesh(8)
-  swept = probe.sweep(features, labels, 3, recipe, mesh, 3, held_out=0.3)
+  swept = sweeps.sweep(features, labels, 3, recipe, mesh, 3, held_out=0.3)
   rest, held = subsets.held_out(labels, 0.3, np.random.default_rng(3))
-  probes = probe.train(features[rest], labels[rest], 3, recipe, mesh, 3)
-  mean = np.asarray(probe.scores(probes, features[held])).mean(axis=1)
+  probes = sweeps.train(features[rest], labels[rest], 3, recipe, mesh, 3)
+  mean = np.asarray(recipe.scores(probes, features[held])).mean(axis=1)
   right = mean.argmax(axis=-1) == labels[held][:, None]
   np.testing.assert_allclose(swept.accuracies, 100 * right.mean(axis=0))
   assert len(set(swept.accuracies)) > 1
   assert swept.accuracies[swept.best] == max(swept.accuracies)
-  everything = probe.train(features, labels, 3, recipe, mesh, 3)
+  everything = sweeps.train(features, labels, 3, recipe, mesh, 3)
   np.testing.assert_array_equal(swept.probes.kernel, everything.kernel)
 
 
@@ -289,7 +290,7 @@ def test_ties_go_to_the_smaller_rate(rates, best):
   features, labels = problem(count=30)
   features[:, :, :3] += 100 * np.eye(3)[labels][:, None]  # all are right
   recipe = probe.Recipe(rates, 20, 0, 8)
-  swept = probe.sweep(
+  swept = sweeps.sweep(
     features, labels, 3, recipe, mesh_lib.make_mesh(1), 0, held_out=0.2
   )
   assert set(swept.accuracies) == {100.0}
@@ -301,7 +302,7 @@ def test_a_single_rate_holds_nothing_out(held_out):
   features, labels = problem()
   recipe = probe.Recipe((1.0,), 2, 0, 8)
   mesh = mesh_lib.make_mesh(1)
-  swept = probe.sweep(features, labels, 3, recipe, mesh, 0, held_out)
+  swept = sweeps.sweep(features, labels, 3, recipe, mesh, 0, held_out)
   assert np.isnan(swept.accuracies).tolist() == [True]
   assert swept.best == 0
 
@@ -310,14 +311,14 @@ def test_bad_input():
   features, labels = problem()
   mesh = mesh_lib.make_mesh(1)
   recipe = probe.Recipe((1.0, 2.0), 2, 0, 8)
-  with pytest.raises(ConfigError, match=r"linear\.held_out=0\.0 .* 2 rates"):
-    probe.sweep(features, labels, 3, recipe, mesh, 0, held_out=0.0)
+  with pytest.raises(ConfigError, match=r"linear\.held_out=0\.0 .* 2 settings"):
+    sweeps.sweep(features, labels, 3, recipe, mesh, 0, held_out=0.0)
   with pytest.raises(DataError, match="no class has two videos"):
-    probe.sweep(features[:3], labels[:3], 3, recipe, mesh, 0, held_out=0.5)
+    sweeps.sweep(features[:3], labels[:3], 3, recipe, mesh, 0, held_out=0.5)
   with pytest.raises(ConfigError, match=r"linear\.rates is empty"):
     probe.Recipe((), 2, 0, 8)
   with pytest.raises(ConfigError, match=r"linear\.warmup_epochs=2 "):
     probe.Recipe((1.0,), 2, 2, 8)
   features[4, 0, 2] = np.nan
   with pytest.raises(DataError, match=r"1 of the 21 training .* row 4"):
-    probe.train(features, labels, 3, recipe, mesh, 0)
+    sweeps.train(features, labels, 3, recipe, mesh, 0)

@@ -18,6 +18,7 @@ from hdc_jax import models
 from hdc_jax.convert import command as convert
 from hdc_jax.convert import encoder as encoder_lib
 from hdc_jax.convert import layouts
+from hdc_jax.evaluate import pretrained
 from hdc_jax.interop import encoders
 from tests import weights
 
@@ -178,7 +179,17 @@ def test_gradients(name, norm, options, monkeypatch):
     assert difference < 5e-4 * np.linalg.norm(want) + rounding, weight
 
 
-@pytest.mark.parametrize("name", encoders.ENCODERS)
+# Networks that take long to trace.
+DEEP = {"r3d101", "r3d152"}
+
+
+@pytest.mark.parametrize(
+  "name",
+  [
+    pytest.param(name, marks=[pytest.mark.slow] if name in DEEP else [])
+    for name in encoders.ENCODERS
+  ],
+)
 def test_size_and_shapes(name):
   """At full width, computing nothing; in millions as published."""
   assert encoders.ENCODERS.keys() == models.BACKBONES.keys()
@@ -197,10 +208,16 @@ def test_size_and_shapes(name):
   assert count == sum(p.numel() for p in encoder.parameters()) - biases
   millions = {
     "c3d": 27.7,
+    "i3d": 12.3,
     "r2plus1d10": 14.4,
+    "r2plus1d18": 31.3,
+    "r3d101": 85.2,
+    "r3d152": 117.4,
     "r3d18": 33.0,
     "r3d34": 63.3,
     "r3d50": 31.7,
+    "s3d": 7.9,
+    "slowonly50": 31.6,
   }
   assert round(count / 1e6, 1) == millions[name]
 
@@ -243,7 +260,8 @@ def test_load(name, norm, options, tmp_path, monkeypatch):
   """What `export` writes, by the lines of a user."""
   variables = random_variables(name, norm, options)
   backbone = weights.backbone(name, norm, WIDTH, **options)
-  monkeypatch.setattr(encoder_lib, "load", lambda _: (backbone, variables))
+  loaded = pretrained.Pretrained("run", 0, {"data": {}}, backbone, variables)
+  monkeypatch.setattr(encoder_lib, "load", lambda _: loaded)
   path = tmp_path / "encoder.safetensors"
   assert convert.main(["export", "--checkpoint=run", f"--output={path}"]) == 0
   encoder = encoders.load(path)

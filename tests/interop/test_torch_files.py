@@ -15,6 +15,7 @@ from hdc_jax.convert import command as convert
 from hdc_jax.convert import encoder as encoder_lib
 from hdc_jax.convert import formats, layouts, torch_files
 from hdc_jax.errors import ConfigError, DataError
+from hdc_jax.evaluate import pretrained
 from hdc_jax.interop import encoders
 from tests import weights
 
@@ -203,7 +204,8 @@ def test_export(tmp_path, monkeypatch):
   """A .pt file of the command is loaded by the class, strictly."""
   backbone = weights.backbone("c3d")
   variables = weights.fill(weights.template("c3d"))
-  monkeypatch.setattr(encoder_lib, "load", lambda _: (backbone, variables))
+  loaded = pretrained.Pretrained("run", 0, {"data": {}}, backbone, variables)
+  monkeypatch.setattr(encoder_lib, "load", lambda _: loaded)
   path = tmp_path / "encoder.pt"
   assert convert.main(["export", "--checkpoint=run", f"--output={path}"]) == 0
   saved = torch.load(path, weights_only=True)

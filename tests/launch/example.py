@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from launch import description
+from launch import slice_run
 
 # ml_collections reads config files by it.
 READS_CONFIGS = pytest.mark.filterwarnings(
@@ -33,5 +33,5 @@ def argv(*more, args=ARGS, **changes):
 
 
 def run(*more, **changes):
-  parser = description.make_parser("test", "", "")
-  return description.parse(parser, argv(*more, **changes)).run
+  parser = slice_run.make_parser("test", "", "")
+  return slice_run.parse(parser, argv(*more, **changes)).run

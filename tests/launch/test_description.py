@@ -36,7 +36,21 @@ BAD = {
   ),
   "retries": ({"retries": -1}, "--retries=-1"),
   "env": ({"env": "no-name=1"}, "NAME=VALUE"),
-  "secret": ({"env": "HF_TOKEN=s3cret"}, "--env=HF_TOKEN=…: the environment"),
+  **{
+    f"secret {name}": ({"env": f"{name}=s3cret"}, f"--env={name}=…: others")
+    for name in (
+      "HF_TOKEN",
+      "PRIVATE_KEY",
+      "AWS_ACCESS_KEY_ID",
+      "DB_PASSWD",
+      "PASSWORD",
+      "GOOGLE_CREDENTIALS",
+    )
+  },
+  "secret in a value": (
+    {"env": "PROXY=http://me:s3cret@host"},
+    "--env=PROXY=http://me:…@host: others can read the password",
+  ),
   "no config": ({"args": ("--workdir=gs://x",)}, "--config"),
   "local workdir": ({"args": (*example.ARGS, "--workdir=runs")}, "gs://"),
   "uneven batch": (
@@ -117,8 +131,10 @@ def test_bad_descriptions(case):
 
 def test_good_descriptions():
   words = ("--debug", "--config.data.cache=/a 'b' \"$c")
-  run = example.run("--env=A=b=c", args=(*example.ARGS, *words))
-  assert run.env == (("A", "b=c"),)
+  run = example.run(
+    "--env=A=b=c", "--env=A_TOKEN_FILE=/etc/token", args=(*example.ARGS, *words)
+  )
+  assert run.env == (("A", "b=c"), ("A_TOKEN_FILE", "/etc/token"))
   assert run.args == (*example.ARGS, *words)
   even = example.run(args=(*example.ARGS, "--config.data.batch_size=64"))
   assert even.words[-1] == "--config.data.batch_size=64"
@@ -220,7 +236,8 @@ def test_what_is_not_installed(launcher, flag, tool, capsys, monkeypatch):
 def test_launchers_import_nothing_heavy():
   """For --help, and for what is wrong before the config is read."""
   code = (
-    "import sys; import launch.tpu_vm, launch.gke, launch.skypilot;"
+    "import sys;"
+    "import launch.tpu_vm, launch.gke, launch.skypilot, launch.slurm;"
     "print({'jax', 'flax', 'numpy'} & set(sys.modules))"
   )
   done = subprocess.run(

@@ -1,5 +1,6 @@
 """The host script: whatever is asked for arrives, and what it ends with too."""
 
+import argparse
 import os
 import pathlib
 import shutil
@@ -82,7 +83,8 @@ def test_any_words_arrive_unchanged(home, words, value):
   args = (*example.ARGS, *words)
   with pytest.MonkeyPatch.context() as patch:
     # The run itself would refuse most words.
-    patch.setattr(description, "_check_args", lambda args, where: None)
+    options = argparse.Namespace(workdir="gs://bucket/runs")
+    patch.setattr(description, "check_args", lambda args, devices: options)
     run = example.run(f"--env=VALUE={value}", args=args)
   shutil.rmtree(home / "started", ignore_errors=True)
   done = on_host(home, command_of(Commands(run, "project").start()))

@@ -151,7 +151,7 @@ def stepped():
   states, losses = [made.init()], []
   update = jax.jit(made.update)
   for _ in range(2):
-    state, metrics = update(states[-1], {"views": views}, jax.random.key(0))
+    state, metrics, _ = update(states[-1], {"views": views}, jax.random.key(0))
     states.append(state)
     losses.append(metrics["loss"])
   return jax.device_get((states, losses))

@@ -9,11 +9,14 @@ import pytest
 
 from hdc_jax import models
 from hdc_jax.errors import ConfigError
-from hdc_jax.models import c3d, r2plus1d, r3d
+from hdc_jax.models import c3d, r2plus1d, r3d, residual
 from tests import small as configs
 from tests import weights
 
 MODULES = {"c3d": c3d, "r2plus1d10": r2plus1d, "r3d18": r3d, "r3d50": r3d}
+# More networks of the same modules, of which only shapes and sizes are checked
+# here; their values are compared with PyTorch.
+DEEPER = {"r2plus1d18": r2plus1d, "r3d101": r3d, "slowonly50": r3d}
 NORMS = ("instance", "batch", "group")
 
 
@@ -45,7 +48,7 @@ def shapes_and_counts(model, clip):
 
 def stated(name):
   """The table of a backbone in the docstring of its module."""
-  doc = MODULES[name].__doc__
+  doc = (MODULES | DEEPER)[name].__doc__
   rows = doc[doc.index(f"| {name} ") :].split("\n\n")[0].splitlines()[2:]
   cells = [[cell.strip() for cell in row.split("|")[2:-1]] for row in rows]
   shapes = [
@@ -57,7 +60,7 @@ def stated(name):
   return *shapes, np.transpose(counts).tolist()
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", MODULES | DEEPER)
 def test_table_in_the_docstring(name):
   small, large, counts = stated(name)
   assert shapes_and_counts(make(name=name), (32, 224, 224))[0] == large
@@ -98,6 +101,62 @@ def test_r3d18_by_hand():
     want.append(convolutions + conv_norm(1, width // 2, width))
   _, totals = shapes_and_counts(make(shortcut="B"), (16, 112, 112))
   assert totals == np.cumsum(want).tolist()
+
+
+def bottlenecks(depths, stem, kernels):
+  """Parameters of a network of bottlenecks with projections.
+
+  Args:
+    depths: Number of blocks of each stage.
+    stem: Taps of the stem.
+    kernels: For each stage the taps of the three convolutions of a block.
+  """
+  total, inputs = conv_norm(stem, 3, 64), 64
+  widths = (64, 128, 256, 512)
+  for depth, taps, width in zip(depths, kernels, widths, strict=True):
+    outputs = 4 * width
+    total += conv_norm(1, inputs, outputs)
+    for _ in range(depth):
+      for tap, shape in zip(
+        taps, ((inputs, width), (width, width), (width, outputs)), strict=True
+      ):
+        total += conv_norm(tap, *shape)
+      inputs = outputs
+  return total
+
+
+HARA = {"stem": 343, "kernels": ((1, 27, 1),) * 4}
+CVRL = {"stem": 245, "kernels": ((1, 9, 1),) * 2 + ((3, 9, 1),) * 2}
+
+
+@pytest.mark.parametrize(
+  ("name", "depths", "own", "kinds"),
+  [
+    ("r3d50", (3, 4, 6, 3), "cvrl", {"cvrl": CVRL, "hara": HARA}),
+    ("r3d101", (3, 4, 23, 3), "hara", {"cvrl": CVRL, "hara": HARA}),
+    ("r3d152", (3, 8, 36, 3), "hara", {"cvrl": CVRL, "hara": HARA}),
+    ("slowonly50", (3, 4, 6, 3), "slow", {"slow": CVRL | {"stem": 49}}),
+  ],
+)
+def test_bottlenecks_by_hand(name, depths, own, kinds):
+  """Counts in the docstring, from the layouts of the papers alone."""
+  assert make(name=name).stage_sizes == depths
+  for kind, published in kinds.items():
+    assert f"{bottlenecks(depths, **published):,}" in r3d.__doc__
+    if len(kinds) > 1:
+      same = make(name=name) == make(name=name, design=kind)
+      assert same == (kind == own)
+
+
+def test_published_classifiers_aside():
+  """The counts that torchvision and PyTorchVideo state, of 400 classes."""
+  published = {
+    "r2plus1d18": (31_505_325, 512),
+    "slowonly50": (32_454_096, 2048),
+  }
+  for name, (total, features) in published.items():
+    _, _, (counts,) = stated(name)
+    assert counts[-1] == total - 400 * (features + 1)
 
 
 def test_r2plus1d_middle_channels():
@@ -169,9 +228,27 @@ def test_bfloat16_activations_float32_variables(name, norm):
   assert ("batch_stats" in variables) == (norm == "batch")
 
 
+def test_r2plus1d18_middle_channels():
+  """Torchvision's: 45 in the stem, those of the first convolution in both."""
+  variables = weights.template("r2plus1d18", width=64)["params"]
+  middles = {
+    "block2_0": 144,
+    "block3_0": 230,
+    "block3_1": 288,
+    "block4_0": 460,
+    "block5_0": 921,
+    "block5_1": 1152,
+  }
+  assert variables["stem_conv"]["spatial"]["kernel"].shape[-1] == 45
+  for block, want in middles.items():
+    for name in ("conv1", "conv2"):
+      assert variables[block][name]["spatial"]["kernel"].shape[-1] == want
+  assert variables["block3_0"]["conv0"]["kernel"].shape == (1, 1, 1, 64, 128)
+
+
 def test_shortcut_a_subsamples_and_pads():
   x = jax.random.normal(jax.random.key(0), (2, 4, 5, 6, 3))
-  y = r3d.subsample_and_pad(x, 5, (2, 2, 2))
+  y = residual.subsample_and_pad(x, 5, (2, 2, 2))
   np.testing.assert_array_equal(y[..., :3], x[:, ::2, ::2, ::2])
   np.testing.assert_array_equal(y[..., 3:], 0.0)
 
@@ -218,7 +295,17 @@ def test_clips_that_are_pooled_to_nothing(frames, size, message):
   c3d.C3DOptions().check_clip(8, 16)
 
 
-@pytest.mark.parametrize("name", ["c3d", "r2plus1d10"])
+def test_designs_are_of_bottlenecks():
+  message = "config.model.design: 'slow' is not one of , hara, cvrl"
+  with pytest.raises(ConfigError, match=message):
+    make(name="r3d101", design="slow")
+  with pytest.raises(ConfigError, match="'design' is not one of name"):
+    configs.config(model__name="r3d34", model__design="hara")
+
+
+@pytest.mark.parametrize(
+  "name", ["c3d", "r2plus1d10", "r2plus1d18", "slowonly50"]
+)
 @pytest.mark.parametrize(
   ("field", "value"),
   [("stem", (3, 7, 7)), ("shortcut", "A"), ("stem_pool", False)],

@@ -100,6 +100,16 @@ def test_batch_norm_keeps_running_means():
     np.testing.assert_array_equal(kept, stats[name])
 
 
+@pytest.mark.parametrize("name", norm.NORMS)
+def test_another_epsilon(name, monkeypatch):
+  """That of TensorFlow, beside a variance of 0.01."""
+  x = np.random.default_rng(0).normal(0.0, 0.1, SHAPE)
+  module = norm.make_norm(name, jnp.float32, True, epsilon=1e-3)()
+  monkeypatch.setattr(norm, "EPSILON", 1e-3)
+  y, _ = module.init_with_output(jax.random.key(0), jnp.float32(x))
+  np.testing.assert_allclose(y, WANTED[name](x), rtol=1e-4, atol=1e-5)
+
+
 def test_groups_divide_any_number_of_channels():
   """R(2+1)D's stem has 83 in the middle, which make one group."""
   x = np.random.default_rng(0).normal(size=(2, 2, 3, 3, 83))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hdc_jax.errors import ConfigError
 from hdc_jax.options import Options, option
+from hdc_jax.options.declaring import Rule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,3 +165,13 @@ def test_the_top_level_has_no_section():
   assert Top.parents() == ()
   with pytest.raises(ConfigError, match=r"^config\.seed=-1"):
     Top(seed=-1)
+
+
+@pytest.mark.parametrize(
+  ("value", "holds"),
+  [(0, False), (1, True), (2**30, True), (1.5, False), ("5", False)],
+)
+def test_a_condition_of_numbers_is_told_at_once(value, holds):
+  """Also of another type, which would take minutes to look for in a range."""
+  rule = Rule("A field.", when=("every", range(1, 2**31)))
+  assert rule.holds(value) == holds

@@ -51,6 +51,19 @@ def test_every_field_counts_for_the_fingerprint():
     assert same.fingerprint == config.fingerprint, field
 
 
+@pytest.mark.parametrize(
+  ("field", "before"),
+  [("train.profile", ()), ("train.trackers", ("tensorboard",))],
+)
+def test_fields_of_later_versions_leave_the_fingerprint(field, before):
+  """With the value that earlier versions had in effect."""
+  config = run_config().changed({field: before})
+  values = {**config.values, "train": dict(config.values["train"])}
+  del values["train"][field.partition(".")[2]]
+  older = identity.RunConfig(values, config.schema)
+  assert older.fingerprint == config.fingerprint
+
+
 def test_a_change_decides_which_fields_there_are():
   config = run_config().changed({"optim.schedule": "cosine"})
   assert "decay" not in config.values["optim"]
@@ -90,6 +103,8 @@ CHANGES = {
   "data__max_bad": (0.5, True),
   "train__steps": (40, True),
   "train__log_every": (1, True),
+  # Batch norm takes its statistics over a microbatch.
+  "train__microbatches": (2, False),
 }
 
 

@@ -112,6 +112,9 @@ def test_bytes(shape, size):
   assert hlo.shape_bytes(shape) == size
 
 
+AUGMENT = ("augment", False)
+
+
 @pytest.mark.parametrize(
   ("op_name", "place"),
   [
@@ -125,16 +128,24 @@ def test_bytes(shape, size):
       "cond/branch_0_fun/transpose(jvp())/conv_general_dilated",
       ("backbone/block2_0/conv1", True),
     ),
-    ("jit(train_step)/update/jvp(Network)/stack", ("pooling", False)),
     (
-      "jit(train_step)/update/jvp(loss)/bnd,cnd->nbc/dot_general",
+      "jit(train_step)/update/while/body/closed_call/jvp(Network.pool)/"
+      "backbone/stem_conv/add",
+      ("backbone/stem_conv", False),
+    ),
+    ("jit(train_step)/update/jvp(Network.project)/stack", ("pooling", False)),
+    (
+      "jit(train_step)/update/jvp(loss)/and,bnd->nab/dot_general",
       ("update/loss", False),
     ),
-    ("jit(train_step)/update/add", ("update", False)),
     (
-      "jit(train_step)/vmap()/vmap(jit(_threefry_split))/View.__call__/add",
-      ("augment", False),
+      "jit(train_step)/update/transpose(jvp(loss))/while/body/closed_call/"
+      "rematted_computation/checkpoint/dot_general",
+      ("update/loss", True),
     ),
+    ("jit(train_step)/update/augment/vmap()/View.__call__/add", AUGMENT),
+    ("jit(train_step)/update/add", ("update", False)),
+    ("jit(train_step)/vmap(jit(_threefry_split))/add", AUGMENT),
     ("", ("", False)),
   ],
 )

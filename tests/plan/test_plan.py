@@ -13,7 +13,6 @@ from hdc_jax.data.clips import sampling, training_clips
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.plan import command as plan
 from hdc_jax.plan import compiling, feeding, slice_plan
-from hdc_jax.prepare import command as prepare
 from hdc_jax.runtime.slices import GENERATIONS, Slice
 from hdc_jax.tasks.pretrain import WithoutData
 from hdc_jax.train import flops as flops_lib
@@ -262,15 +261,21 @@ def test_too_large(cache, up_to_five, tmp_path, capsys):
 
 
 @needs_libtpu
-@pytest.mark.parametrize(("start", "code"), [(2, 0), (20, 7)])
-def test_fit(cache, up_to_five, tmp_path, capsys, start, code):
+@pytest.mark.parametrize(
+  ("start", "code", "parts", "fitting"),
+  [(2, 0, 1, 5), (20, 7, 1, 5), (2, 0, 2, 4)],
+)
+def test_fit(cache, up_to_five, tmp_path, capsys, start, code, parts, fitting):
+  """In multiples of the microbatches."""
   path = tmp_path / "plan.json"
   flags = ["--fit", f"--batch_per_chip={start}", f"--json={path}"]
+  flags.append(f"--config.train.microbatches={parts}")
   assert run(cache, *flags) == code
   (row,) = json.loads(path.read_text())["rows"]
-  assert row["largest_batch_per_chip"] == 5
+  assert row["largest_batch_per_chip"] == fitting
   assert row["too_large_batch_per_chip"] == 6
-  assert "5 videos a chip fit, 6 do not" in capsys.readouterr().out
+  page = capsys.readouterr().out
+  assert f"{fitting} videos a chip fit, 6 do not" in page
 
 
 @needs_libtpu
@@ -290,7 +295,9 @@ def test_the_dataset_tells_its_short_side(
 ):
   measured = []
   monkeypatch.setattr(
-    feeding, "clips_per_second", lambda *args: measured.append(args[2]) or 9.0
+    feeding,
+    "clips_per_second",
+    lambda videos, *_: measured.append(videos.index.short_side) or 9.0,
   )
   data = [
     f"--config.data.{f}" for f in ("path=gs://b/data", f"cache={tmp_path}")
@@ -298,14 +305,6 @@ def test_the_dataset_tells_its_short_side(
   assert run(cache, "--batch_per_chip=2", *data) == 0
   assert up_to_five == {40} == set(measured)
   assert not list(tmp_path.iterdir())
-
-
-@needs_libtpu
-def test_a_dataset_that_is_not_h264(cache, no_compiler, tmp_path, capsys):
-  args = ["--dataset=synthetic", "--videos=5", "--workers=1", "--codec=raw"]
-  assert prepare.main([*args, "--short_side=40", f"--output={tmp_path}"]) == 0
-  assert run(cache, f"--config.data.path={tmp_path}") == 2
-  assert "its codec is raw, and feeding is pl" in capsys.readouterr().err
 
 
 def test_a_sum_takes_twice_what_a_gather_takes():
@@ -395,24 +394,6 @@ def test_bisection(largest, start, guess):
   assert failing - fitting <= max(1, fitting // 16)
   assert len(asked) == len(set(asked))
   assert min(asked) >= 1
-
-
-@pytest.mark.slow
-def test_clips_are_cut_as_for_training():
-  clips = small.options(data__canvas=128).clips
-  starts = sampling.IndependentStarts(2)
-  small_side, large_side = (
-    feeding.clips_per_second(clips, starts, side, 0.3) for side in (128, 256)
-  )
-  # Four times the pixels are decoded.
-  assert small_side > 1.3 * large_side > 0
-
-
-@pytest.mark.parametrize(
-  ("canvas", "short_side"), [(64, 128), (128, 128), (256, 256), (342, 256)]
-)
-def test_short_side(canvas, short_side):
-  assert feeding.likely_short_side(canvas) == short_side
 
 
 def test_without_libtpu(cache, monkeypatch, capsys):

@@ -1,9 +1,12 @@
 """The command line of `prepare`: errors and help."""
 
+import os
+
 import pytest
 
 from hdc_jax.data.datasets import DATASETS
 from hdc_jax.prepare import command as prepare
+from hdc_jax.runtime import locks
 from tests.prepare.preparing import run
 
 
@@ -43,6 +46,16 @@ def test_errors_are_one_line(tmp_path, capsys):
   code, message = error_of("--dataset=synthetic", "--videos=2")
   assert code == 2
   assert message.startswith(f"error: --output: {tmp_path / 'out'}")
+
+
+def test_a_second_command_is_refused(tmp_path, capsys):
+  with locks.locked(tmp_path / "out", "--output"):
+    args = ["--dataset=synthetic", "--videos=2", f"--output={tmp_path / 'out'}"]
+    assert prepare.main(args) == 2
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [locks.LOCK]
+  (line,) = capsys.readouterr().err.splitlines()
+  assert line.startswith(f"error: --output={tmp_path / 'out'} is in use by")
+  assert f"process {os.getpid()} on " in line
 
 
 def test_no_usable_video_is_an_error(tmp_path, capsys):

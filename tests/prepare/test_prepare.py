@@ -67,7 +67,7 @@ def test_stopped_while_generating_it_is_no_folder_of_videos(
 
   class Stopped(Workers):
     def map(self, arguments):
-      write_video(pathlib.Path(next(iter(arguments))[2]), frames=4)
+      write_video(pathlib.Path(next(iter(arguments))[-1]), frames=4)
       raise KeyboardInterrupt
 
   with monkeypatch.context() as patch:

@@ -6,7 +6,7 @@ import numpy as np
 from etils import epath
 
 from hdc_jax.data.datasets import VideoFile
-from hdc_jax.data.store.records import Record
+from hdc_jax.data.store import records
 from hdc_jax.data.video.codec import Encoded
 from hdc_jax.data.video.originals import Picture
 from hdc_jax.prepare import shards
@@ -23,8 +23,8 @@ def record(file):
   offsets = np.array([0, 1, 2])
   keyframes = np.array([True, False])
   encoded = Encoded("h264", 25.0, 2, 2, b"", b"12", offsets, keyframes)
-  data = Record(file.id, file.labels, encoded).to_bytes()
-  return Prepared(data, Picture(4, 2, interlaced=True))
+  record, chunks = records.cut(file.id, file.labels, encoded)
+  return Prepared(record, chunks, Picture(4, 2, interlaced=True))
 
 
 def test_plans_go_through_json():
@@ -35,7 +35,11 @@ def test_plans_go_through_json():
   again = Plan.from_json(line)
   assert [file.path for file in again.files] == [file.path for file in FILES]
   assert again.to_json() == line
-  assert [*map(record, again.files)] == [*map(record, plan.files)]
+  a, b = (
+    [(made.record.to_bytes(), made.chunks) for made in map(record, files)]
+    for files in (again.files, plan.files)
+  )
+  assert a == b
 
 
 def test_sidecars_do_not_depend_on_the_process(tmp_path):

@@ -31,6 +31,7 @@ ROWS = [
 ]
 RESULT = {
   "clips_per_second": 1234.56,
+  "health": "ok",
   "data_wait": 0.031,
   "device": "8 × TPU v5e",
   "versions": {"jax": "0.10.3", "flax": "0.12.7"},
@@ -39,8 +40,10 @@ RESULT = {
 
 def metrics_lines(steps=40):
   names = [f"{kind}/{t}" for kind in ("loss", "accuracy") for t in TERMS]
+  health = [f"health/rank/{view}_{t}" for view in "os" for t in TERMS]
   for step in range(10, steps + 1, 10):
     line = {"step": step, "loss": 50 / step, "clips_per_second": 7.0}
+    line |= dict.fromkeys(health, step / 10)
     yield json.dumps(line | dict.fromkeys(names, 1 / step)) + "\n"
 
 

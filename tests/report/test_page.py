@@ -38,10 +38,22 @@ def test_a_curve_for_each_term(tmp_path, run):
     "Loss by term",
     "Accuracy by term",
     "Clips per second",
+    "Effective rank",
   ]
-  assert len(page.of("svg")) == 4
+  assert len(page.of("svg")) == 5
   for term in TERMS:  # a label in both panels
     assert len(re.findall(rf"\b{term}\b", page.text)) == 2
+
+
+def test_health_has_a_word_and_curves_with_what_is_good(tmp_path, run):
+  text = write(tmp_path, [run]).text
+  assert "Health ok" in text
+  title = "Health of the embeddings, by step"
+  _, _, after = text.partition(f"{title} Effective rank")
+  assert after.split() and "Good: it rises. 1: all are alike." in after
+  for view in "os":  # a curve for each view of each term
+    for term in TERMS:
+      assert f"{view}_{term}" in after
 
 
 def test_rows_become_a_table(tmp_path, run):
@@ -211,3 +223,18 @@ def test_many_classes_are_listed_on_demand(tmp_path, make_run, count, hidden):
   page = write(tmp_path, [run])
   assert bool(page.of("details")) == hidden
   assert page.text.count(" 100.0") == count + 1  # and that of all
+
+
+def test_trackers_are_linked(tmp_path, run):
+  """Of the run and of its trials; a command is no link."""
+  for place, known in (
+    (run, {"wandb": {"id": "1", "place": "https://wandb.ai/a/b?c=1&d=2"}}),
+    (run / "class", {"trackio": {"id": "2", "place": "trackio show"}}),
+  ):
+    place.mkdir(exist_ok=True)
+    (place / "trackers.json").write_text(json.dumps(known))
+  page = write(tmp_path, [run])
+  (link,) = page.of("a")
+  assert link["href"] == "https://wandb.ai/a/b?c=1&d=2"
+  assert "wandb https://wandb.ai/a/b" in page.text
+  assert "trackio · class trackio show" in page.text

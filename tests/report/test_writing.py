@@ -68,5 +68,5 @@ def test_only_process_0_writes(tmp_path, run, monkeypatch):
 
 def test_damaged_files_are_named(tmp_path, run):
   (run / "config.json").write_text("{")
-  with pytest.raises(DataError, match=r"run: one of .*config.json is not JSON"):
+  with pytest.raises(DataError, match=r"run/config\.json is damaged: "):
     report.write(tmp_path, runs=[run])

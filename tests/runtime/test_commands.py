@@ -14,7 +14,7 @@ import sys
 
 import pytest
 
-from benchmarks import bench_eval, bench_methods, bench_step
+from benchmarks import bench_eval, bench_step
 from hdc_jax import errors, main
 from hdc_jax.config import flags
 from hdc_jax.convert import command as convert
@@ -64,11 +64,6 @@ COMMANDS = {
   "gke": (gke.main, example.argv(), (gke, "manifest")),
   "skypilot": (skypilot.main, example.argv(), (skypilot, "task")),
   "bench_eval": (bench_eval.main, [CONFIG], (flags, "read_config")),
-  "bench_methods": (
-    bench_methods.main,
-    [CONFIG, "--workdir=run"],
-    (bench_methods, "run_row"),
-  ),
   "bench_step": (bench_step.main, [CONFIG], (flags, "read_config")),
 }
 
@@ -316,8 +311,8 @@ def test_split():
 def test_it_waits_for_the_other_processes(failed, capsys):
   told = []
 
-  def part(failed):
-    told.append(failed)
+  def part(code, line):
+    told.append((code, line))
     return True
 
   def work(options):
@@ -325,7 +320,7 @@ def test_it_waits_for_the_other_processes(failed, capsys):
       raise errors.DataError("bad")
 
   assert commands.run(parse, work, [], part=part) == 3 * failed
-  assert told == [failed]
+  assert told == [(3, "error: bad") if failed else (0, "")]
 
 
 # --- real processes -------------------------------------------------------
@@ -368,7 +363,7 @@ LEAVE = """
 commands._LEAVING_SECONDS = 0.3
 commands.leave(commands.run(parse, work))
 """
-PART = "commands.run(parse, work, part=lambda failed: False)"
+PART = "commands.run(parse, work, part=lambda code, line: False)"
 
 
 @pytest.mark.parametrize("rest", [LEAVE, PART])

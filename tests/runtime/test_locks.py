@@ -1,5 +1,6 @@
 """Locks of directories, held and contended by real processes."""
 
+import errno
 import json
 import os
 import platform
@@ -122,3 +123,19 @@ def test_a_file_that_was_removed_is_no_lock(tmp_path, monkeypatch):
 def test_buckets_have_no_locks():
   with locks.locked("gs://bucket/run", "--workdir"):
     pass
+
+
+def test_a_full_disk_is_locked_all_the_same(tmp_path, monkeypatch):
+  """Only who has the lock cannot be written."""
+
+  def fail(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+  monkeypatch.setattr(os, "pwrite", fail)
+  with (
+    locks.locked(tmp_path, "--workdir"),
+    pytest.raises(ConfigError, match="not known which"),
+    locks.locked(tmp_path, "--workdir"),
+  ):
+    pass
+  assert not list(tmp_path.iterdir())

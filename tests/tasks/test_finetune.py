@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hdc_jax.augment import geometry
+from hdc_jax.checkpoints import saving
 from hdc_jax.data import sources
 from hdc_jax.data.video.frames import Window
 from hdc_jax.distributed import mesh
@@ -15,7 +16,7 @@ from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.evaluate import pretrained
 from hdc_jax.evaluate.evaluation import Evaluation
 from hdc_jax.tasks import finetune
-from hdc_jax.train import checkpoint, loop
+from hdc_jax.train import loop
 from tests import layouts, small
 
 pytestmark = pytest.mark.usefixtures("one_device")
@@ -52,7 +53,7 @@ def written(run):
 
 
 def restored(workdir, training):
-  with checkpoint.Checkpoints(workdir) as saved:
+  with saving.Checkpoints(workdir) as saved:
     return training.restore_state(saved, saved.steps[-1]).state
 
 
@@ -95,7 +96,7 @@ def test_training_begins_with_the_pretrained_backbone(
   """Or, without a checkpoint, with new weights; on the training videos."""
   seen = []
 
-  def fit(run, training, cut, *, initial):
+  def fit(run, training, cut, *, initial, **_):
     assert (run.seed, run.train.steps) == (3, 2)
     np.testing.assert_array_equal(cut.records, cut.source.index.split("train1"))
     assert cut.label == "class"
@@ -155,6 +156,9 @@ def test_what_a_run_leaves(run):
   page = (workdir / "report.html").read_text()
   for trial in TRIALS:
     assert (workdir / trial / "saliency.png").stat().st_size > 1000
+    (board,) = (workdir / trial / "tensorboard").iterdir()
+    for shown in (b"test/top1", b"report/Confusion by ", b"Saliency"):
+      assert shown in board.read_bytes()
     assert (workdir / trial / "metrics.jsonl").exists()
     assert f"Saliency · {trial}" in page
   saved = json.loads((workdir / TRIALS[1] / "config.json").read_text())

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from hdc_jax.augment import geometry
+from hdc_jax.checkpoints import saving
 from hdc_jax.data import sources
 from hdc_jax.data.video.frames import Window
 from hdc_jax.errors import ConfigError, DataError
-from hdc_jax.evaluate import evaluation, pretrained, probe
+from hdc_jax.evaluate import evaluation, pretrained, sweeps
 from hdc_jax.prepare import command as prepare
-from hdc_jax.tasks import linear
-from hdc_jax.train import checkpoint
+from hdc_jax.tasks import linear, probes
 from tests import small
 
 pytestmark = pytest.mark.usefixtures("one_device")
@@ -40,14 +40,14 @@ def run(one_device, ucf101, pretrained_run, tmp_path_factory):
   """A run's directory, config, result, and what its sweeps took and gave."""
   workdir = tmp_path_factory.mktemp("linear")
   made = config(data__path=ucf101, checkpoint=pretrained_run)
-  swept, sweep = [], probe.sweep
+  swept, sweep = [], sweeps.sweep
 
   def spy(features, labels, *args):
     swept.append((features, labels, sweep(features, labels, *args)))
     return swept[-1][-1]
 
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(probe, "sweep", spy)
+    patch.setattr(sweeps, "sweep", spy)
     result = linear.run(made, str(workdir))
   return workdir, made, result, swept
 
@@ -117,8 +117,8 @@ def test_scores_are_means_of_probabilities(run, one_device):
     for at in ((2, 0), (2, right // 4 * 2), (2, right))
   ]
   unit = found / np.linalg.norm(found, axis=1, keepdims=True)
-  probes, best = swept[3][-1].probes, swept[3][-1].best
-  logits = unit @ np.float64(probes.kernel[best]) + probes.bias[best]
+  trained, best = swept[3][-1].probes, swept[3][-1].best
+  logits = unit @ np.float64(trained.kernel[best]) + trained.bias[best]
   chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
   with np.load(workdir / TRIALS[3] / "predictions.npz") as saved:
     assert saved["ids"][3] == video.id
@@ -188,7 +188,7 @@ def test_probes_are_trained_on_whole_frames(
 def test_a_finished_run_does_nothing(run, monkeypatch):
   workdir, made, result, _ = run
   before = (workdir / "result.json").stat().st_mtime_ns
-  monkeypatch.setattr(linear, "_Prober", None)
+  monkeypatch.setattr(probes, "Prober", None)
   assert linear.run(made, str(workdir)) == result
   assert (workdir / "result.json").stat().st_mtime_ns == before
 
@@ -198,7 +198,7 @@ def test_broken_weights_are_named(run, one_device, tmp_path):
   training = small.resolve(pretraining).make_training(one_device)
   state = small.save_run(tmp_path, training, pretraining)
   broken = jax.tree.map(lambda x: np.full_like(x, np.nan), state.params)
-  with checkpoint.Checkpoints(tmp_path) as saved:
+  with saving.Checkpoints(tmp_path) as saved:
     state = state.replace(params=broken)
     saved.save(1, state, {"step": 1}, pretraining.to_dict())
     saved.wait()

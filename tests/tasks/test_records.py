@@ -28,6 +28,15 @@ def test_its_batches_must_split(task):
       check_batches(task, config, devices=8)
 
 
+def test_microbatches_must_split():
+  task = TASKS["pretrain"]
+  changes = {"data__batch_size": 16, "train__microbatches": 4}
+  _, config = task.resolve(complete(task, **changes))
+  check_batches(task, config, devices=4)
+  with pytest.raises(ConfigError, match=r"^config\.train\.microbatches=4 does"):
+    check_batches(task, config, devices=8)
+
+
 @every_task
 def test_preflight_can_check_its_dataset_and_checkpoint(task):
   if task is tables.TASK:  # whose runs are checked one by one
@@ -42,7 +51,7 @@ def test_preflight_can_check_its_dataset_and_checkpoint(task):
 def test_a_report_calls_it_by_its_title(task):
   if task.name == "preview":  # which is no part of reports
     return
-  run = Run("run", [], {}, {"task": task.name}, {}, {}, [])
+  run = Run("run", [], {}, {"task": task.name}, {}, {}, [], {})
   assert run.task == task.title
 
 

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from hdc_jax.checkpoints import saving
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.tasks import retrieve
-from hdc_jax.train import checkpoint
 from tests import small
 
 
@@ -18,7 +18,7 @@ def run(prepared, tmp_path_factory):
   """The config of a retrieval, by the weights of a run of no steps."""
   workdir = tmp_path_factory.mktemp("run")
   training = small.training(mesh.make_mesh())
-  with checkpoint.Checkpoints(workdir) as saved:
+  with saving.Checkpoints(workdir) as saved:
     state = training.init_state()
     # Weights that differ from the untrained ones.
     state = state.replace(

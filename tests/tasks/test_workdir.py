@@ -4,11 +4,12 @@ import hashlib
 
 import pytest
 
-import hdc_jax
+from hdc_jax import config as config_lib
 from hdc_jax import main, tasks
 from hdc_jax.errors import ConfigError
 from hdc_jax.runs import results
 from hdc_jax.runtime import locks
+from hdc_jax.tasks import execution
 from tests import small
 
 # ml_collections reads config files by it.
@@ -70,11 +71,11 @@ def test_only_its_own_task_may_use_a_directory(task, owner, tmp_path):
       tasks.TASKS[task].check_workdir(tmp_path)
 
 
-def test_the_api_refuses_too(tmp_path):
+def test_a_run_is_refused_before_it_begins(tmp_path):
   hold(tmp_path, "pretrain")
   config = small.config("embed", data__path="data", checkpoint="runs/first")
   with pytest.raises(ConfigError, match="holds a run of task pretrain"):
-    hdc_jax.run(config, tmp_path)
+    execution.check(config, str(tmp_path))
 
 
 def test_checkpoints_without_a_config_are_those_of_a_pretraining(tmp_path):
@@ -84,7 +85,7 @@ def test_checkpoints_without_a_config_are_those_of_a_pretraining(tmp_path):
 
 
 def test_a_directory_in_the_way_of_a_table_is_found_at_once(tmp_path):
-  config = hdc_jax.default(
+  config = config_lib.default(
     "tables",
     changes={"ucf101": "u", "hmdb51": "h", "pretrain.data.path": "k"},
   )
@@ -102,5 +103,5 @@ def test_a_directory_in_use_is_named_before_anything_is_written(tmp_path):
     locks.locked(tmp_path, "--workdir"),
     pytest.raises(ConfigError, match="is in use by another process"),
   ):
-    hdc_jax.run(config, tmp_path)
+    execution.execute(config, str(tmp_path))
   assert not contents(tmp_path)

@@ -9,10 +9,12 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
+from hdc_jax.checkpoints import saving
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.errors import ConfigError
 from hdc_jax.methods import make_objective
-from hdc_jax.train import checkpoint, training
+from hdc_jax.train import step as step_lib
+from hdc_jax.train import training
 from tests import small
 from tests.methods import embedding
 
@@ -57,15 +59,15 @@ def run(made, count, steps, state=None):
   """The states from the first on, and the losses, of some steps."""
   views = np.asarray(embedding.number_views(BATCH, count))
   batch = mesh_lib.to_devices(made.mesh, {"views": views})
-  update = mesh_lib.jit(
+  update = step_lib.jit(
     lambda state, batch: made.update(state, batch, jax.random.key(0)),
     made.mesh,
-    state=made.shardings,
+    donate=False,
   )
   states = [made.init_state() if state is None else state]
   losses = []
   for _ in range(steps):
-    state, metrics = update(states[-1], batch)
+    state, metrics, _ = update(states[-1], batch)
     states.append(state)
     losses.append(float(metrics["loss"]))
   return states, losses
@@ -157,7 +159,7 @@ def test_devices_do_not_change_it(stepped, devices, request):
 
 @pytest.fixture
 def saved(tmp_path):
-  with checkpoint.Checkpoints(tmp_path) as opened:
+  with saving.Checkpoints(tmp_path) as opened:
     yield opened
 
 
@@ -193,20 +195,22 @@ class Earlier:
   ema: dict
 
 
-def test_checkpoints_without_a_queue_are_restored(saved):
+def test_checkpoints_without_a_queue_are_restored(saved, tmp_path):
   _, made = make("hdc", 1, queue=0)
   state = made.init_state()
   assert state.queue == {}
   fields = {name: getattr(state, name) for name in Earlier.__annotations__}
-  saved._manager.save(
-    0,
-    args=ocp.args.Composite(
-      state=ocp.args.StandardSave(Earlier(**fields)),
-      data=ocp.args.JsonSave({}),
-      config=ocp.args.JsonSave({}),
-    ),
-  )
-  saved.wait()
+  with ocp.CheckpointManager(
+    tmp_path / "checkpoints", item_names=("state", "data", "config")
+  ) as manager:
+    manager.save(
+      0,
+      args=ocp.args.Composite(
+        state=ocp.args.StandardSave(Earlier(**fields)),
+        data=ocp.args.JsonSave({}),
+        config=ocp.args.JsonSave({}),
+      ),
+    )
   restored = made.restore_state(saved, 0).state
   jax.tree.map(
     np.testing.assert_array_equal, *jax.device_get((restored, state))

@@ -35,7 +35,7 @@ def advanced(made):
     for devices, run in made.items():
       batch = mesh_lib.to_devices(run.mesh, small.clips(step))
       begun = jax.device_put(state, run.shardings)
-      states[devices], metrics = run.train_step(begun, batch)
+      states[devices], metrics, _ = run.train_step(begun, batch)
       params = jax.device_get(states[devices].params)
       history[devices].append((params, jax.device_get(metrics)))
     state = jax.device_get(states[1])
@@ -57,7 +57,7 @@ def test_devices_do_not_change_the_gradients(made):
   traces = []
   for run in made.values():
     batch = mesh_lib.to_devices(run.mesh, small.clips(0))
-    state, _ = run.train_step(run.init_state(), batch)
+    state, *_ = run.train_step(run.init_state(), batch)
     traces.append(jax.device_get(optax.tree.get(state.opt_state, "trace")))
   for one, eight in zip(*map(jax.tree.leaves, traces), strict=True):
     scale = np.abs(one).max()
@@ -75,7 +75,7 @@ def test_metrics_name_every_term(advanced):
   _, metrics = advanced[1][0]
   terms = [f"{c}{b}" for b in (3, 4, 5) for c in ("spatial", "temporal")]
   want = {f"{m}/{t}" for m in ("loss", "accuracy") for t in terms}
-  assert set(metrics) == want | {"loss", "grad_norm"}
+  assert set(metrics) == want | {"loss", "grad_norm", "skipped"}
   weights = {"3": 0.25, "4": 0.5, "5": 1.0}
   total = sum(weights[t[-1]] * metrics[f"loss/{t}"] for t in terms)
   np.testing.assert_allclose(metrics["loss"], total, rtol=1e-5)
@@ -125,7 +125,7 @@ def test_no_recompilation(advanced, made):
     state = run.init_state()
     for step in range(2):
       batch = mesh_lib.to_devices(run.mesh, small.clips(step))
-      state, _ = run.train_step(state, batch)
+      state, *_ = run.train_step(state, batch)
   assert made[1].train_step._cache_size() == 1
   assert made[8].train_step._cache_size() == 1
 

@@ -7,7 +7,8 @@ import optax
 import pytest
 
 from hdc_jax.distributed import mesh
-from tests import small
+from hdc_jax.models import BACKBONES
+from tests import quick, small
 
 pytestmark = pytest.mark.slow
 
@@ -17,13 +18,26 @@ RUNS = small.BACKBONES | small.METHODS
 @pytest.fixture(scope="module", params=RUNS)
 def stepped(request):
   """The first state, and that after a step on 1 and on 8 devices."""
+  with pytest.MonkeyPatch.context() as patch:
+    if request.param in small.METHODS:
+      quick.use(patch.setattr)
+    else:
+      quick.use_views(patch.setattr)
+    # Of each stage its first block, which has the strides and a shortcut.
+    patch.setattr(BACKBONES["r3d50"], "depths", (1, 1, 1, 1))
+    yield _step(RUNS[request.param])
+
+
+def _step(changes):
+  one, eight = (
+    small.training(mesh.make_mesh(devices), **changes) for devices in (1, 8)
+  )
+  first = jax.device_get(one.init_state())
   states = []
-  for devices in (1, 8):
-    made = small.training(mesh.make_mesh(devices), **RUNS[request.param])
-    state = made.init_state()
-    first = jax.device_get(state)
+  for made in (one, eight):
+    begun = jax.device_put(first, made.shardings)
     batch = mesh.to_devices(made.mesh, small.clips(0))
-    state, metrics = made.train_step(state, batch)
+    state, metrics, _ = made.train_step(begun, batch)
     states.append(jax.device_get((state, metrics)))
   return first, *states
 

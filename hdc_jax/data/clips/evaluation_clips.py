@@ -9,11 +9,15 @@ import numpy as np
 
 from hdc_jax.data import sources
 from hdc_jax.data.clips import loader, sampling, training_clips
+from hdc_jax.data.clips.conditions import Change
 from hdc_jax.data.clips.placement import Placement
 from hdc_jax.data.labels.segments import Segment, segments_of
 from hdc_jax.data.options import Loading
 from hdc_jax.data.video.codec import Frames, Window
+from hdc_jax.errors import DataError
 
+# What a video has instead of clips if it cannot be decoded: the reason.
+BAD = "bad"
 # The items of a video that are not for devices.
 ABOUT = ("id", "group", "tags")
 # The fields that identify a clip: those of its segment, and the number of the
@@ -29,11 +33,13 @@ class CutSegments(grain.transforms.Map):
     source: The videos.
     label: Name of the label by which videos are divided, see `segments_of`.
     placement: Which clips are cut.
+    change: How all clips are changed; None for not at all.
   """
 
   source: sources.Source
   label: str
   placement: Placement
+  change: Change | None = None
 
   # Grain does not annotate what is overridden here.
   # pyrefly: ignore[bad-override]
@@ -47,17 +53,27 @@ class CutSegments(grain.transforms.Map):
       'id' str; 'group' str; 'tags' int32 [classes that it shows], none without
       a tag; each field of `ADDRESS`, int32 [n]; 'y' uint8 [n, T, S, S]; 'uv'
       uint8 [n, T, S/2, S/2, 2]; and, if the placement pads, 'extent' int32
-      [n, 2], height and width of the picture in its canvas.
+      [n, 2], height and width of the picture in its canvas. Of a video that
+      cannot be decoded only `BAD`, a str.
 
     Raises:
-      DataError: If the video cannot be decoded, or has no such label.
+      DataError: If the video has no such label.
     """
-    video = self.source[int(element)]
+    try:
+      video = self.source[int(element)]
+    except DataError as error:
+      return {BAD: np.array(str(error))}
+    segments = segments_of(int(element), video, self.label)
     addresses, clips = [], []
-    for segment in segments_of(int(element), video, self.label):
-      cut = self._cut(video, segment)
-      addresses += [(*segment, i) for i in range(len(cut))]
-      clips += cut
+    try:
+      for segment in segments:
+        cut = [clip._asdict() for clip in self.cut(video, segment)]
+        if self.placement.padded:
+          cut = [training_clips.pad(clip, self.placement.size) for clip in cut]
+        addresses += [(*segment, i) for i in range(len(cut))]
+        clips += cut
+    except DataError as error:
+      return {BAD: np.array(str(error))}
     columns = np.array(addresses, np.int32).T
     named = dict(zip(ADDRESS, columns, strict=True))
     planes = {name: np.stack([c[name] for c in clips]) for name in clips[0]}
@@ -68,9 +84,26 @@ class CutSegments(grain.transforms.Map):
     }
     return about | named | planes
 
-  def _cut(
-    self, video: sources.Video, segment: Segment
-  ) -> list[training_clips.Batch]:
+  def cut(self, video: sources.Video, segment: Segment) -> list[Frames]:
+    """Cuts the clips of a segment, one for each window, and changes them.
+
+    Args:
+      video: The video.
+      segment: A segment of it.
+
+    Raises:
+      DataError: If a video cannot be decoded.
+    """
+
+    def cut_other(other: Segment) -> list[Frames]:
+      return self._cut(self.source[other.video], other)
+
+    clips = self._cut(video, segment)
+    if self.change is None:
+      return clips
+    return self.change.apply(clips, segment, cut_other)
+
+  def _cut(self, video: sources.Video, segment: Segment) -> list[Frames]:
     placement = self.placement.at_rate_of(video)
     whole = Window(0, 0, video.height, video.width)
     clips = []
@@ -87,10 +120,7 @@ class CutSegments(grain.transforms.Map):
       else:  # decode the frames once for all windows
         frames = video.read(indices, whole)
         clips += [_crop(frames, window) for window in windows]
-    planes: list[training_clips.Batch] = [clip._asdict() for clip in clips]
-    if placement.padded:
-      return [training_clips.pad(clip, placement.size) for clip in planes]
-    return planes
+    return clips
 
 
 def _crop(frames: Frames, window: Window) -> Frames:
@@ -111,6 +141,7 @@ def read_clips(
   *,
   label: str,
   placement: Placement,
+  change: Change | None = None,
 ) -> Iterator[training_clips.Batch]:
   """Reads the clips of each video, in order.
 
@@ -121,14 +152,15 @@ def read_clips(
     label: Name of the label by which videos are divided into segments; '' for
       none.
     placement: Which clips are cut.
+    change: How all clips are changed; None for not at all.
 
   Returns:
     An iterator over one batch for each video, see `CutSegments.map`.
 
   Raises:
-    DataError: If a video cannot be decoded, as an evaluation omits none.
+    DataError: If a video has no such label.
   """
-  cut = CutSegments(source, label, placement)
+  cut = CutSegments(source, label, placement, change)
   dataset = loader.record_numbers(records).map(cut)
   frame_bytes = placement.size**2 * 3 // 2
   video_bytes = placement.estimate * placement.frames * frame_bytes

@@ -13,6 +13,10 @@ from hdc_jax.data import sources
 from hdc_jax.data.video import codec
 from hdc_jax.errors import DataError
 
+# The fastest cameras take some millions of frames per second; what claims more
+# is damaged.
+_MAX_FPS = 1e7
+
 
 def stride_in(video: sources.Video, stride: float, fps: float) -> float:
   """Source frames of a video from one frame of a clip to the next.
@@ -31,7 +35,7 @@ def stride_in(video: sources.Video, stride: float, fps: float) -> float:
   """
   if not fps:
     return stride
-  if not (np.isfinite(video.fps) and video.fps > 0):
+  if not 0 < video.fps <= _MAX_FPS:
     raise DataError(
       f"{video.id}: its frame rate is unknown, by which config.data.fps="
       f"{fps:g} places the frames of a clip: convert the video, or set "

@@ -64,6 +64,8 @@ class CutClips(grain.transforms.RandomMap):
       padded with zeros.
     label: Name of the label that each clip gets: the class at its middle frame;
       or name of the tag whose classes it gets; '' for none.
+    named: Record numbers of the videos that were named as failing: once, and
+      not again in each epoch.
   """
 
   source: sources.Source
@@ -75,6 +77,9 @@ class CutClips(grain.transforms.RandomMap):
   canvas: int
   padded: bool = False
   label: str = ""
+  named: dict[int, object] = dataclasses.field(
+    default_factory=dict, compare=False, repr=False
+  )
 
   @property
   def video_bytes(self) -> int:
@@ -108,8 +113,11 @@ class CutClips(grain.transforms.RandomMap):
       try:
         return self._cut(int(number), rng) | {"bad": np.array(bad, np.int32)}
       except DataError as error:
-        _log.warning("a video is replaced by another one: %s", error)
         reason = str(error)
+        this_time = object()
+        # Atomic, as several threads cut clips.
+        if self.named.setdefault(int(number), this_time) is this_time:
+          _log.warning("a video is replaced by another one: %s", reason)
     raise DataError(
       f"{bad + 1} videos in a row could not be decoded: repair or remove "
       "them, or lower config.data.batch_size, so that more videos can take "

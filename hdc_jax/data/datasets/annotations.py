@@ -1,5 +1,6 @@
 """Reads the annotations of published datasets in the --splits directory."""
 
+import csv
 import io
 import json
 import os
@@ -114,6 +115,46 @@ def match_lines(
     yield where, match
 
 
+def read_csv(
+  directory: str, name: str, columns: Sequence[str]
+) -> Iterator[tuple[str, dict[str, str]]]:
+  """Reads a CSV file of the --splits directory.
+
+  Args:
+    directory: The directory given as --splits.
+    name: Name of the file.
+    columns: Names of columns that it has.
+
+  Yields:
+    For each row, its position for messages, and its cells by column.
+
+  Raises:
+    DataError: If there is no such file, if it lacks a column, or if a row has
+      more cells than there are columns. Cells that are missing are empty.
+  """
+  path = os.path.join(directory, name)
+  text = _read_text(path)
+  rows = csv.DictReader(io.StringIO(text, newline=""), restval="")
+  try:
+    if missing := set(columns) - set(rows.fieldnames or ()):
+      raise DataError(f"{path}: has no column {', '.join(sorted(missing))}")
+    for row in rows:
+      where = f"{name} line {rows.line_num}"
+      if None in row:
+        raise DataError(f"{where}: has more cells than columns")
+      yield where, row
+  except csv.Error as error:
+    raise DataError(f"{path}: is no CSV file: {error}") from error
+
+
+def _read_text(path: str) -> str:
+  """Reads a file; DataError if it cannot be read."""
+  try:
+    return files.read_text(path)
+  except OSError as error:
+    raise DataError(f"{path}: {error.strerror}") from error
+
+
 def read_json(directory: str, name: str) -> Any:
   """Reads a JSON file of the --splits directory.
 
@@ -125,11 +166,10 @@ def read_json(directory: str, name: str) -> Any:
     DataError: If it cannot be read.
   """
   path = os.path.join(directory, name)
+  text = _read_text(path)
   try:
-    return json.loads(files.read_text(path))
-  except OSError as error:
-    raise DataError(f"{path}: {error.strerror}") from error
-  except ValueError as error:
+    return json.loads(text)
+  except (ValueError, RecursionError) as error:
     raise DataError(f"{path}: is no JSON file: {error}") from error
 
 

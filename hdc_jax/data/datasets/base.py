@@ -64,6 +64,8 @@ class Listing:
     tag_names: For each tag, the names of its classes, in order of their
       numbers.
     notes: Lines for the summary of `prepare`: how labels and splits were found.
+    generated: The options that the videos were generated with, see
+      `Index.generated`; empty for videos that were not.
   """
 
   videos: Sequence[VideoFile]
@@ -76,6 +78,7 @@ class Listing:
     default_factory=dict
   )
   notes: Sequence[str] = ()
+  generated: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +95,9 @@ class Request:
     tables: Files that list the videos.
     table_format: Name of the format of these files, one of
       `table_formats.CHOICES`; None to recognise it.
+    world: Name of the world of generated videos, a key of `worlds.WORLDS`; None
+      for the default one.
+    world_options: Options of this world, as far as they were given.
   """
 
   source: str | None
@@ -102,6 +108,8 @@ class Request:
   workers: int
   tables: Sequence[str] = ()
   table_format: str | None = None
+  world: str | None = None
+  world_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
   def required_source(self) -> str:
     """Returns the directory of the original files.
@@ -137,12 +145,15 @@ class Dataset:
     needs_splits: Whether --splits is required; otherwise it is refused.
     needs_tables: Whether --table is required; otherwise it is refused, and
       --table_format as well.
+    has_worlds: Whether --world and its options are of use; otherwise they are
+      refused.
   """
 
   list_videos: Callable[[Request], Listing]
   layout: str
   needs_splits: bool = False
   needs_tables: bool = False
+  has_worlds: bool = False
 
   def check(self, request: Request) -> None:
     """Checks that the dataset gets what it needs, and nothing else.
@@ -152,7 +163,8 @@ class Dataset:
 
     Raises:
       ConfigError: If --splits or --table is missing, or if one of them or
-        --table_format is given to a dataset without use for it.
+        --table_format, or --world or an option of it, is given to a dataset
+        without use for it.
       DataError: If --splits is no directory.
     """
     if self.needs_splits:
@@ -163,6 +175,8 @@ class Dataset:
       "splits": request.splits and not self.needs_splits,
       "table": request.tables and not self.needs_tables,
       "table_format": request.table_format and not self.needs_tables,
+      "world": request.world and not self.has_worlds,
+      **dict.fromkeys(request.world_options, not self.has_worlds),
     }
     for flag, is_useless in useless.items():
       if is_useless:

@@ -8,9 +8,6 @@ https://arxiv.org/abs/1604.01753; files as in
 https://prior.allenai.org/projects/data/charades/README.txt
 """
 
-import csv
-import io
-import os
 import re
 from collections.abc import Iterator, Mapping
 
@@ -18,7 +15,6 @@ from hdc_jax.data.datasets import annotations, official
 from hdc_jax.data.datasets.base import Dataset, Listing, Request
 from hdc_jax.data.datasets.official import Entry
 from hdc_jax.errors import DataError
-from hdc_jax.runtime import files
 
 LAYOUT = """\
 --source  Charades_v1_480/ or Charades_v1/, not both: 001YG.mp4, …
@@ -80,15 +76,10 @@ def _read_csv(
   Yields:
     The videos; actions are 'c092 11.90 21.20;c147 0.00 12.60', or nothing.
   """
-  text = files.read_text(os.path.join(directory, name))
-  rows = csv.DictReader(io.StringIO(text, newline=""))
-  if not {"id", "actions"} <= set(rows.fieldnames or ()):
-    raise DataError(f"{name}: has no columns id and actions")
-  for row in rows:
-    where = f"{name} line {rows.line_num}"
+  for where, row in annotations.read_csv(directory, name, ("id", "actions")):
     shown = {
       action.split()[0]
-      for action in (row["actions"] or "").split(";")
+      for action in row["actions"].split(";")
       if action.strip()
     }
     unknown = shown - codes.keys()

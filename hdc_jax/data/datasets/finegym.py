@@ -15,6 +15,7 @@ tools/data/gym
 """
 
 import functools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -44,12 +45,20 @@ OFFICIAL: dict[str, dict[str, int]] = {
 TRAIN_V1_0 = {"gym99": 20484, "gym288": 22671}
 
 _VERSIONS = ("v1.1", "v1.0")
+# What times of another form raise.
+_MALFORMED = (
+  AttributeError,
+  TypeError,
+  ValueError,
+  LookupError,
+  OverflowError,
+)
 _CATEGORY = re.compile(
-  r"Clabel:\s*(?P<number>\d+);.*?Glabel:\s*\d+;\s*(?P<name>.+)"
+  r"Clabel:\s*(?P<number>\d{1,9});.*?Glabel:\s*\d+;\s*(?P<name>.+)"
 )
 _LINE = re.compile(
-  r"(?P<event>(?P<film>.{11})_(?P<e>E_(?P<e_start>\d+)_(?P<e_end>\d+)))"
-  r"_(?P<a>A_(?P<start>\d+)_(?P<end>\d+))\s+(?P<label>\d+)"
+  r"(?P<event>(?P<film>.{11})_(?P<e>E_(?P<e_start>\d{1,9})_(?P<e_end>\d{1,9})))"
+  r"_(?P<a>A_(?P<start>\d{1,9})_(?P<end>\d{1,9}))\s+(?P<label>\d{1,9})"
 )
 
 
@@ -131,10 +140,15 @@ def _read_list(
     directory, name, _LINE, "like A0xAXXysHUo_E_002184_002237_A_0035_0036 0"
   ):
     # By the numbers of the line, as far as there are no exact ones.
-    event = (times.get(match["film"]) or {}).get(match["e"]) or {}
-    action = (event.get("segments") or {}).get(match["a"]) or {}
-    begin, _ = _span(event, [int(match["e_start"]), int(match["e_end"]) + 1])
-    start, end = _span(action, [int(match["start"]), int(match["end"]) + 1])
+    try:
+      event = (times.get(match["film"]) or {}).get(match["e"]) or {}
+      action = (event.get("segments") or {}).get(match["a"]) or {}
+      begin, _ = _span(event, [int(match["e_start"]), int(match["e_end"]) + 1])
+      start, end = _span(action, [int(match["start"]), int(match["end"]) + 1])
+    except _MALFORMED as error:
+      raise DataError(
+        f"{where}: the exact times of it are malformed: {error}"
+      ) from error
     element = match[0].split()[0]
     yield Entry(
       element,
@@ -153,7 +167,10 @@ def _read_list(
 def _span(item: Mapping[str, Any], default: Sequence[float]) -> list[float]:
   """First and last second of an event or element, whose stages have times."""
   stages = item.get("timestamps") or [default]
-  return [float(stages[0][0]), float(stages[-1][1])]
+  begin, end = float(stages[0][0]), float(stages[-1][1])
+  if not 0 <= begin < end < math.inf:
+    raise ValueError(f"from {begin} to {end} seconds")
+  return [begin, end]
 
 
 DATASETS = {

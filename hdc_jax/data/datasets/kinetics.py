@@ -11,15 +11,13 @@ https://arxiv.org/abs/1808.01340, and 2019, https://arxiv.org/abs/1907.06987
 """
 
 import collections
-import csv
 import dataclasses
 import functools
-import io
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from hdc_jax.data.datasets import lists
+from hdc_jax.data.datasets import annotations, lists
 from hdc_jax.data.datasets.base import (
   Dataset,
   Listing,
@@ -170,17 +168,11 @@ def _read_csv(
   Yields:
     A line for each row.
   """
-  path = os.path.join(directory, name)
-  rows = csv.DictReader(io.StringIO(files.read_text(path), newline=""))
-  missing = set(_COLUMNS) - set(rows.fieldnames or ())
-  if missing:
-    raise DataError(f"{path}: has no column {', '.join(sorted(missing))}")
-  for row in rows:
-    where = f"{name} line {rows.line_num}"
+  for where, row in annotations.read_csv(directory, name, _COLUMNS):
     label = row.get("label") or None
     try:
       start, end = (int(float(row[key])) for key in _COLUMNS[1:])
-    except (TypeError, ValueError) as error:
+    except (ValueError, OverflowError) as error:
       raise DataError(f"{where}: has no start and end: {error}") from error
     if label is None and split != "test":
       raise DataError(f"{where}: has no label")

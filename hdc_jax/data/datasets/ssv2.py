@@ -74,7 +74,7 @@ def _read_classes(directory: str) -> dict[str, int]:
   content = annotations.read_json(directory, str(name))
   try:
     numbers = {label: int(number) for label, number in content.items()}
-  except (AttributeError, TypeError, ValueError) as error:
+  except (AttributeError, TypeError, ValueError, OverflowError) as error:
     raise DataError(
       f"{name}: is not like {{class: number}}: {error}"
     ) from error

@@ -46,10 +46,11 @@ def segments_of(number: int, video: sources.Video, label: str) -> list[Segment]:
     raise DataError(
       f"{video.id}: has no label {label!r}, but "
       f"{', '.join(sorted((*video.labels, *video.tags))) or 'none'}: choose "
-      "another split (that of a test without labels?) or config.data.labels"
+      "another split (that of a test without labels?) or other labels"
     )
   segments = video.labels[label]
-  stops = [first for first, _ in segments[1:]] + [video.num_frames]
+  stops = [min(first, video.num_frames) for first, _ in segments[1:]]
+  stops.append(video.num_frames)
   return [
     Segment(number, first, stop, label_class)
     for (first, label_class), stop in zip(segments, stops, strict=True)

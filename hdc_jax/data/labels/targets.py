@@ -49,15 +49,33 @@ def chosen_targets(folds: Folds, index: Index) -> list[Target]:
       the dataset.
     DataError: If the dataset has none.
   """
+  return choose_targets("config.data.labels", folds.labels, index)
+
+
+def choose_targets(
+  field: str, labels: Sequence[str], index: Index
+) -> list[Target]:
+  """The labels and tags that a field names, by default all of the dataset.
+
+  Args:
+    field: Full name of the field, for messages.
+    labels: The value of the field.
+    index: The index of the dataset.
+
+  Raises:
+    ConfigError: If there is no such label or tag; the message lists those of
+      the dataset.
+    DataError: If the dataset has none.
+  """
   targets = targets_of(index)
   if not targets:
     raise DataError(
       "config.data.path: its videos have no labels to evaluate by; prepare "
       "them from sub-folders, one for each class"
     )
-  for label in folds.labels:
-    choose("config.data.labels", label, targets)
-  return [targets[name] for name in folds.labels or targets]
+  for label in labels:
+    choose(field, label, targets)
+  return [targets[name] for name in labels or targets]
 
 
 def check_subset(subset: Subset, targets: Sequence[Target]) -> None:

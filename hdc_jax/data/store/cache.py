@@ -165,7 +165,7 @@ def _copy_shard(directory: epath.Path, shard: Shard, copy: epath.Path) -> None:
     return  # Another process has copied it in the meantime.
   with files.writing(target) as local:
     files.fetch(os.fspath(path), local)
-    if Shard.from_file(local, shard.name, shard.videos) != shard:
+    if shard.of_file(local) != shard:
       raise DataError(
         f"{path}: the sha256 of this shard is not that in {INDEX}; "
         "delete it and `python -m hdc_jax.prepare` makes it again"

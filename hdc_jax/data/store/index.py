@@ -3,7 +3,7 @@
 ```
 index.json                           what the dataset holds; written last
 missing.txt, not_videos.txt, …       files without a record, see `left_out`
-shard-00000-of-00004.array_record    records, one video each
+shard-00000-of-00004.array_record    records of videos and their frames
 shard-00000-of-00004.json            a finished shard, see `prepare.shards`
 ```
 
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from hdc_jax.data.store import records
+from hdc_jax.data.store import index_fields, records
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.runtime import files
 
@@ -35,37 +35,50 @@ PREPARED_NAMES = re.compile(
 )
 
 
+# What reading a damaged JSON file raises.
+_UNREADABLE = (ValueError, KeyError, AttributeError, TypeError, RecursionError)
+
+
 @dataclasses.dataclass(frozen=True)
 class Shard:
   """One file of records.
 
   Attributes:
     name: Name of the file, within the dataset's directory.
-    videos: Number of records, one video each.
+    videos: Number of videos.
+    records: Number of all records, those of chunks included; see `shard_files`.
     bytes: Size of the file in bytes.
     sha256: SHA-256 of the file, in hexadecimal.
   """
 
   name: str
   videos: int
+  records: int
   bytes: int
   sha256: str
 
   @classmethod
-  def from_file(cls, path: str, name: str, videos: int) -> "Shard":
+  def from_file(
+    cls, path: str, name: str, videos: int, records: int
+  ) -> "Shard":
     """Reads a local file of records to find its size and SHA-256.
 
     Args:
       path: Where the file is now.
       name: Name of the file within the dataset's directory.
-      videos: Number of its records.
+      videos: Number of its videos.
+      records: Number of its records.
 
     Returns:
       The description of the file.
     """
     with open(path, "rb") as file:
       sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return cls(name, videos, os.path.getsize(path), sha256)
+    return cls(name, videos, records, os.path.getsize(path), sha256)
+
+  def of_file(self, path: str) -> "Shard":
+    """Describes a local file in which this shard should be, see `from_file`."""
+    return Shard.from_file(path, self.name, self.videos, self.records)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +92,7 @@ class Index:
       given.
     codec: Codec of the records, or 'original' for a folder of video files.
     short_side: Short side of the frames, in pixels.
-    num_videos: Number of records.
+    num_videos: Number of videos.
     num_frames: Number of frames of all videos together; None if unknown.
     labels: For each label, the names of its classes, in order of their numbers.
     splits: For each split, the ranges `[start, stop)` of its record numbers.
@@ -91,6 +104,9 @@ class Index:
       the file `<reason>.txt` beside the index lists them.
     tags: For each tag, the names of its classes, in order of their numbers.
     groups: Number of groups that the videos belong to; 0 for none.
+    generated: The options that generated videos depend on: `world`, `seed` and
+      those of the world, see `worlds.WORLDS`; empty for other videos, and in
+      datasets of earlier versions.
   """
 
   fingerprint: str
@@ -107,6 +123,7 @@ class Index:
   left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
   tags: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
   groups: int = 0
+  generated: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
   def split(self, name: str) -> np.ndarray:
     """Returns the record numbers of a split.
@@ -168,14 +185,17 @@ class Index:
     try:
       fields = json.loads(files.read_text(path))
       version = fields.pop("version")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except _UNREADABLE as error:
       raise DataError(f"{path}: not an index: {error!r}") from error
     records.check_version(version, str(path))
-    try:
-      fields["shards"] = [Shard(**shard) for shard in fields["shards"]]
-      return cls(**fields)
-    except (KeyError, TypeError) as error:
-      raise DataError(f"{path}: not an index: {error}") from error
+    if fault := index_fields.fault(fields, version):
+      raise DataError(f"{path}: not an index: {fault}")
+    # In version 1, the frames are in the records of the videos.
+    fields["shards"] = [
+      Shard(**{"records": shard["videos"], **shard})
+      for shard in fields["shards"]
+    ]
+    return cls(**fields)
 
   def check_shards(self, directory: epath.PathLike) -> None:
     """Checks that all shards are there, with the right sizes.

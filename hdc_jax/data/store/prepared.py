@@ -1,41 +1,64 @@
 """Reading of prepared datasets: videos by record number."""
 
+import contextlib
+import functools
 import os
+from collections.abc import Callable, Iterator
 
-from array_record.python.array_record_data_source import ArrayRecordDataSource
+import numpy as np
 from etils import epath
 
 from hdc_jax.data.store import cache as cache_lib
-from hdc_jax.data.store import records
+from hdc_jax.data.store import checksums, records
 from hdc_jax.data.store.index import Index
 from hdc_jax.data.store.records import Record
+from hdc_jax.data.store.shard_files import Chosen, ShardFiles, Stored
 from hdc_jax.data.video import codec
+from hdc_jax.data.video import frames as frames_lib
+from hdc_jax.data.video.codec import Encoded
 from hdc_jax.data.video.frames import Frames, Indices, Window
 from hdc_jax.errors import DataError
+
+
+class ForeignRecordError(DataError):
+  """A record is whole, but of another dataset than the index describes."""
 
 
 class RecordVideo:
   """A video of a prepared dataset, see `sources.Video`."""
 
-  def __init__(self, record: Record) -> None:
+  def __init__(
+    self, record: Record, read_chunk: Callable[[int], Encoded]
+  ) -> None:
     """Makes a video of a record.
 
     Args:
-      record: The record, whose frames stay encoded until they are read.
+      record: The record.
+      read_chunk: Reads a chunk of the video by its number.
     """
     self.id, self.labels = record.id, record.labels
     self.tags, self.group = record.tags, record.group
-    self._encoded = record.encoded
-    self.num_frames = record.encoded.num_frames
-    self.fps = record.encoded.fps
-    self.height, self.width = record.encoded.height, record.encoded.width
+    self.num_frames, self.fps = record.num_frames, record.fps
+    self.height, self.width = record.height, record.width
+    self._chunk_frames, self._read_chunk = record.chunk_frames, read_chunk
 
   def read(self, indices: Indices, window: Window) -> Frames:
-    """Decodes frames, see `sources.Video.read`."""
+    """Decodes frames out of the chunks that hold them, see `sources.Video`."""
+    frames_lib.check_window(window, self.height, self.width)
+    unique, order = codec.unique_frames(indices, self.num_frames)
+    numbers = unique // self._chunk_frames
     try:
-      return codec.decode(self._encoded, indices, window)
+      parts = [
+        codec.decode_sorted(
+          self._read_chunk(number),
+          unique[numbers == number] - number * self._chunk_frames,
+          window,
+        )
+        for number in sorted(set(numbers.tolist()))
+      ]
     except DataError as error:
       raise DataError(f"{self.id}: {error}") from error
+    return frames_lib.reordered(parts, order)
 
   def label(self, name: str, frame: int) -> int:
     """Returns the class at a frame, see `sources.Video.label`."""
@@ -53,31 +76,104 @@ class PreparedDataset:
       cache: Local directory for copies of datasets in buckets.
 
     Raises:
-      DataError: If the index or a shard is missing or damaged.
+      DataError: If the index or a shard is missing or damaged, or a shard is
+        not the one that the index names.
       StorageError: If a bucket fails.
     """
     self.index = Index.load(directory)
     directory = cache_lib.copy_if_remote(directory, self.index, cache)
     self.index.check_shards(directory)
+    checksums.check(directory, self.index, cache)
     self._directory = os.fspath(directory)
-    # The ranges of records are given, so no shard is opened before it is read.
-    self._records = ArrayRecordDataSource(
-      [
-        os.fspath(directory / f"{shard.name}[0:{shard.videos}]")
-        for shard in self.index.shards
-      ]
-    )
+    self._stored: Stored = ShardFiles(directory, self.index.shards)
 
   def __len__(self) -> int:
-    return self.index.num_videos
+    return len(self._stored)
 
   def __getitem__(self, i: int) -> RecordVideo:
     if not 0 <= i < len(self):
       raise IndexError(f"there is no video {i} among {len(self)}")
+    with self._errors_named(f"record {i}"):
+      record = Record.from_bytes(self._stored.record(i))
+      self._check_belongs(record)
+      if record.packets:
+        whole = record.encoded(record.packets)
+        return RecordVideo(record, lambda number: whole)
+      last = record.first_chunk + record.num_chunks
+      if last > self._stored.num_chunks(i):
+        raise DataError(f"{record.id} has chunks that are not in its shard")
+    return RecordVideo(record, functools.partial(self._read_chunk, i, record))
+
+  def _read_chunk(self, i: int, record: Record, number: int) -> Encoded:
+    """Reads a chunk of a video by its number among those of the video."""
+    with self._errors_named(f"record {i}: chunk {number}"):
+      data = self._stored.chunk(i, record.first_chunk + number)
+      return record.chunk(number, data)
+
+  @contextlib.contextmanager
+  def _errors_named(self, what: str) -> Iterator[None]:
+    """Makes errors of reading a DataError that names what was read."""
     try:
-      return RecordVideo(Record.from_bytes(self._records[i]))
-    except (DataError, ValueError, RuntimeError) as error:
-      raise DataError(f"{self._directory}: record {i}: {error}") from error
+      yield
+    except (DataError, ValueError, RuntimeError, IndexError) as error:
+      foreign = isinstance(error, ForeignRecordError)
+      kind = ForeignRecordError if foreign else DataError
+      raise kind(f"{self._directory}: {what}: {error}") from error
+
+  def _check_belongs(self, record: Record) -> None:
+    """Raises an error if a record is not as the index says all are."""
+    index = self.index
+    form = (record.codec, min(record.height, record.width))
+    if form != (index.codec, index.short_side):
+      raise ForeignRecordError(
+        f"{record.id} is of another dataset: its frames are {form[0]} of "
+        f"short side {form[1]}, not {index.codec} of {index.short_side}"
+      )
+    shown = {
+      name: [label for _, label in segments]
+      for name, segments in record.labels.items()
+    }
+    for names, classes in ((index.labels, shown), (index.tags, record.tags)):
+      for name in names.keys() & classes.keys():
+        if max(classes[name], default=-1) >= len(names[name]):
+          raise ForeignRecordError(
+            f"{record.id} has class {max(classes[name])} of {name!r}, which "
+            f"has {len(names[name])} classes"
+          )
 
   def __repr__(self) -> str:
     return f"Prepared({self._directory}, {self.index.fingerprint[:12]})"
+
+
+class Sample(PreparedDataset):
+  """Some videos, to measure how fast they are decoded; without checksums."""
+
+  def __init__(self, index: Index, stored: Stored, name: str) -> None:
+    """Makes a dataset.
+
+    Args:
+      index: What is said of the videos: the index of their dataset.
+      stored: Their records and chunks.
+      name: What messages call the dataset.
+    """
+    self.index, self._stored, self._directory = index, stored, name
+
+
+def read_sample(directory: epath.PathLike, count: int) -> Sample:
+  """Opens videos that lie evenly spaced in a prepared dataset.
+
+  Only what clips need of these videos is read, and no checksum is made.
+
+  Args:
+    directory: Local directory that `prepare` wrote.
+    count: Number of videos; a smaller dataset is read whole.
+
+  Raises:
+    DataError: If the index or a shard is missing or damaged.
+  """
+  index = Index.load(directory)
+  index.check_shards(directory)
+  stored = ShardFiles(directory, index.shards)
+  numbers = np.linspace(0, len(stored) - 1, min(count, len(stored)))
+  chosen = Chosen(stored, numbers.astype(int).tolist())
+  return Sample(index, chosen, os.fspath(directory))

@@ -1,7 +1,8 @@
 """Records: one serialized video each, in the shards of a prepared dataset.
 
-A record is one msgpack map. `index` describes the shards and what is beside
-them.
+A record is one msgpack map. The frames are in `chunks`, which are beside it in
+the shard; in version 1 they are in the map. `index` describes the shards and
+what is beside them.
 """
 
 import bisect
@@ -10,15 +11,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import msgpack
-import numpy as np
 
+from hdc_jax.data.store import chunks, record_fields
+from hdc_jax.data.store.chunks import Packets
 from hdc_jax.data.video.codec import Encoded
 from hdc_jax.errors import DataError
 
 # Format of records and of the index. A change of either raises it for both.
-VERSION = 1
+VERSION = 2
+_READ = (1, VERSION)  # The versions that are read.
 
 WRITER_OPTIONS = "group_size:1,uncompressed"  # Packets are compressed already.
+
+# Entries of one list or map of a record. Memory is taken for as many as its
+# head claims, before the first one is read.
+_MAX_ITEMS = 1 << 16
 
 # The classes that a video shows one after the other: `(first_frame, class)`,
 # with increasing frames, of which the first is 0.
@@ -73,7 +80,7 @@ def find_label(
   return label_at(labels[name], frame)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Record:
   """One video of a prepared dataset.
 
@@ -82,25 +89,79 @@ class Record:
       dataset.
     labels: For each label, the `(first_frame, class)` segments that cover the
       video; a label that holds for the whole video is `((0, class),)`.
-    encoded: The encoded frames.
+    codec: The codec of the frames, 'h264' or 'raw'.
+    fps: Frames per second.
+    height: Height of a frame in pixels; even.
+    width: Width of a frame in pixels; even.
+    extradata: Parameter sets of H.264, see `Encoded.extradata`.
+    num_frames: Number of frames.
+    chunk_frames: Number of frames in each chunk but the last, which may have
+      fewer.
+    first_chunk: Number of the first chunk among those of the shard.
     tags: For each tag, the classes that the video shows: any number of them,
       for multi-label classification.
     group: Name of the group that the video belongs to, see `VideoFile.group`.
+    packets: The frames of a record of version 1; None if they are in chunks.
   """
 
   id: str
   labels: Mapping[str, Segments]
-  encoded: Encoded
+  codec: str
+  fps: float
+  height: int
+  width: int
+  extradata: bytes
+  num_frames: int
+  chunk_frames: int
+  first_chunk: int = 0
   tags: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
   group: str = ""
+  packets: Packets | None = dataclasses.field(default=None, compare=False)
+
+  @property
+  def num_chunks(self) -> int:
+    """Number of chunks."""
+    return -(-self.num_frames // self.chunk_frames)
+
+  def chunk(self, number: int, data: bytes) -> Encoded:
+    """Reads a chunk of the video.
+
+    Args:
+      number: Number of the chunk, counted from the first one of the video.
+      data: The chunk, serialized.
+
+    Returns:
+      The frames of the chunk, as a video of their own.
+
+    Raises:
+      DataError: If the bytes are no such chunk.
+    """
+    frames = self.num_frames - number * self.chunk_frames
+    return self.encoded(chunks.parse(data, min(frames, self.chunk_frames)))
+
+  def encoded(self, packets: Packets) -> Encoded:
+    """Describes packets of the video as a video of their own.
+
+    Args:
+      packets: The packets, the first of which is a keyframe's.
+    """
+    return Encoded(
+      codec=self.codec,
+      fps=self.fps,
+      height=self.height,
+      width=self.width,
+      extradata=self.extradata,
+      packets=packets.packets,
+      offsets=packets.offsets,
+      keyframes=packets.keyframes,
+    )
 
   def to_bytes(self) -> bytes:
-    """Serializes the record.
+    """Serializes the record, whose frames are in chunks.
 
     Returns:
       The record as one msgpack map; equal records give equal bytes.
     """
-    encoded = self.encoded
     # Left out where there are none, as in the records of earlier versions.
     optional = {
       "tags": {name: list(self.tags[name]) for name in sorted(self.tags)},
@@ -111,14 +172,14 @@ class Record:
         "version": VERSION,
         "id": self.id,
         "labels": {name: self.labels[name] for name in sorted(self.labels)},
-        "codec": encoded.codec,
-        "fps": encoded.fps,
-        "height": encoded.height,
-        "width": encoded.width,
-        "sizes": np.diff(encoded.offsets).astype("<u4").tobytes(),
-        "keyframes": np.packbits(encoded.keyframes).tobytes(),
-        "extradata": encoded.extradata,
-        "packets": encoded.packets,
+        "codec": self.codec,
+        "fps": self.fps,
+        "height": self.height,
+        "width": self.width,
+        "extradata": self.extradata,
+        "frames": self.num_frames,
+        "chunk_frames": self.chunk_frames,
+        "first_chunk": self.first_chunk,
       }
       | {name: value for name, value in optional.items() if value}
     )
@@ -126,7 +187,7 @@ class Record:
 
   @classmethod
   def from_bytes(cls, data: bytes) -> "Record":
-    """Reads a record that `to_bytes` wrote.
+    """Reads a record that `to_bytes` wrote, or one of version 1.
 
     Args:
       data: One serialized record.
@@ -138,38 +199,72 @@ class Record:
       DataError: If the bytes are no record, or one of another version.
     """
     try:
-      fields = msgpack.unpackb(data)
+      fields = msgpack.unpackb(
+        data, max_array_len=_MAX_ITEMS, max_map_len=_MAX_ITEMS
+      )
       version = fields["version"]
     except Exception as error:  # msgpack raises errors of many kinds.
       raise DataError(f"not a record of hdc_jax: {error}") from error
     check_version(version, "the record")
-    try:
-      sizes = np.frombuffer(fields["sizes"], "<u4")
-      keyframes = np.frombuffer(fields["keyframes"], np.uint8)
-      record = cls(
-        id=fields["id"],
-        labels={
-          name: tuple((first, label) for first, label in segments)
-          for name, segments in fields["labels"].items()
-        },
-        encoded=Encoded(
-          codec=fields["codec"],
-          fps=fields["fps"],
-          height=fields["height"],
-          width=fields["width"],
-          extradata=fields["extradata"],
-          packets=fields["packets"],
-          offsets=np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]),
-          keyframes=np.unpackbits(keyframes, count=len(sizes)).astype(bool),
-        ),
-        tags=fields.get("tags", {}),
-        group=fields.get("group", ""),
-      )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-      raise DataError(f"a record lacks a field: {error!r}") from error
-    if record.encoded.offsets[-1] != len(record.encoded.packets):
-      raise DataError(f"the record of {record.id} is cut short")
-    return record
+    if fault := record_fields.fault(fields):
+      raise DataError(f"not a record of hdc_jax: {fault}")
+    packets = record_fields.packets_of(fields) if version == 1 else None
+    frames = len(packets.keyframes) if packets else fields["frames"]
+    return cls(
+      id=fields["id"],
+      labels={
+        name: tuple((first, label) for first, label in segments)
+        for name, segments in fields["labels"].items()
+      },
+      codec=fields["codec"],
+      fps=fields["fps"],
+      height=fields["height"],
+      width=fields["width"],
+      extradata=fields["extradata"],
+      num_frames=frames,
+      chunk_frames=fields.get("chunk_frames", frames),
+      first_chunk=fields.get("first_chunk", 0),
+      tags=fields.get("tags", {}),
+      group=fields.get("group", ""),
+      packets=packets,
+    )
+
+
+def cut(
+  video_id: str,
+  labels: Mapping[str, Segments],
+  encoded: Encoded,
+  tags: Mapping[str, Sequence[int]] | None = None,
+  group: str = "",
+) -> tuple[Record, list[bytes]]:
+  """Makes the record of a video, and its chunks.
+
+  Args:
+    video_id: See `Record.id`.
+    labels: See `Record.labels`.
+    encoded: The video, with evenly spaced keyframes.
+    tags: See `Record.tags`.
+    group: See `Record.group`.
+
+  Returns:
+    The record of a video whose chunks are the first of their shard, and the
+    chunks, serialized.
+  """
+  frames = chunks.frames_per_chunk(encoded)
+  record = Record(
+    id=video_id,
+    labels=labels,
+    codec=encoded.codec,
+    fps=encoded.fps,
+    height=encoded.height,
+    width=encoded.width,
+    extradata=encoded.extradata,
+    num_frames=encoded.num_frames,
+    chunk_frames=frames,
+    tags=tags or {},
+    group=group,
+  )
+  return record, list(chunks.split(encoded, frames))
 
 
 def check_version(version: Any, what: str) -> None:
@@ -182,8 +277,10 @@ def check_version(version: Any, what: str) -> None:
   Raises:
     DataError: If this hdc_jax reads another version.
   """
-  if version != VERSION:
+  # Python takes True and 1.0 for 1.
+  if type(version) is not int or version not in _READ:
     raise DataError(
-      f"{what} has format version {version}, this hdc_jax reads {VERSION}; "
-      "prepare the dataset again, or use the hdc_jax it was prepared with"
+      f"{what} has format version {version}, this hdc_jax reads "
+      f"{' and '.join(map(str, _READ))}; prepare the dataset again, or use the "
+      "hdc_jax it was prepared with"
     )

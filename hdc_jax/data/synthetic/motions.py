@@ -62,15 +62,15 @@ def draw_poses(
   middle_size = side * rng.uniform(*_SIZE)
   margin = radius + _ZOOM * middle_size
   centre = rng.uniform((margin, margin), (width - margin, height - margin))
-  point = _unit_vectors(rng, 1)
+  point = unit_vectors(rng, 1)
   zoom_phase, angle = rng.uniform(0, 2 * np.pi, size=2)
 
   sign = rng.choice((-1.0, 1.0))
   rotation = sign * 2 * np.pi * np.arange(num_frames) / rng.uniform(*_PERIOD)
   if name == "jitter":
     # In each frame about another axis, always away from the same point.
-    axes = _unit_vectors(rng, num_frames)
-    point = _rotate(point, axes, np.full(num_frames, rng.uniform(*_JITTER)))
+    axes = unit_vectors(rng, num_frames)
+    point = rotate(point, axes, np.full(num_frames, rng.uniform(*_JITTER)))
   elif name in ("horizontal", "vertical", "diagonal", "circle"):
     axis = {
       "horizontal": (0.0, 1.0, 0.0),
@@ -78,7 +78,7 @@ def draw_poses(
       "diagonal": (np.sqrt(0.5), sign * np.sqrt(0.5), 0.0),
       "circle": (0.0, 0.0, 1.0),
     }[name]
-    point = _rotate(point, np.array([axis]), rotation)
+    point = rotate(point, np.array([axis]), rotation)
   elif name == "zoom":
     zoom_phase = zoom_phase + rotation
   elif name == "spin":
@@ -91,13 +91,13 @@ def draw_poses(
   return poses
 
 
-def _unit_vectors(rng: np.random.Generator, count: int) -> np.ndarray:
+def unit_vectors(rng: np.random.Generator, count: int) -> np.ndarray:
   """Draws `[count, 3]` directions uniformly on the sphere."""
   vectors = rng.normal(size=(count, 3))
   return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def _rotate(
+def rotate(
   points: np.ndarray, axes: np.ndarray, angles: np.ndarray
 ) -> np.ndarray:
   """Rotates points about axes, by Rodrigues' formula.

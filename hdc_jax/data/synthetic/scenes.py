@@ -11,6 +11,7 @@ away.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +20,26 @@ _BEND = 0.02  # Amplitude of each bending wave, as a fraction of the short side.
 _GRAIN = 8.0  # Standard deviation of the grain, on a scale of 255.
 
 
+class _Plane(NamedTuple):
+  """Coordinates of the pixels of a scene.
+
+  Attributes:
+    x: Float64 `[height, width]`, in units of `side`.
+    y: Float64 `[height, width]`, in units of `side`.
+    side: Number of pixels in a unit: the short side of a frame.
+  """
+
+  x: np.ndarray
+  y: np.ndarray
+  side: int
+
+
 def paint_scene(
-  family: int, rng: np.random.Generator, height: int, width: int
+  family: int,
+  rng: np.random.Generator,
+  height: int,
+  width: int,
+  side: int | None = None,
 ) -> np.ndarray:
   """Paints one scene of a family.
 
@@ -29,6 +48,9 @@ def paint_scene(
     rng: Generator of the scene's parameters, palette and grain.
     height: Height of the scene in pixels.
     width: Width of the scene in pixels.
+    side: Short side of the frames that show the scene, in pixels, of which the
+      wavelengths are fractions; by default that of the scene. A scene larger
+      than a frame goes on in the same pattern.
 
   Returns:
     RGB, uint8 `[height, width, 3]`.
@@ -39,13 +61,13 @@ def paint_scene(
     ((72, 96, 3), dtype('uint8'))
   """
   palette = _draw_palette(rng)
-  side = min(height, width)
+  side = side or min(height, width)
   # Coordinates in units of the short side, with the origin in the middle.
   y, x = np.mgrid[:height, :width]
   y, x = (y - (height - 1) / 2) / side, (x - (width - 1) / 2) / side
-  x, y = _bend(rng, x, y)
+  plane = _Plane(*_bend(rng, x, y), side)
   draw_field, wavelength = _FAMILIES[SCENES[family]]
-  field = draw_field(rng, x, y, wavelength * rng.uniform(*_VARIATION))
+  field = draw_field(rng, plane, wavelength * rng.uniform(*_VARIATION))
   values = _equalize(field)
   stops = np.linspace(0, 1, len(palette))
   channels = [np.interp(values, stops, channel) for channel in palette.T]
@@ -79,10 +101,11 @@ def _bend(
 
 
 def _lattice(
-  rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wavelength: float
+  rng: np.random.Generator, plane: _Plane, wavelength: float
 ) -> tuple[np.ndarray, np.ndarray]:
   """Rotates and shifts coordinates at random, in units of the wavelength."""
   angle = rng.uniform(0, 2 * np.pi)
+  x, y = plane.x, plane.y
   u = (np.cos(angle) * x + np.sin(angle) * y) / wavelength
   v = (np.cos(angle) * y - np.sin(angle) * x) / wavelength
   shift = rng.uniform(size=2)
@@ -90,11 +113,12 @@ def _lattice(
 
 
 def _polar(
-  rng: np.random.Generator, x: np.ndarray, y: np.ndarray
+  rng: np.random.Generator, plane: _Plane
 ) -> tuple[np.ndarray, np.ndarray]:
   """Returns radius and angle around a random point near the frame's centre."""
   x0, y0 = rng.uniform(-0.25, 0.25, size=2)
-  return np.hypot(x - x0, y - y0), np.arctan2(y - y0, x - x0)
+  x, y = plane.x - x0, plane.y - y0
+  return np.hypot(x, y), np.arctan2(y, x)
 
 
 def _edge_distance(u: np.ndarray) -> np.ndarray:
@@ -103,91 +127,101 @@ def _edge_distance(u: np.ndarray) -> np.ndarray:
 
 
 def _stripes(
-  rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wavelength: float
+  rng: np.random.Generator, plane: _Plane, wavelength: float
 ) -> np.ndarray:
-  u, _ = _lattice(rng, x, y, wavelength)
+  u, _ = _lattice(rng, plane, wavelength)
   return np.cos(2 * np.pi * u)
 
 
 def _checks(
-  rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wavelength: float
+  rng: np.random.Generator, plane: _Plane, wavelength: float
 ) -> np.ndarray:
   # Along the diagonal of the squares, a wavelength is one square per colour.
-  u, v = _lattice(rng, x, y, wavelength * np.sqrt(0.5))
+  u, v = _lattice(rng, plane, wavelength * np.sqrt(0.5))
   parity = (np.floor(u) + np.floor(v)) % 2
   return (2 * parity - 1) * np.minimum(_edge_distance(u), _edge_distance(v))
 
 
 def _rings(
-  rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wavelength: float
+  rng: np.random.Generator, plane: _Plane, wavelength: float
 ) -> np.ndarray:
-  radius, _ = _polar(rng, x, y)
+  radius, _ = _polar(rng, plane)
   return np.cos(2 * np.pi * (radius / wavelength + rng.uniform()))
 
 
 def _dots(
-  rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wavelength: float
+  rng: np.random.Generator, plane: _Plane, wavelength: float
 ) -> np.ndarray:
   # Three waves whose directions are 120° apart peak on a hexagonal lattice.
-  u, v = _lattice(rng, x, y, wavelength)
+  u, v = _lattice(rng, plane, wavelength)
   thirds = 2 * np.pi * np.arange(3) / 3
   waves = [np.cos(2 * np.pi * (np.cos(a) * u + np.sin(a) * v)) for a in thirds]
   return np.sum(waves, axis=0)
 
 
 def _cells(
-  rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wavelength: float
+  rng: np.random.Generator, plane: _Plane, wavelength: float
 ) -> np.ndarray:
   # A Voronoi diagram of one random seed per square of a lattice. The field is
   # the difference of the distances to the two nearest seeds.
-  u, v = _lattice(rng, x, y, wavelength)
+  u, v = _lattice(rng, plane, wavelength)
   rows = np.arange(np.floor(v.min()) - 1, np.ceil(v.max()) + 1)
   columns = np.arange(np.floor(u.min()) - 1, np.ceil(u.max()) + 1)
-  corners = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
+  corners = np.stack(np.meshgrid(columns, rows), axis=-1)
   seeds = corners + rng.uniform(size=corners.shape)
-  distances = np.hypot(*(np.stack((u, v))[..., None] - seeds.T[:, None, None]))
-  nearest, second = np.moveaxis(np.partition(distances, 1)[..., :2], -1, 0)
+  # Both nearest seeds lie in the 5×5 squares around a point: its own square and
+  # the nearest other one hold seeds within a distance of 1.9. Beyond the edge
+  # of the lattice there are none.
+  seeds = np.pad(seeds, ((2, 2), (2, 2), (0, 0)), constant_values=np.inf)
+  row = (np.floor(v) - rows[0]).astype(int)
+  column = (np.floor(u) - columns[0]).astype(int)
+  nearest = np.full(u.shape, np.inf)
+  second = nearest
+  for down in range(5):
+    for right in range(5):
+      seed_u, seed_v = np.moveaxis(seeds[row + down, column + right], -1, 0)
+      distance = np.hypot(u - seed_u, v - seed_v)
+      second = np.minimum(second, np.maximum(nearest, distance))
+      nearest = np.minimum(nearest, distance)
   return second - nearest
 
 
 def _clouds(
-  rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wavelength: float
+  rng: np.random.Generator, plane: _Plane, wavelength: float
 ) -> np.ndarray:
   # Noise whose spectrum is flat for longer waves than the wavelength and falls
   # off for shorter ones.
-  height, width = x.shape
-  step = 1 / min(height, width)
+  height, width = plane.x.shape
+  step = 1 / plane.side
   frequency = np.hypot(
     np.fft.fftfreq(height, step)[:, None], np.fft.rfftfreq(width, step)
   )
   falloff = (1 + (wavelength * frequency) ** 2) ** -rng.uniform(1.0, 1.5)
-  noise = np.fft.rfft2(rng.normal(size=x.shape))
-  return np.fft.irfft2(noise * falloff, s=x.shape)
+  noise = np.fft.rfft2(rng.normal(size=plane.x.shape))
+  return np.fft.irfft2(noise * falloff, s=plane.x.shape)
 
 
 def _bricks(
-  rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wavelength: float
+  rng: np.random.Generator, plane: _Plane, wavelength: float
 ) -> np.ndarray:
-  u, v = _lattice(rng, x, y, wavelength)
+  u, v = _lattice(rng, plane, wavelength)
   length = rng.uniform(1.8, 2.4)
   along = u / length + 0.5 * (np.floor(v) % 2)
   return np.minimum(length * _edge_distance(along), _edge_distance(v))
 
 
 def _rays(
-  rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wavelength: float
+  rng: np.random.Generator, plane: _Plane, wavelength: float
 ) -> np.ndarray:
   # The number of rays gives the wavelength at a typical distance, 0.4.
-  _, angle = _polar(rng, x, y)
+  _, angle = _polar(rng, plane)
   count = round(2 * np.pi * 0.4 / wavelength)
   return np.cos(count * angle + rng.uniform(0, 2 * np.pi))
 
 
-# Maps a random generator, coordinates x and y (float64 `[H, W]`, in units of
-# the short side) and a wavelength to a scalar field, float64 `[H, W]`.
-_Field = Callable[
-  [np.random.Generator, np.ndarray, np.ndarray, float], np.ndarray
-]
+# Maps a random generator, a plane and a wavelength, in units of the short side,
+# to a scalar field, float64 `[H, W]`.
+_Field = Callable[[np.random.Generator, _Plane, float], np.ndarray]
 # The field of each family, and its wavelength as a fraction of the short side.
 # Choice: like real scenes, some families are finer than others. In the steps of
 # the demo a network learns only scenes if the wavelengths differ more (0.10 to

@@ -6,28 +6,36 @@ motion (see `motions`), and no motion tells the scene (see `scenes`). So a
 representation that predicts one label has not learned it through the other.
 """
 
-import contextlib
 import dataclasses
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import av
 import numpy as np
+from etils import epath
 
+from hdc_jax.data.synthetic import camera as camera_lib
 from hdc_jax.data.synthetic.motions import MOTIONS, draw_poses
-from hdc_jax.data.synthetic.outlines import SHAPES, signed_distance
+from hdc_jax.data.synthetic.objects import Object, draw_look
 from hdc_jax.data.synthetic.scenes import SCENES, paint_scene
+from hdc_jax.runtime import files
 
-__all__ = ["MOTIONS", "SCENES", "Scene", "Synthetic", "draw", "render", "write"]
+__all__ = [
+  "MOTIONS",
+  "SCENES",
+  "Scene",
+  "Synthetic",
+  "draw",
+  "foreground",
+  "render",
+  "write",
+]
 
 MIN_SCENE_FRAMES = 24  # Room for a clip of 12 frames at stride 2.
-
-_OUTLINE = 1.0  # Width of the object's outline in pixels.
 
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-  """One static background and when it begins.
+  """One background and when it begins.
 
   Attributes:
     first_frame: Index of the first frame that shows it.
@@ -45,31 +53,39 @@ class Synthetic:
   """Ground truth and drawing parameters of one video.
 
   Attributes:
-    motion: Index into `MOTIONS`.
+    motion: Index into the motions of its world.
     scenes: The backgrounds in order of time; the first begins at frame 0.
-    shape: Outline of the object, a key of `SHAPES`.
-    tones: Colours of the object's two halves, float64 `[2, RGB]` in [0, 255].
-    poses: Pose of the object in each frame, float64 `[T, 4]`, see `draw_poses`.
+    objects: The objects, in the order in which they are drawn.
+    num_frames: Number of frames, T.
     height: Height of the frames in pixels.
     width: Width of the frames in pixels.
     fps: Frames per second.
+    camera: How a camera moves over the scenes; None if it stands still.
   """
 
   motion: int
   scenes: tuple[Scene, ...]
-  shape: str
-  tones: np.ndarray
-  poses: np.ndarray
+  objects: tuple[Object, ...]
+  num_frames: int
   height: int
   width: int
   fps: int
+  camera: camera_lib.Camera | None = None
 
   @property
   def labels(self) -> Mapping[str, tuple[tuple[int, int], ...]]:
-    """Segments `(first_frame, class)` of the labels 'motion' and 'scene'."""
+    """Segments `(first_frame, class)` of the labels 'motion' and 'scene'.
+
+    A cut from a scene to itself begins no segment.
+    """
+    families = [None, *(scene.family for scene in self.scenes)]
     return {
       "motion": ((0, self.motion),),
-      "scene": tuple((s.first_frame, s.family) for s in self.scenes),
+      "scene": tuple(
+        (scene.first_frame, scene.family)
+        for scene, before in zip(self.scenes, families, strict=False)
+        if scene.family != before
+      ),
     }
 
 
@@ -130,10 +146,12 @@ def draw(
       Scene(int(first_frame), family, int(rng.integers(2**63)))
       for first_frame, family in zip((0, cut), families, strict=True)
     ),
-    shape=str(rng.choice(list(SHAPES))),
-    # One half is dark, one light, so that one contrasts with any background.
-    tones=rng.uniform([[0], [160]], [[95], [255]], size=(2, 3)),
-    poses=draw_poses(motion, rng, num_frames, height, width),
+    objects=(
+      Object(
+        *draw_look(rng), draw_poses(motion, rng, num_frames, height, width)
+      ),
+    ),
+    num_frames=num_frames,
     height=height,
     width=width,
     fps=fps,
@@ -144,86 +162,78 @@ def render(video: Synthetic) -> np.ndarray:
   """Renders the frames of a video.
 
   Args:
-    video: Parameters from `draw`.
+    video: Parameters from `draw`, or from a world of `worlds.WORLDS`.
 
   Returns:
     RGB, uint8 `[T, height, width, 3]`.
   """
-  frames = np.empty((len(video.poses), video.height, video.width, 3), np.uint8)
-  for scene in video.scenes:
-    frames[scene.first_frame :] = paint_scene(
-      scene.family,
-      np.random.default_rng(scene.seed),
-      video.height,
-      video.width,
-    )
-  _draw_object(video, frames)
+  size = (video.num_frames, video.height, video.width)
+  frames = np.empty((*size, 3), np.uint8)
+  for scene, span in _spans(video):
+    rng = np.random.default_rng(scene.seed)
+    if video.camera is None:
+      frames[span] = paint_scene(scene.family, rng, *size[1:])
+    else:
+      side = min(video.height, video.width)
+      height = width = video.camera.canvas
+      canvas = paint_scene(scene.family, rng, height, width, side)
+      video.camera.film(canvas, span, frames)
+  for thing in video.objects:
+    thing.paint(frames)
   return frames
 
 
-def _draw_object(video: Synthetic, frames: np.ndarray) -> None:
-  """Draws the object into frames `[T, height, width, 3]`, in place.
+def foreground(video: Synthetic) -> np.ndarray:
+  """Tells where in each frame there is something in front of the scene.
 
-  The two halves differ in tone, so that no shape is symmetric under rotation.
-  Each half is outlined in the tone of the other, so that it contrasts with any
-  background.
+  In front are the objects, and in a video in which the camera's motion moves a
+  part of the picture only, this part. Where it moves all of it, the scene moves
+  as well, but is no foreground.
+
+  Args:
+    video: Parameters from `draw`, or from a world of `worlds.WORLDS`.
+
+  Returns:
+    bool `[T, height, width]`; a pixel counts if at least half of it is covered.
   """
-  # All frames are drawn at once, in a square patch around the object that holds
-  # its largest size. Arrays are `[T, rows, columns]` of the patch.
-  x, y, size, angle = video.poses.astype(np.float32).T[:, :, None, None]
-  radius = int(np.ceil(size.max())) + 1
-  offsets = np.arange(-radius, radius + 1)
-  rows = np.rint(y).astype(int) + offsets[:, None]
-  columns = np.rint(x).astype(int) + offsets
-  rows = np.clip(rows, 0, video.height - 1)
-  columns = np.clip(columns, 0, video.width - 1)
-
-  cos, sin = np.cos(angle) / size, np.sin(angle) / size
-  right, down = columns - x, rows - y
-  forward, sideways = cos * right + sin * down, cos * down - sin * right
-  border = size * signed_distance(SHAPES[video.shape], forward, sideways)
-
-  # The fraction of each pixel that is covered; it goes from 1 to 0 from half a
-  # pixel inside a border to half a pixel outside of it.
-  visible = np.clip(0.5 - border, 0, 1)
-  filled = np.clip(0.5 - border - _OUTLINE, 0, 1)
-  light = np.clip(0.5 + size * sideways, 0, 1)
-  # Within the outline, dark and light are exchanged.
-  light = filled * light + (1 - filled) * (1 - light)
-  dark_tone, light_tone = video.tones.astype(np.float32)
-  colour = dark_tone + light[..., None] * (light_tone - dark_tone)
-
-  patch = (np.arange(len(frames))[:, None, None], rows, columns)
-  background = frames[patch]
-  mixed = background + visible[..., None] * (colour - background)
-  frames[patch] = np.rint(mixed).astype(np.uint8)
+  size = (video.num_frames, video.height, video.width)
+  covered = np.zeros(size, bool)
+  if video.camera is not None and video.camera.radius < np.inf:
+    covered |= video.camera.patch(slice(None), *size[1:]) >= 0.5
+  for thing in video.objects:
+    thing.cover(covered)
+  return covered
 
 
-def write(video: Synthetic, path: str | os.PathLike[str]) -> None:
+def _spans(video: Synthetic) -> Iterator[tuple[Scene, slice]]:
+  """Yields each scene with the frames that show it."""
+  starts = [scene.first_frame for scene in video.scenes]
+  stops = [*starts[1:], video.num_frames]
+  for scene, start, stop in zip(video.scenes, starts, stops, strict=True):
+    yield scene, slice(start, stop)
+
+
+def write(video: Synthetic, path: epath.PathLike) -> None:
   """Writes a video as H.264 in MP4; the file exists whole or not at all.
 
   Equal videos give equal bytes, as long as FFmpeg and x264 are the same.
 
   Args:
     video: Parameters from `draw`.
-    path: The local file to write; replaced if it exists.
+    path: The file to write; replaced if it exists.
   """
-  unfinished = f"{os.fspath(path)}.{os.getpid()}.tmp"
-  try:
-    with av.open(unfinished, "w", format="mp4") as container:
-      stream = container.add_stream("libx264", rate=video.fps)
-      stream.width, stream.height = video.width, video.height
-      stream.pix_fmt = "yuv420p"
-      stream.thread_count = 1  # With more threads the bytes vary.
-      # Choice: fine enough that the coding errors around the object do not tell
-      # the texture of the background; at crf 18 they begin to.
-      stream.options = {"crf": "10", "preset": "superfast"}
-      for image in render(video):
-        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-        container.mux(stream.encode(frame))
-      container.mux(stream.encode(None))
-    os.replace(unfinished, path)
-  except BaseException:
-    with contextlib.suppress(FileNotFoundError):
-      os.remove(unfinished)
-    raise
+  with (
+    files.writing(path) as local,
+    av.open(local, "w", format="mp4") as container,
+  ):
+    stream = container.add_stream("libx264", rate=video.fps)
+    stream.width, stream.height = video.width, video.height
+    stream.pix_fmt = "yuv420p"
+    stream.thread_count = 1  # With more threads the bytes vary.
+    # Choice: fine enough that the coding errors around the object do not tell
+    # the texture of the background; at crf 18 they begin to.
+    stream.options = {"crf": "10", "preset": "superfast"}
+    for image in render(video):
+      frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+      container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))

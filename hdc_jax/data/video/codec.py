@@ -45,7 +45,7 @@ class Encoded:
   height: int
   width: int
   extradata: bytes
-  packets: bytes
+  packets: bytes | memoryview
   offsets: np.ndarray
   keyframes: np.ndarray
 
@@ -167,10 +167,27 @@ def decode(encoded: Encoded, indices: Indices, window: Window) -> Frames:
   """
   frames_lib.check_window(window, encoded.height, encoded.width)
   unique, order = unique_frames(indices, encoded.num_frames)
-  frames = _DECODERS[encoded.codec](encoded, unique, window)
-  if np.array_equal(order, np.arange(len(unique))):
-    return frames
-  return Frames(frames.y[order], frames.uv[order])
+  return frames_lib.reordered([decode_sorted(encoded, unique, window)], order)
+
+
+def decode_sorted(
+  encoded: Encoded, indices: np.ndarray, window: Window
+) -> Frames:
+  """Decodes frames in order.
+
+  Args:
+    encoded: The video.
+    indices: int64 `[T]`, indices of frames that it has, increasing, without
+      repeats; at least one.
+    window: The part of each frame to return, which is within it.
+
+  Returns:
+    The windows `[T, window.height, window.width]`.
+
+  Raises:
+    DataError: If the packets cannot be decoded.
+  """
+  return _DECODERS[encoded.codec](encoded, indices, window)
 
 
 def unique_frames(
@@ -231,17 +248,19 @@ def _pack_raw(frame: np.ndarray) -> bytes:
 def _decode_h264(
   encoded: Encoded, indices: np.ndarray, window: Window
 ) -> Frames:
-  frames = frames_lib.empty_frames(len(indices), window)
   decoded = h264.decode(
     encoded.extradata,
     encoded.packets,
     encoded.offsets,
     encoded.keyframes,
     indices,
+    encoded.height,
+    encoded.width,
   )
-  for i, planes in enumerate(decoded):
-    if len(planes[0]) < encoded.height or planes[0].shape[1] < encoded.width:
-      raise DataError(f"frame {indices[i]} is smaller than its record says")
+  # The size that a record claims is believed once a frame has it.
+  first = next(decoded)
+  frames = frames_lib.empty_frames(len(indices), window)
+  for i, planes in enumerate(itertools.chain([first], decoded)):
     frames_lib.copy_window(planes, window, frames, i)
   return frames
 

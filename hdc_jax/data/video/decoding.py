@@ -18,6 +18,8 @@ class Decoder:
     sample_aspect: Width of a stored pixel, divided by its height; None if
       unknown.
     interlaced: Whether one of the frames that were decoded is interlaced.
+    has_times: Whether the container keeps the times at which frames are shown,
+      see `parts.find`.
   """
 
   def __init__(self, path: str, local: str) -> None:
@@ -36,6 +38,7 @@ class Decoder:
     with containers.errors_named(path, "cannot be read"):
       self.fps = containers.frame_rate(self._stream)
       self.sample_aspect: Fraction | None = self._stream.sample_aspect_ratio
+      self.has_times = parts.has_times(self._container)
 
   def close(self) -> None:
     """Closes the file."""

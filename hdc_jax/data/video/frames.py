@@ -107,6 +107,25 @@ def crop(arrays: Iterable[np.ndarray], window: Window) -> Frames:
   return frames
 
 
+def reordered(parts: Sequence[Frames], order: np.ndarray) -> Frames:
+  """Joins frames, and brings them into an order.
+
+  Args:
+    parts: Frames of one size; at least one.
+    order: For each frame of the result, its index among those of all parts.
+
+  Returns:
+    Frames `[len(order), H, W]`.
+  """
+  y, uv = (
+    planes[0] if len(planes) == 1 else np.concatenate(planes)
+    for planes in zip(*parts, strict=True)
+  )
+  if np.array_equal(order, np.arange(len(y))):
+    return Frames(y, uv)
+  return Frames(y[order], uv[order])
+
+
 def check_window(window: Window, height: int, width: int) -> None:
   """Checks that a window is even, not empty and within the frame.
 

@@ -11,6 +11,7 @@ from av.codec.context import Flags
 
 from hdc_jax.errors import DataError
 
+_YUV = "yuv420p"  # Format of the pixels.
 GOP = 16  # Number of frames from one keyframe to the next.
 # Raise this number when the options below change and packets with them.
 ENCODER_VERSION = 1
@@ -36,6 +37,9 @@ _OPTIONS = {
   ),
 }
 
+# Pixels of a frame, at most: those of the highest level of H.264, 6.2.
+MAX_PIXELS = 139_264 * 16**2
+
 _PADDING = bytes(64)  # Decoders may read this far past the end of a packet.
 
 
@@ -54,7 +58,7 @@ class Encoder:
       width: Width of the frames in pixels; even.
     """
     self._context = context = av.CodecContext.create("libx264", "w")
-    context.height, context.width, context.pix_fmt = height, width, "yuv420p"
+    context.height, context.width, context.pix_fmt = height, width, _YUV
     # The frame rate is not that of the video. The rate control spends fewer
     # bits on frames that are shown for a shorter time; for training, all frames
     # count alike.
@@ -81,7 +85,7 @@ class Encoder:
       For each frame, in order, its packet and whether it is a keyframe.
     """
     for i, array in enumerate(frames):
-      frame = av.VideoFrame.from_ndarray(array, "yuv420p")
+      frame = av.VideoFrame.from_ndarray(array, _YUV)
       frame.pts = i
       yield from _packet_bytes(self._context.encode(frame))
     yield from _packet_bytes(self._context.encode(None))
@@ -95,10 +99,12 @@ def _packet_bytes(packets: Iterable[av.Packet]) -> Iterator[tuple[bytes, bool]]:
 
 def decode(
   extradata: bytes,
-  packets: bytes,
+  packets: bytes | memoryview,
   offsets: np.ndarray,
   keyframes: np.ndarray,
   indices: np.ndarray,
+  height: int,
+  width: int,
 ) -> Iterator[list[np.ndarray]]:
   """Decodes chosen frames, each from the last keyframe at or before it.
 
@@ -113,13 +119,15 @@ def decode(
     keyframes: Whether each frame is a keyframe, as the first one must be; bool
       `[N]`.
     indices: The frames to decode, increasing, without repeats; int64.
+    height: Height of a frame in pixels.
+    width: Width of a frame in pixels.
 
   Yields:
     For each frame of `indices` the planes Y, U and V, uint8: views, at least as
     wide as the frame, that are valid until the next frame is taken.
 
   Raises:
-    DataError: If a frame cannot be decoded.
+    DataError: If a frame cannot be decoded, or has another size or format.
   """
   all_keys = np.flatnonzero(keyframes)
   last_keys = np.searchsorted(all_keys, indices, side="right") - 1
@@ -139,6 +147,16 @@ def decode(
     for i in range(following, index + 1):
       packet = av.Packet(data[positions[i] : positions[i + 1]])
       frame = _decode_packet(decoder, packet, i)
+      if (frame.height, frame.width, frame.format.name) != (
+        height,
+        width,
+        _YUV,
+      ):
+        del _THREAD.decoder
+        raise DataError(
+          f"frame {i} is {frame.height}×{frame.width} in {frame.format.name}, "
+          f"its record says {height}×{width} in {_YUV}"
+        )
     if frame is None:
       raise DataError(f"frame {index} cannot be decoded: no keyframe is before")
     following = index + 1
@@ -174,6 +192,9 @@ def _thread_decoder() -> av.VideoCodecContext:
     decoder = av.CodecContext.create("h264", "r")
     decoder.thread_count = 1
     # Damaged data raises an error instead of giving a grey patch.
-    decoder.options = {"err_detect": "explode"}
+    decoder.options = {
+      "err_detect": "explode",
+      "max_pixels": str(MAX_PIXELS),
+    }
     _THREAD.decoder = decoder
   return _THREAD.decoder

@@ -155,6 +155,25 @@ class Original:
       frames = self._deinterlaced(frames)
     yield from map(self._normalized, frames)
 
+  def timed_frames(self) -> Iterator[tuple[float, np.ndarray]]:
+    """Decodes all frames from the first, in order, with their times.
+
+    Yields:
+      The time at which a frame is shown, in seconds after the first; where the
+      container keeps no times that can be trusted, that of its number by the
+      frame rate. And the frame, as in `frames`.
+
+    Raises:
+      DataError: See `frames`.
+    """
+    first: float | None = None
+    for i, frame in enumerate(self._decoder.decode_all()):
+      if i == 0 and self._decoder.has_times:
+        first = frame.time
+      known = first is not None and frame.time is not None
+      time = frame.time - first if known else i / self.fps
+      yield time, self._normalized(frame)
+
   def probe(self) -> Probe:
     """Reads the container, up to the end of the video, but decodes one frame.
 

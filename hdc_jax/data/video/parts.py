@@ -59,9 +59,7 @@ def find(
   if not packets:
     raise DataError(f"{path}: holds no frames")
   times = sorted({pts for pts, _, _ in packets if pts is not None})
-  # AVI keeps no presentation times, and FFmpeg's guess is wrong for the packed
-  # B-frames of much of UCF101.
-  if container.format.name == "avi" or len(times) < len(packets):
+  if not has_times(container) or len(times) < len(packets):
     times = []
     seconds = [i / fps for i in range(len(packets))]
   else:
@@ -86,6 +84,18 @@ def find(
   )
 
 
+def has_times(container: InputContainer) -> bool:
+  """Whether a container keeps the times at which its frames are shown.
+
+  AVI does not, and FFmpeg's guess is wrong for the packed B-frames of much of
+  UCF101.
+
+  Args:
+    container: The container.
+  """
+  return container.format.name != "avi"
+
+
 def _read_packets(
   container: InputContainer, stream: VideoStream, path: str, end: float | None
 ) -> list[tuple[int | None, int | None, bool]]:
@@ -99,7 +109,7 @@ def _read_packets(
   packets = []
   extent = containers.Extent(container, stream)
   last = math.inf
-  if end is not None and container.format.name != "avi":
+  if end is not None and has_times(container):
     last = end / float(stream.time_base or 1)
   for packet in container.demux():
     extent.add(packet)

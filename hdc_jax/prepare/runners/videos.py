@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from hdc_jax.data.datasets import VideoFile
-from hdc_jax.data.store.records import Record
+from hdc_jax.data.store import records
 from hdc_jax.data.video import codec as codec_lib
 from hdc_jax.data.video.originals import Original
 from hdc_jax.errors import DataError, HdcError
@@ -38,8 +38,10 @@ def prepare_video(
       deinterlace=deinterlace,
     ) as original:
       encoded = codec_lib.encode_original(original, codec)
-      record = Record(file.id, file.labels, encoded, file.tags, file.group)
-      return Prepared(record.to_bytes(), original.picture)
+      record, chunks = records.cut(
+        file.id, file.labels, encoded, file.tags, file.group
+      )
+      return Prepared(record, chunks, original.picture)
   except DataError as error:
     return Skipped(file.id, str(error))
   except (HdcError, OSError):

@@ -15,9 +15,9 @@ from PIL import Image
 
 from hdc_jax.report.figures import text
 
-_MAX_NAMES = 30  # With more classes, their names are too small to read.
+MAX_NAMES = 30  # With more classes, their names are too small to read.
 _MAX_PERCENTAGES = 12  # With more classes, percentages are too small to read.
-_MAX_NAME = 140  # pixels
+MAX_NAME = 140  # pixels
 # In pixels: sides of a cell with a percentage, of a cell with a name, and of
 # the whole matrix where there are more classes.
 _CELL, _SMALL_CELL, _SIDE = 30, 16, 400
@@ -67,10 +67,10 @@ def figure(matrix: np.ndarray, names: Sequence[str]) -> markupsafe.Markup:
   _check(matrix, names)
   shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
   count = len(names)
-  named, with_percentages = count <= _MAX_NAMES, count <= _MAX_PERCENTAGES
+  named, with_percentages = count <= MAX_NAMES, count <= _MAX_PERCENTAGES
   cell = _CELL if with_percentages else _SMALL_CELL if named else _SIDE / count
   if named:
-    ticks = {i: text.shorten(name, _MAX_NAME) for i, name in enumerate(names)}
+    ticks = {i: text.shorten(name, MAX_NAME) for i, name in enumerate(names)}
   else:
     numbers = np.asarray(_CLASS_NUMBERS.tick_values(1, count)).astype(int)
     ticks = {n - 1: str(n) for n in numbers if 1 <= n <= count}

@@ -47,9 +47,9 @@ class Table:
 def make(rows: Sequence[Mapping[str, Any]]) -> Table:
   """Lays out rows of results as a table, grouped by their labels.
 
-  Percentages have bars, and the best of each label and split is emphasised. The
-  half-width of a confidence interval is in the cell of its mean; published
-  figures are in the next column.
+  Percentages have bars, and the best of each label, split and condition is
+  emphasised. The half-width of a confidence interval is in the cell of its
+  mean; published figures are in the next column.
 
   Args:
     rows: Values by column; column 'run' has the name of the run.
@@ -130,8 +130,12 @@ def _head(column: str) -> str:
 def _rivals(
   row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-  """The rows of the same split, which compete for the best value."""
-  return [other for other in rows if other.get("split") == row.get("split")]
+  """The rows of one split and condition, which compete for the best value."""
+  return [
+    other
+    for other in rows
+    if all(other.get(c) == row.get(c) for c in ("split", "condition"))
+  ]
 
 
 def _cell(

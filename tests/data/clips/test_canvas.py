@@ -21,7 +21,7 @@ from hdc_jax.data.options import Clips, ShownClips
 from hdc_jax.errors import ConfigError
 from hdc_jax.evaluate import features
 from hdc_jax.tasks import TASKS
-from hdc_jax.train import loop
+from hdc_jax.train import resuming
 from tests import small
 from tests.data.clips import generated
 
@@ -193,7 +193,7 @@ def test_a_run_that_named_the_same_canvas_goes_on(saved, may):
   task = TASKS["pretrain"]
   config = task.run_config(small.config(data__canvas=0).to_dict())
   older = task.run_config(small.config(data__canvas=saved).to_dict()).values
-  resumed = loop.with_canvas_of(config, older, 128)
+  resumed = resuming.with_canvas_of(config, older, 128)
   if may:
     config.check_resumes(resumed, "run")
   else:

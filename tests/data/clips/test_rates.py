@@ -1,7 +1,6 @@
 """Clips of equal duration out of videos of different frame rates."""
 
 import dataclasses
-import types
 
 import numpy as np
 import pytest
@@ -10,11 +9,11 @@ from hdc_jax.data.clips import (
   evaluation_clips,
   placement,
   sampling,
+  single,
   training_clips,
 )
 from hdc_jax.data.options import Clips
 from hdc_jax.errors import ConfigError, DataError
-from hdc_jax.evaluate import encoder
 from hdc_jax.options import identity
 from hdc_jax.tasks import TASKS
 from tests import small
@@ -84,15 +83,11 @@ def test_test_clips_are_equally_long(place):
 
 def test_encoded_clips_are_equally_long(monkeypatch):
   """As the Python API encodes them."""
-  monkeypatch.setattr(
-    encoder.Encoder, "_compile", lambda *_: lambda _, y, uv: y[:, 0, 0]
-  )
-  loaded = types.SimpleNamespace(variables=None)
-  made = encoder.Encoder(loaded, by_rate(10.0), 4)
+  cutting = single.SingleVideos(by_rate(10.0), 4)
   for video in videos():
-    monkeypatch.setattr(encoder.sources, "open_video", lambda *_, v=video: v)
-    for shown in made.encode("x", clips=2) / video.fps:
-      assert_even(shown, video.fps, 10.0)
+    monkeypatch.setattr(single.sources, "open_video", lambda *_, v=video: v)
+    for y in cutting.spread("x", 2)["y"]:
+      assert_even(times(y, video.fps), video.fps, 10.0)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])

@@ -55,7 +55,7 @@ def test_videos_in_both_sizes_are_refused(made):
   ("damage", "message"),
   [
     (edit("Charades_v1_train.csv", "c000", "c157"), "line 2: .* no c157"),
-    (edit("Charades_v1_train.csv", "actions", "acts"), "no columns id and act"),
+    (edit("Charades_v1_train.csv", "actions", "acts"), "has no column actions"),
     (edit("Charades_v1_classes.txt", "c001", "d1"), "line 2: .* not like c000"),
   ],
 )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hdc_jax.data import sources
-from hdc_jax.data.store import cache
+from hdc_jax.data.store import cache, checksums
 from hdc_jax.data.video.frames import Window
 from hdc_jax.errors import DataError, StorageError
 from tests.bucket import Bucket
@@ -38,7 +38,8 @@ def test_a_dataset_in_a_bucket_is_like_a_local_one(
   (copy,) = (tmp_path / "cache").iterdir()
   assert copy.name == source.index.fingerprint
   assert sorted(path.name for path in copy.iterdir()) == [
-    shard.name for shard in source.index.shards
+    checksums.REMEMBERED,
+    *(shard.name for shard in source.index.shards),
   ]
 
 
@@ -59,7 +60,7 @@ def test_what_is_there_is_not_copied_again(remote, tmp_path, fetched):
   assert len(fetched) == 2
   sources.open(DATA, cache=tmp_path)
   assert len(fetched) == 2
-  first, _ = sorted((tmp_path / source.index.fingerprint).iterdir())
+  first = tmp_path / source.index.fingerprint / source.index.shards[0].name
   first.write_bytes(first.read_bytes()[:-1])
   assert_same(sources.open(DATA, cache=tmp_path), source)
   assert fetched[2:] == [f"{DATA}/{first.name}"]

@@ -22,7 +22,7 @@ def index():
     num_frames=700,
     labels={"class": ["a", "b"]},
     splits={"train": [(0, 3), (5, 7)], "test": [(3, 5)]},
-    shards=[Shard("shard-0", 7, 10, "00")],
+    shards=[Shard("shard-0", 7, 9, 10, "00")],
     skipped=[{"id": "x", "reason": "broken"}],
     official={"videos": 9, "train": 6},
     left_out={"missing": 1},
@@ -82,7 +82,9 @@ def test_an_index_is_written_whole_or_not_at_all(index, tmp_path, monkeypatch):
     (lambda path: write(path, "{"), "not an index"),
     (lambda path: write(path, "[]"), "not an index"),
     (lambda path: write(path, '{"version": 1}'), "not an index"),
-    (lambda path: write(path, '{"version": 2}'), "version 2, .* reads 1"),
+    (lambda path: write(path, '{"version": 2}'), "not an index"),
+    (lambda path: write(path, '{"version": 3}'), "version 3, .* 1 and 2;"),
+    (lambda path: write(path, '{"version": true}'), "version True, .* 1 and 2"),
   ],
 )
 def test_what_is_no_index_is_an_error(tmp_path, prepare, message):

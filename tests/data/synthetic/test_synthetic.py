@@ -16,6 +16,7 @@ from scipy import stats
 
 from hdc_jax.data.synthetic import videos as synthetic
 from hdc_jax.data.synthetic.videos import MOTIONS, SCENES
+from tests.data.synthetic import leaks
 
 NUM_VIDEOS = 512
 CLASSES = len(MOTIONS)
@@ -85,7 +86,7 @@ def test_labels_are_segments_within_the_video():
     assert start == 0
     assert first != second
     assert {first, second, motion} <= set(range(CLASSES))
-    shortest = min(cut, len(video.poses) - cut)
+    shortest = min(cut, video.num_frames - cut)
     assert shortest >= synthetic.MIN_SCENE_FRAMES
 
 
@@ -116,7 +117,7 @@ def test_changes_of_scene_are_balanced():
 def test_object_stays_in_the_frame(height, width):
   for index in range(NUM_VIDEOS):
     video = synthetic.draw(0, index, height=height, width=width)
-    x, y, size, _ = video.poses.T
+    x, y, size, _ = video.objects[0].poses.T
     # Pixel centres lie at whole numbers.
     assert np.all(x - size >= -0.5)
     assert np.all(x + size <= width - 0.5)
@@ -135,7 +136,9 @@ def test_only_the_object_moves_within_a_scene():
     for t in set(range(1, len(frames))) - {cut}:
       changed = np.any(frames[t] != frames[t - 1], axis=-1)
       assert changed.any() == (MOTIONS[video.motion] != "rest")
-      x, y, size = video.poses[t - 1 : t + 1, :3, None, None].swapaxes(0, 1)
+      x, y, size = (
+        video.objects[0].poses[t - 1 : t + 1, :3, None, None].swapaxes(0, 1)
+      )
       reach = np.hypot(columns - x, rows - y) <= size + 1
       assert not np.any(changed & ~reach.any(axis=0))
 
@@ -152,10 +155,10 @@ def test_object_is_drawn_at_its_pose():
   x = (foreground * columns).sum(axis=(1, 2)) / weight
   y = (foreground * rows).sum(axis=(1, 2)) / weight
   seen = np.stack((x, y), axis=-1)
-  assert np.corrcoef(seen[:, 0], video.poses[:cut, 0])[0, 1] > 0.9
-  assert np.corrcoef(seen[:, 1], video.poses[:cut, 1])[0, 1] > 0.9
-  distance = np.linalg.norm(seen - video.poses[:cut, :2], axis=1)
-  assert np.all(distance < video.poses[:cut, 2])
+  assert np.corrcoef(seen[:, 0], video.objects[0].poses[:cut, 0])[0, 1] > 0.9
+  assert np.corrcoef(seen[:, 1], video.objects[0].poses[:cut, 1])[0, 1] > 0.9
+  distance = np.linalg.norm(seen - video.objects[0].poses[:cut, :2], axis=1)
+  assert np.all(distance < video.objects[0].poses[:cut, 2])
 
 
 def test_file_is_h264_and_shows_the_frames(tmp_path):
@@ -202,8 +205,8 @@ def test_motions_are_what_they_say_and_survive_a_flip():
   for index in range(NUM_VIDEOS):
     video = synthetic.draw(0, index)
     name = MOTIONS[video.motion]
-    assert _name_motion(video.poses) == name
-    assert _name_motion(_mirror(video.poses, video.width)) == name
+    assert _name_motion(video.objects[0].poses) == name
+    assert _name_motion(_mirror(video.objects[0].poses, video.width)) == name
 
 
 def test_a_flip_leaves_directions_as_frequent():
@@ -212,7 +215,9 @@ def test_a_flip_leaves_directions_as_frequent():
   for index in range(NUM_VIDEOS):
     video = synthetic.draw(0, index)
     name = MOTIONS[video.motion]
-    (dx, dy, _, turn), (dx2, dy2, _, _) = np.diff(video.poses[:3], axis=0)
+    (dx, dy, _, turn), (dx2, dy2, _, _) = np.diff(
+      video.objects[0].poses[:3], axis=0
+    )
     if name in directions:
       sense = {"diagonal": dx * dy, "circle": dx * dy2 - dy * dx2, "spin": turn}
       directions[name].append(sense[name] > 0)
@@ -225,7 +230,9 @@ def test_motions_show_within_a_clip():
   extents = {name: [] for name in MOTIONS}
   for index in range(NUM_VIDEOS):
     video = synthetic.draw(0, index)
-    extents[MOTIONS[video.motion]].append(np.ptp(video.poses[:16], axis=0))
+    extents[MOTIONS[video.motion]].append(
+      np.ptp(video.objects[0].poses[:16], axis=0)
+    )
   side = video.height
   x, y, size, angle = range(4)
   for name, axis, least in (
@@ -244,121 +251,6 @@ def test_motions_show_within_a_clip():
 # --- Decoupling -------------------------------------------------------------
 
 CLIP = 24  # frames, the shortest scene
-
-
-def _bound(count):
-  """Three standard deviations above chance, for `count` fair guesses.
-
-  The two samples of a video share its motion and object and differ in scene:
-  together they count as one guess.
-  """
-  chance = 1 / CLASSES
-  return chance + 3 * np.sqrt(chance * (1 - chance) / count)
-
-
-def _predict(features, labels, tested):
-  """Kernel ridge regression on one-hot labels, with a Gaussian kernel."""
-  mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-9
-  known, asked = (
-    np.clip((f - mean) / scale, -5, 5) for f in (features, tested)
-  )
-
-  def kernel(a, b):
-    squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
-    return np.exp(-squared / (2 * a.shape[1]))
-
-  gram = kernel(known, known) + np.eye(len(known))
-  weights = np.linalg.solve(gram, np.eye(CLASSES)[labels] - 1 / CLASSES)
-  return (kernel(asked, known) @ weights).argmax(axis=1)
-
-
-def _accuracy(features, labels, videos):
-  """Accuracy over four folds, each of whole blocks of 64 videos.
-
-  No video is on both sides of a fold, and the classes balance on either.
-  """
-  folds = videos // 64 % 4
-  correct = [
-    _predict(features[folds != f], labels[folds != f], features[folds == f])
-    == labels[folds == f]
-    for f in range(4)
-  ]
-  return np.concatenate(correct).mean()
-
-
-def _colour_features(frame):
-  """Colour histogram `[64]` of a frame."""
-  levels = (frame // 64).reshape(-1, 3) @ (16, 4, 1)
-  return np.bincount(levels, minlength=64) / levels.size
-
-
-def _frame_features(frame):
-  """Colours, layout, orientations, frequencies and sharpness of a frame."""
-  layout = frame.reshape(12, 6, 12, 8, 3).mean(axis=(1, 3))
-  grey = frame.mean(axis=-1)
-  grey -= grey.mean()
-  dy, dx = np.gradient(grey)
-  slope, direction = np.hypot(dx, dy), np.arctan2(dy, dx) % np.pi
-  directions = np.histogram(direction, 12, (0, np.pi), weights=slope)[0]
-  power = np.abs(np.fft.rfft2(grey)) ** 2
-  power /= power.sum()
-  height, width = grey.shape
-  frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
-  return np.concatenate(
-    [
-      _colour_features(frame),
-      layout.ravel(),
-      directions / directions.sum(),
-      np.sort(directions) / directions.sum(),
-      np.histogram(frequency, 12, (0, 0.3), weights=power)[0],
-      np.sort(power.ravel())[:-17:-1].cumsum(),
-      np.quantile(slope, np.linspace(0, 1, 9)) / slope.mean(),
-    ]
-  )
-
-
-def _difference_features(clip):
-  """Statistics of `|frame[t + 1] - frame[t]|` over a clip.
-
-  Of the energy, centroid, spread, area and peak over time: level, range, speed
-  and spectrum; besides, the histogram of all differences, which holds the
-  encoder's small errors around the object, and the orientations in their sum.
-  """
-  red, green, blue = np.abs(np.diff(clip.astype(np.int16), axis=0)).T
-  differences = (red + green + blue).T.astype(np.float32)
-  across, down = differences.sum(axis=1), differences.sum(axis=2)
-  energy = across.sum(axis=1) + 1e-3
-
-  def moments(profile):
-    place = np.arange(profile.shape[1])
-    mean = profile @ place / energy
-    return mean, np.sqrt(np.maximum(profile @ place**2 / energy - mean**2, 0))
-
-  x, spread_x = moments(across)
-  y, spread_y = moments(down)
-  area = np.mean(differences > 24, axis=(1, 2))
-  peak = differences.max(axis=(1, 2))
-  series = np.stack((np.log(energy), x, y, spread_x, spread_y, area, peak))
-  centred = series - series.mean(axis=1, keepdims=True)
-  spectra = np.abs(np.fft.rfft(centred, axis=1))[:, 1:]
-  levels = (0, 1, 3, 6, 12, 24, 48, 96, 192, 384, 766)
-  histogram = np.histogram(differences, levels)[0] / differences.size
-  dy, dx = np.gradient(differences.sum(axis=0))
-  directions = np.histogram(
-    np.arctan2(dy, dx) % np.pi, 8, (0, np.pi), weights=np.hypot(dx, dy)
-  )[0]
-  return np.concatenate(
-    [
-      series.mean(axis=1),
-      series.std(axis=1),
-      np.quantile(series, (0, 0.1, 0.5, 0.9, 1), axis=1).ravel(),
-      np.abs(np.diff(series, axis=1)).mean(axis=1),
-      np.log(spectra + 1e-3).ravel(),
-      [(centred[1] * centred[2]).mean()],
-      np.log(histogram + 1e-5),
-      np.sort(directions / (directions.sum() + 1e-3)),
-    ]
-  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -392,10 +284,10 @@ def measured(tmp_path_factory):
       clip = shot[start : start + CLIP]
       samples.append(
         (
-          _colour_features(frame),
-          _frame_features(frame),
-          _difference_features(clip),
-          _difference_features(clip[:, :, ::-1]),
+          leaks.colour_features(frame),
+          leaks.frame_features(frame),
+          leaks.difference_features(clip),
+          leaks.difference_features(clip[:, :, ::-1]),
           video.motion,
           scene.family,
           index,
@@ -410,7 +302,7 @@ def test_no_instant_of_the_true_pose_tells_the_motion():
   poses = np.empty((count, 4))
   for index in range(count):
     video = synthetic.draw(5, index)
-    poses[index] = np.random.default_rng(index).choice(video.poses)
+    poses[index] = np.random.default_rng(index).choice(video.objects[0].poses)
   poses[:, 3] %= 2 * np.pi
   for motion in range(CLASSES):
     for coordinate in poses.T:
@@ -419,31 +311,33 @@ def test_no_instant_of_the_true_pose_tells_the_motion():
         coordinate[motions != motion],
       )
       assert stats.ks_2samp(here, elsewhere).pvalue > 1e-4
-  assert _accuracy(poses, motions, videos) < _bound(count)
+  assert leaks.accuracy(poses, motions, videos) < leaks.bound(count)
 
 
 @pytest.mark.slow
 def test_no_frame_tells_the_motion_but_the_scene(measured):
   m = measured
-  assert _accuracy(m.frames, m.motions, m.videos) < _bound(NUM_VIDEOS)
-  assert _accuracy(m.frames, m.scenes, m.videos) > 0.6
+  assert leaks.accuracy(m.frames, m.motions, m.videos) < leaks.bound(NUM_VIDEOS)
+  assert leaks.accuracy(m.frames, m.scenes, m.videos) > 0.6
 
 
 def test_no_colours_tell_the_scene(measured):
   m = measured
-  assert _accuracy(m.colours, m.scenes, m.videos) < _bound(NUM_VIDEOS)
+  assert leaks.accuracy(m.colours, m.scenes, m.videos) < leaks.bound(NUM_VIDEOS)
 
 
 def test_no_frame_differences_tell_the_scene_but_the_motion(measured):
   m = measured
-  assert _accuracy(m.differences, m.scenes, m.videos) < _bound(NUM_VIDEOS)
-  assert _accuracy(m.differences, m.motions, m.videos) > 0.9
+  assert leaks.accuracy(m.differences, m.scenes, m.videos) < leaks.bound(
+    NUM_VIDEOS
+  )
+  assert leaks.accuracy(m.differences, m.motions, m.videos) > 0.9
 
 
 def test_a_flipped_video_shows_the_same_motion(measured):
   m = measured
   known = m.videos % 256 < 192
-  predicted = _predict(
+  predicted = leaks.predict(
     m.differences[known], m.motions[known], m.mirrored[~known]
   )
   assert np.mean(predicted == m.motions[~known]) > 0.9

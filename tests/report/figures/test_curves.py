@@ -25,7 +25,7 @@ def draw(metrics):
 def curves_of(panel, at_least=10):
   """Points [N, 2] of each curve, by colour; leaders and rules are short."""
   found = {}
-  for path in ElementTree.fromstring(panel.svg).iter():
+  for path in ElementTree.fromstring(panel.drawing).iter():
     points = re.findall(r"[ML] (\S+) (\S+)", path.get("d", ""))
     if len(points) >= at_least:
       colour = re.search(r"stroke: (.*?);", path.get("style"))[1]
@@ -34,7 +34,9 @@ def curves_of(panel, at_least=10):
 
 
 def texts(panel):
-  return [e.text for e in ElementTree.fromstring(panel.svg).iter() if e.text]
+  return [
+    e.text for e in ElementTree.fromstring(panel.drawing).iter() if e.text
+  ]
 
 
 def test_a_labelled_curve_for_each_term():
@@ -63,6 +65,29 @@ def test_losses_come_first_then_accuracies_then_what_else_there_is():
     "Novel",
     "Waiting for data",
   ]
+
+
+def test_every_measure_of_health_has_a_panel_and_a_note():
+  names = [
+    f"health/{measure}/{view}_{term}"
+    for measure in ("deviation", "nearest", "rank")
+    for term in TERMS
+    for view in ("o", term[0])
+  ]
+  panels = draw({"run": log(["loss", *names], value=lambda step, i: 0.5)})
+  assert [title for title, _ in panels] == [
+    "Loss",
+    "Deviation",
+    "Own key is nearest",
+    "Effective rank",
+  ]
+  first, *measures = panels.values()
+  assert (first.group, first.note) == ("", "")
+  for panel in measures:
+    assert panel.group == "health"
+    assert "Good: " in panel.note
+    assert len(curves_of(panel)) == 12
+  assert "60%" in texts(panels["Own key is nearest", ""])
 
 
 def test_several_runs_share_a_panel_but_for_their_terms():
@@ -111,7 +136,7 @@ def test_numbers_of_axes_are_distinct_and_whole(case, name, last):
   low, high = RANGES[case]
   lines = [{"step": 0, name: low}, {"step": last, name: high}]
   (panel,) = curves.panels({"run": lines})
-  drawing = ElementTree.fromstring(panel.svg)
+  drawing = ElementTree.fromstring(panel.drawing)
   _, _, width, _ = map(float, drawing.get("viewBox").split())
   numbers = {"end": [], "middle": []}
   for element in drawing.iter():
@@ -127,7 +152,7 @@ def test_numbers_of_axes_are_distinct_and_whole(case, name, last):
 
 
 def test_terms_of_one_family_share_a_hue_and_the_last_is_strongest():
-  colours = curves._related_colours(["s3", "t3", "s10", "t10", "single"])
+  colours = curves.related_colours(["s3", "t3", "s10", "t10", "single"])
   hues = {n: re.search(r"--hue\d", c)[0] for n, c in colours.items()}
   assert hues["s3"] == hues["s10"] != hues["t3"] == hues["t10"]
   assert hues["single"] not in (hues["s3"], hues["t3"])
@@ -143,7 +168,7 @@ def test_labels_of_curves_that_end_together_do_not_overlap(start):
   lines[0] |= {names[0]: start, names[1]: 2 if start == 1 else start}
   lines[1] |= {names[0]: 0 if start == 1 else 1}
   panel = draw({"run": lines})
-  svg = ElementTree.fromstring(panel["Loss by term", ""].svg)
+  svg = ElementTree.fromstring(panel["Loss by term", ""].drawing)
   heights = sorted(float(e.get("y")) for e in svg.iter() if e.text in TERMS)
   assert len(heights) == 6
   assert min(np.diff(heights)) >= text.LINE - 0.01
@@ -154,7 +179,7 @@ def test_long_runs_are_averaged_and_keep_their_ends():
   rng = np.random.default_rng(0)
   lines = log(["loss"], 20_000, lambda *_: rng.normal())
   panel = draw({"run": lines})["Loss", ""]
-  assert len(panel.svg) < 20_000
+  assert len(panel.drawing) < 20_000
   ((points),) = curves_of(panel).values()
   assert len(points) <= curves._MAX_POINTS
   assert np.ptp(points[:, 0]) > 0.98 * (
@@ -175,7 +200,7 @@ def test_long_runs_are_averaged_and_keep_their_ends():
 def test_odd_values_are_drawn(lines):
   panel = draw({"run": lines})["Loss", ""]
   assert len(curves_of(panel, 2)) >= 1
-  assert "nan" not in panel.svg and "inf" not in panel.svg
+  assert "nan" not in panel.drawing and "inf" not in panel.drawing
 
 
 def test_nothing_to_draw():
@@ -194,10 +219,10 @@ def test_labels_are_shown_as_they_are():
 def test_svgs_can_stand_together_on_a_page():
   panels = draw({"run": log(["loss", "loss/a", "loss/b"])})
   for panel in panels.values():
-    assert panel.svg.startswith("<svg") and panel.svg.endswith("</svg>")
-    assert "id=" not in panel.svg and "<style" not in panel.svg
+    assert panel.drawing.startswith("<svg") and panel.drawing.endswith("</svg>")
+    assert "id=" not in panel.drawing and "<style" not in panel.drawing
     # All colours are the page's, for light and for dark.
-    assert not re.search(r"#[0-9a-f]{3,8}|font-family", panel.svg)
+    assert not re.search(r"#[0-9a-f]{3,8}|font-family", panel.drawing)
 
 
 def test_same_drawing_for_same_numbers_and_no_trace_in_matplotlib():

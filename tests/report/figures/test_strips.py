@@ -28,6 +28,23 @@ def test_strips_are_in_their_cells(tmp_path):
   assert image[10:30, :60, 3].max() > 100  # the caption
 
 
+def test_rows_have_names(tmp_path):
+  """At the left of the strips, which are the same."""
+  rows = [[np.full((2, 8, 8, 3), 90, np.uint8)]] * 2
+  pictures = []
+  for name, names in (("without", ()), ("with", ("first", "second"))):
+    strips.draw(rows, ["one"], tmp_path / name, names)
+    with Image.open(tmp_path / name) as file:
+      pictures.append(np.asarray(file.convert("RGBA")))
+  without, named = pictures
+  added = named.shape[1] - without.shape[1]
+  np.testing.assert_array_equal(named[:, added:], without)
+  for top in (40, 40 + 96 + 13):
+    assert named[top : top + 96, :added, 3].max() > 100
+  with pytest.raises(ValueError, match="a name to each row"):
+    strips.draw(rows, ["one"], tmp_path / "x.png", ["first"])
+
+
 def test_captions_and_strips_must_match(tmp_path):
   strip = np.zeros((2, 8, 8, 3), np.uint8)
   for rows, captions in (([], ["a"]), ([[strip]], ["a", "b"])):

@@ -100,6 +100,16 @@ def test_the_best_is_that_of_a_label_and_a_split():
   assert [label for label, _ in table.groups] == ["class", "scene"]
 
 
+def test_the_best_is_that_of_a_condition():
+  table = make(
+    {"label": "class", "network": "a", "condition": "frozen", "top1": 1.0},
+    {"label": "class", "network": "b", "condition": "frozen", "top1": 2.0},
+    {"label": "class", "network": "a", "condition": "stripes", "top1": 4.0},
+    {"label": "class", "network": "b", "condition": "stripes", "top1": 3.0},
+  )
+  assert best(table) == ["2.0", "4.0"]
+
+
 def test_runs_are_named_if_there_are_several():
   row = {"name": "x", "top1": 1.0}
   assert "run" not in heads(tables.make([row | {"run": "a"}]))

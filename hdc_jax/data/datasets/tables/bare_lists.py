@@ -27,10 +27,12 @@ CHOICES = ("classes", "frames")
 
 # What may separate a path from its classes, the most specific first.
 _SEPARATORS = ("::", r"\t", ",", r"\s")
+# Blanks are not tried again one by one (`*+`), or a long line would take hours.
 _NUMBERED = tuple(
-  re.compile(rf"(?P<path>.+?)(?P<numbers>(?:\s*{separator}\s*-?\d+)*)")
-  for separator in _SEPARATORS
+  re.compile(rf"(?P<path>.+?)(?P<numbers>(?:{before}\s*+-?\d{{1,18}})*)")
+  for before in (r"\s*+::", r"[^\S\t]*+\t", r"\s*+,", r"\s")
 )
+_LONGEST = 1 << 14  # characters of a line
 _ENDS = "|".join(re.escape(extension) for extension in sorted(EXTENSIONS))
 _NAMED = re.compile(
   rf"(?P<path>.+(?:{_ENDS})[\"']?)\s*(?:{'|'.join(_SEPARATORS)})\s*"
@@ -98,6 +100,12 @@ def _numbers(lines: Sequence[Line]) -> list[tuple[str, list[str]]]:
 
   All lines have the same separator: that by which most of them have numbers.
   """
+  for line in lines:
+    if len(line.content) > _LONGEST:
+      raise DataError(
+        f"{line.where}: has {len(line.content):,} characters, more than any "
+        "path and its classes have: is it a list of videos?"
+      )
   by_separator = []
   for pattern in _NUMBERED:
     parts = []

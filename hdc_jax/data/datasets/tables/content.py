@@ -95,10 +95,15 @@ def read(path: str) -> Content:
   ]
   if not lines:
     raise DataError(f"{path}: lists no videos")
-  headers = {
-    delimiter: _names(next(csv.reader([lines[0].content], delimiter=delimiter)))
-    for delimiter in _DELIMITERS
-  }
+  try:
+    headers = {
+      delimiter: _names(
+        next(csv.reader([lines[0].content], delimiter=delimiter))
+      )
+      for delimiter in _DELIMITERS
+    }
+  except csv.Error as error:
+    raise DataError(f"{lines[0].where}: {error}") from error
   return Content(path, headers, lines, ())
 
 
@@ -123,18 +128,18 @@ def _names(cells: Sequence[str]) -> list[str]:
 
 def _read_parquet(path: str) -> Content:
   try:
-    import pyarrow
     import pyarrow.parquet
   except ImportError as error:
     raise ConfigError(
       f"--table={path}: Parquet needs `pip install pyarrow`"
     ) from error
+  content = _read_bytes(path)
   try:
-    table = pyarrow.parquet.read_table(io.BytesIO(_read_bytes(path)))
-  except pyarrow.ArrowException as error:
-    reason = str(error).splitlines()[0]
+    table = pyarrow.parquet.read_table(io.BytesIO(content))
+    columns = [column.to_pylist() for column in table.columns]
+  except Exception as error:  # a damaged file raises anything
+    reason = str(error).partition("\n")[0]
     raise DataError(f"{path}: is no Parquet file: {reason}") from error
-  columns = [column.to_pylist() for column in table.columns]
   rows = enumerate(zip(*columns, strict=True), start=1)
   return Content(
     path,

@@ -1,0 +1,1 @@
+"""The measurements behind docs/evidence.md: does HDC decouple, and when?"""

@@ -1,0 +1,1 @@
+"""The checkpoints of a run: saved, verified before they are read, found."""
