@@ -34,12 +34,13 @@ _FLAGS = (
   "--config.train.checkpoint_every=100000",
 )
 # Stands for the Python of a task: at each start, it waits for some seconds and
-# ends with a code, as the line of that start says; or with 5, after SIGTERM.
+# ends with a code, as the line of that start says; or with 5, after SIGTERM,
+# which `sleep` may get first.
 _STAND_IN = """#!/bin/bash
+trap 'exit 5' TERM
 start=$((${SLURM_RESTART_COUNT:-0} + 1))
 read -r seconds code < <(sed -n "${start}p" "$PLAN/$SLURM_PROCID")
-trap 'exit 5' TERM
-sleep "$seconds" & wait
+sleep "$seconds" & wait "$!" || exit 5
 if ((code == 137)); then kill -KILL $$; fi
 exit "$code"
 """
