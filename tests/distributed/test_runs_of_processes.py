@@ -1,5 +1,7 @@
 """Runs of `hdc_jax.main` by several real processes, which share one mind."""
 
+import os
+import pathlib
 import re
 import shutil
 import signal
@@ -256,6 +258,22 @@ def test_a_lost_process_ends_the_others_and_a_rerun_goes_on(prepared, tmp_path):
   assert len(ids(resumed)) >= 1
 
 
+def test_a_lost_worker_of_one_ends_both(prepared, tmp_path):
+  flags = (*_UNPROBED, "--config.train.steps=100000", "--config.data.workers=1")
+  data = f"--config.data.path={prepared}"
+  commands = hosts.main_commands(2, f"--workdir={tmp_path}", *flags, data)
+  started = hosts.start(commands, 2)
+  wait_for_steps(tmp_path, started)
+  (worker,) = workers_of(started[1].pid)
+  os.kill(worker, signal.SIGKILL)
+  start = time.monotonic()
+  for code, output in hosts.finish(started):
+    assert code == Lost.exit_code, output
+    assert "of config.data.workers was killed by SIGKILL" in output
+    assert "Traceback" not in output
+  assert time.monotonic() - start < 30.0
+
+
 def test_a_process_that_fails_ends_the_others(prepared, tmp_path):
   """Its data are damaged; the others know nothing of it, and wait for it."""
   for number in (0, 1):
@@ -271,6 +289,18 @@ def test_a_process_that_fails_ends_the_others(prepared, tmp_path):
   for code, output in hosts.finish(started):
     assert code == DataError.exit_code, output
     assert "shards are not what index.json says" in output
+
+
+def workers_of(pid):
+  """The processes that a process has started to load data."""
+  children = pathlib.Path(f"/proc/{pid}/task").glob("*/children")
+  pids = " ".join(path.read_text() for path in children).split()
+  command = "multiprocessing.spawn import spawn_main"
+  return [
+    int(child)
+    for child in pids
+    if command in pathlib.Path(f"/proc/{child}/cmdline").read_text()
+  ]
 
 
 def wait_for_steps(workdir, started):

@@ -144,8 +144,8 @@ class Server:
       self._wait_for_save(kill, workdir)
     elif kill:
       self._freeze(pid, kill, workdir)
-    if kill and not self._has_ended():
-      os.kill(pid, signal.SIGKILL)
+    if kill:
+      _send(pid, signal.SIGKILL)
     code, cpu = json.loads(self._process.stdout.readline())
     output = self._log.read_text(errors="replace")
     self._check_nothing_left(pid)
@@ -180,13 +180,13 @@ class Server:
       kind = 0 if now else 1
       may = made[kind] < frozen.most[kind]
       if may and frozen.rng.random() < frozen.odds[kind]:
-        os.kill(pid, signal.SIGSTOP)
-        while _stat(pid)[0] not in "TZ":
+        _send(pid, signal.SIGSTOP)
+        while _stat(pid)[:1] not in ([], ["T"], ["Z"]):
           time.sleep(0.001)
         if workdir.exists():
           shutil.copytree(workdir, frozen.directory / f"moment{count}")
           count, made[kind] = count + 1, made[kind] + 1
-        os.kill(pid, signal.SIGCONT)
+        _send(pid, signal.SIGCONT)
       time.sleep(_PAUSE)
 
   def _check_nothing_left(self, pid):
@@ -208,6 +208,12 @@ def unfinished(workdir):
       found += [path, *(path / name for name in sorted(files))]
     names.sort()
   return found
+
+
+def _send(pid, signal_number):
+  """Sends a signal, unless the process has ended meanwhile."""
+  with contextlib.suppress(ProcessLookupError):
+    os.kill(pid, signal_number)
 
 
 def _stat(pid):

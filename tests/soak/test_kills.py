@@ -258,16 +258,18 @@ def compare(whole, killed):
   names = _names(whole)
   assert _names(killed) == names
   for name in names:
-    _compare_files(whole / name, killed / name)
+    one, other = whole / name, killed / name
+    if one.name == "state":
+      _compare_states(one, other)
+    elif one.name in _LINES:
+      assert _untimed(other, killed) == _untimed(one, whole), other
+    elif one.name not in _OWN:
+      assert _unplaced(other, killed) == _unplaced(one, whole), other
 
 
-def _compare_files(one, other):
-  if one.name == "state":
-    _compare_states(one, other)
-  elif one.name in _LINES:
-    assert _untimed(other) == _untimed(one), other
-  elif one.name not in _OWN:
-    assert other.read_bytes() == one.read_bytes(), other
+def _unplaced(path, workdir):
+  """What is in a file, without the directory that runs of a table name."""
+  return path.read_bytes().replace(str(workdir).encode(), b"")
 
 
 def check_copies(whole, copies):
@@ -284,9 +286,9 @@ def check_copies(whole, copies):
       with saving.Checkpoints(directory) as saved:
         saved.clean()
         newest = saved.newest_whole(set_aside=True) or 0
-      lines = _untimed(directory / "metrics.jsonl")
+      lines = _untimed(directory / "metrics.jsonl", copy)
       metrics = whole / directory.relative_to(copy) / "metrics.jsonl"
-      assert lines == _untimed(metrics)[: len(lines)]
+      assert lines == _untimed(metrics, whole)[: len(lines)]
       logged = max((line["step"] for line in lines), default=0)
       assert newest <= logged <= newest + 2 * EVERY, directory
       figures["lost"] = max(figures["lost"], logged - newest)
@@ -310,9 +312,9 @@ def _names(workdir):
   return sorted(found)
 
 
-def _untimed(path):
+def _untimed(path, workdir):
   """The lines of metrics, or a result, without what depends on the clock."""
-  text = path.read_text() if path.exists() else ""
+  text = _unplaced(path, workdir).decode() if path.exists() else ""
   lines = text.splitlines() if path.suffix == ".jsonl" or not text else [text]
   values = [json.loads(line) for line in lines]
   return [{k: v for k, v in x.items() if k not in _TIMES} for x in values]
