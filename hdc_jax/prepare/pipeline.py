@@ -68,7 +68,8 @@ def prepare(
   }
   plans = shards.plan(listing, settings, num_shards)
   digest = indexing.request_digest(plans, listing)
-  if _is_prepared(directory, digest):
+  if prepared := _prepared(directory, digest):
+    indexing.remove_others(directory, prepared)  # which may have failed
     print(f"already prepared: {directory}")
     return
   # From here to the end the directory is not a dataset.
@@ -108,14 +109,14 @@ def prepare(
   print(f"  {read:,} videos read in {seconds:.1f} s ({read / seconds:.3g}/s)")
 
 
-def _is_prepared(directory: epath.Path, digest: str) -> bool:
-  """Whether a directory holds the dataset of a request, with all shards."""
+def _prepared(directory: epath.Path, digest: str) -> Index | None:
+  """The index of the dataset of a request, if all of its shards are there."""
   try:
     index = Index.load(directory)
     index.check_shards(directory)
   except DataError:
-    return False
-  return index.request == digest
+    return None
+  return index if index.request == digest else None
 
 
 def _complete(

@@ -118,12 +118,14 @@ def writing(path: epath.PathLike) -> Iterator[str]:
     durable.sync(partial)
     partial.replace(path)
     durable.sync(path.parent)
-  except BaseException as error:
-    with contextlib.suppress(OSError):  # the error on its way says more
+  except OSError as error:
+    if error.filename or error.errno not in _FULL:
+      raise
+    # The error of a handle names no file, and that of FFmpeg takes no name.
+    raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+  finally:
+    with contextlib.suppress(OSError):  # an error on its way says more
       partial.unlink(missing_ok=True)
-    if isinstance(error, OSError) and error.errno in _FULL:
-      error.filename = error.filename or os.fspath(path)  # a handle has none
-    raise
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hdc_jax.data.store import index
 from hdc_jax.data.store.index import Index
 from hdc_jax.data.video import h264, originals
 from hdc_jax.prepare import shards
@@ -24,6 +25,17 @@ def test_a_prepared_dataset_is_left_alone(folder, prepared, no_work, capsys):
   assert before == {
     path: path.stat().st_mtime_ns for path in prepared.iterdir()
   }
+
+
+def test_what_the_first_time_left_is_removed(
+  folder, prepared, tmp_path, no_work
+):
+  """The disk may fail as soon as the index is there."""
+  copy(prepared, tmp_path)
+  index.mark_unfinished(tmp_path)
+  assert run(folder, tmp_path) == 0
+  assert contents(tmp_path) == contents(prepared)
+  assert not (tmp_path / index.UNFINISHED).exists()
 
 
 def made_again(monkeypatch):

@@ -1,9 +1,11 @@
 """Files on disks and in buckets."""
 
 import concurrent.futures
+import errno
 import os
 import pathlib
 
+import av.error
 import pytest
 from etils import epath
 
@@ -47,6 +49,15 @@ def test_writing_through_a_local_file(folder):
   assert (local / "a.bin").read_bytes() == b"12345"
   assert not os.path.exists(name)
   assert not hidden(local)
+
+
+@pytest.mark.parametrize("full", [OSError, av.error.OSError])
+def test_a_full_disk_names_the_file(tmp_path, full):
+  """Python names no file where a handle is written, nor does FFmpeg."""
+  path = tmp_path / "a.mp4"
+  with pytest.raises(OSError, match=r"a\.mp4") as found, files.writing(path):
+    raise full(errno.ENOSPC, "No space left on device")
+  assert (found.value.errno, found.value.filename) == (errno.ENOSPC, str(path))
 
 
 def test_many_may_write_one_file(folder):
