@@ -19,7 +19,8 @@ def shown(debug: bool) -> Iterator[None]:
   """Shows this package's log lines on stderr; of other packages only warnings.
 
   Orbax logs a failure with several tracebacks before it raises it, and leaves
-  other files of it in threads: their lines are shown at level DEBUG only.
+  other files of it in threads and tasks, of which asyncio says the same again:
+  their lines are shown at level DEBUG only.
 
   A context manager; afterwards, lines go where they went before.
 
@@ -27,17 +28,19 @@ def shown(debug: bool) -> Iterator[None]:
     debug: Whether lines of level DEBUG are shown too.
   """
   absl_logging.set_verbosity(absl_logging.WARNING)
-  absl_logger = absl_logging.get_absl_logger()
+  loggers = (absl_logging.get_absl_logger(), logging.getLogger("asyncio"))
 
   def is_shown(record: logging.LogRecord) -> bool:
-    return debug or "orbax" not in record.pathname
+    repeated = "exception was never retrieved" in str(record.msg)
+    return debug or not (repeated or "orbax" in record.pathname)
 
   def show_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
     if debug or "Event loop is closed" not in str(unraisable.exc_value):
       unraisable_hook(unraisable)
 
   unraisable_hook, sys.unraisablehook = sys.unraisablehook, show_unraisable
-  absl_logger.addFilter(is_shown)
+  for logger in loggers:
+    logger.addFilter(is_shown)
   before = _LOGGER.handlers, _LOGGER.propagate, _LOGGER.level
   handlers: list[logging.Handler] = [logging.StreamHandler()]
   _LOGGER.handlers, _LOGGER.propagate = handlers, False
@@ -46,7 +49,8 @@ def shown(debug: bool) -> Iterator[None]:
   try:
     yield
   finally:
-    absl_logger.removeFilter(is_shown)
+    for logger in loggers:
+      logger.removeFilter(is_shown)
     sys.unraisablehook = unraisable_hook
     _LOGGER.handlers, _LOGGER.propagate = before[:2]
     _LOGGER.setLevel(before[2])
