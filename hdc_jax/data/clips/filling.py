@@ -6,6 +6,7 @@ place in the batch. So a batch of 256 videos keeps as many threads busy as
 batches of 8, and the first one is there before the threads begin the second.
 """
 
+import math
 import os
 import threading
 from collections.abc import Generator, Sequence
@@ -20,6 +21,11 @@ from hdc_jax.data.clips.training_clips import Batch, Shapes
 from hdc_jax.data.options import Loading
 from hdc_jax.runtime import ahead
 from hdc_jax.runtime import workers as workers_lib
+
+# Cores that the threads of one process keep busy at most. They hold Python's
+# lock for 25 to 32 % of the time that a clip takes (16 frames of H.264 with a
+# short side of 128 pixels, sampled with py-spy), and only one can hold it.
+_CORES_PER_PROCESS = 3
 
 # Bytes of decoded videos that a host may hold ready, besides the batch that a
 # step uses. It holds two batches at least, even if they are larger.
@@ -116,6 +122,18 @@ def fill_batches(
     )
   finally:
     filled.close()
+
+
+def processes_for(cores: int) -> int:
+  """How many processes keep cores busy with decoding.
+
+  Args:
+    cores: Number of cores.
+
+  >>> [processes_for(cores) for cores in (1, 3, 4, 16)]
+  [1, 1, 2, 6]
+  """
+  return math.ceil(cores / _CORES_PER_PROCESS)
 
 
 def part_of(size: int, element_bytes: int, workers: int) -> int:
