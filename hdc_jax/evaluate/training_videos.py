@@ -8,7 +8,7 @@ import grain
 import numpy as np
 
 from hdc_jax.data import sources
-from hdc_jax.data.clips import loader
+from hdc_jax.data.clips import filling, order
 from hdc_jax.data.labels import subsets
 from hdc_jax.data.labels.segments import segments_of
 from hdc_jax.data.labels.targets import Target
@@ -87,11 +87,11 @@ def read(
   Raises:
     DataError: If a class has no video, or no name.
   """
-  dataset = loader.record_numbers(records).map(_Classes(source, target))
+  dataset = order.record_numbers(records).map(_Classes(source, target))
   loading = dataclasses.replace(loading, workers=0)
   labelled = []
   with Progress(len(records), "videos", f"labels of {split}") as progress:
-    for video in loader.read_ahead(dataset, _RECORD_BYTES, loading):
+    for video in filling.read_ahead(dataset, _RECORD_BYTES, loading):
       labelled.append(video)
       progress.update()
   _check_classes(labelled, target.classes, target.name, split)

@@ -4,8 +4,9 @@ Compiles the train step of a config for the slice, with the compiler for TPU
 (libtpu), and prints its estimates: the memory of a chip, the time of a step,
 videos per second, the bytes that chips exchange, and the costliest modules. It
 also prints how many cores a host needs to feed its chips, at the rate at which
-one core of this machine cuts clips. Nothing is run on a TPU: all times are the
-compiler's estimates.
+one core of this machine cuts clips, and how many processes keep them busy: with
+more than one, set config.data.workers. Nothing is run on a TPU: all times are
+the compiler's estimates.
 """
 
 import argparse

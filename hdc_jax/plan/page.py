@@ -108,7 +108,8 @@ def _estimates(
   )
   yield (
     "feeding",
-    f"{row['cores_per_host']} cores a host, like one here that cuts "
+    f"{row['cores_per_host']} cores a host for {row['processes_per_host']} "
+    f"process{'es' * (row['processes_per_host'] > 1)}, like one here that cuts "
     f"{record['clips_per_second_per_core']:.0f} clips/s (measured with "
     f"{record['clips_measured_on']}, on {record['host']})",
   )

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from etils import epath
 
+from hdc_jax.data.clips import filling
 from hdc_jax.distributed import mesh
 from hdc_jax.plan import compiling
 from hdc_jax.runtime.slices import Slice
@@ -98,6 +99,7 @@ class SlicePlanner:
     clips = cost.clips / seconds
     flops = cost.flops / where.chips
     cut = videos / where.hosts * self.clips_per_video
+    cores = math.ceil(cut / self.clips_per_second_per_core)
     return {
       "hbm_bytes": facts["hbm_bytes"] | {"limit": chip.hbm_bytes},
       "estimated_cycles": facts["estimated_cycles"],
@@ -111,7 +113,8 @@ class SlicePlanner:
       "key_bytes": batch_size * _key_bytes(training),
       "collective_seconds": sent_bytes(facts["collectives"])
       / chip.link_bytes_per_second,
-      "cores_per_host": math.ceil(cut / self.clips_per_second_per_core),
+      "cores_per_host": cores,
+      "processes_per_host": filling.processes_for(cores),
       "operations": facts["operations"][:_SHOWN],
       "uncounted": facts["uncounted"],
       "collectives": facts["collectives"],

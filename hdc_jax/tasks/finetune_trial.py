@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from etils import epath
 
-from hdc_jax.data.clips import loader, training_clips
+from hdc_jax.data.clips import order, training_clips
 from hdc_jax.data.labels.splits import split_names
 from hdc_jax.data.options import Batches
 from hdc_jax.data.store.index import Index
@@ -78,7 +78,7 @@ class Finetune(Supervised):
     folds = split_names(self.folds, self.tested.split, index)
     for split, _ in folds.values():
       videos = len(index.split(split))
-      loader.check_batch_size(
+      order.check_batch_size(
         self.batches.batch_size, videos, f"split {split!r}"
       )
 
@@ -157,7 +157,7 @@ class TrialRunner:
       Results in percent, and the speed of the training, see `Meter.speed`.
     """
     options, source = self._options, self._evaluation.source
-    loader.check_batch_size(
+    order.check_batch_size(
       options.batches.batch_size, len(trial.train), trial.name
     )
     training, scorer = self._networks(

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from hdc_jax import key_queue
 from hdc_jax.checkpoints import finding, restoring
 from hdc_jax.data import mixtures, sources
-from hdc_jax.data.clips import canvas, loader, training_clips
+from hdc_jax.data.clips import canvas, order, training_clips
 from hdc_jax.data.clips.placement import FixedPlacement, make_placement
 from hdc_jax.data.options import (
   Batches,
@@ -166,7 +166,7 @@ class Pretrain(Learning):
       ConfigError, DataError: If it does not.
     """
     split = self.learned.split
-    loader.check_batches(self.batches.batch_size, index, split)
+    order.check_batches(self.batches.batch_size, index, split)
     training_clips.check_clips(self.clips, self.model.size, index.short_side)
     if self.probe.every:
       self.probe.draw(index, split, self.seed.seed)

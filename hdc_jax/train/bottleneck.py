@@ -3,6 +3,7 @@
 import os
 import time
 
+from hdc_jax.data.clips import filling
 from hdc_jax.data.options import Loading
 
 # Share of the time that is spent waiting from which on it is said, and how long
@@ -10,9 +11,6 @@ from hdc_jax.data.options import Loading
 SHARE, SECONDS = 0.1, 60.0
 # Share of the cores from which on a host is busy.
 _BUSY = 0.8
-# Cores that the threads of one process keep busy at most: what they do in
-# Python, they do in turn.
-_CORES_PER_PROCESS = 8
 
 
 def cores() -> int:
@@ -46,10 +44,10 @@ def remedy(loading: Loading, codec: str, busy: float, count: int) -> str:
     return (
       f"raise config.data.threads={loading.threads}: there are {count} cores"
     )
-  if processes * _CORES_PER_PROCESS < count:
-    workers = -(-count // _CORES_PER_PROCESS)
+  wanted = filling.processes_for(count)
+  if processes < wanted:
     return (
-      f"set config.data.workers={workers}: the threads of one process do not "
+      f"set config.data.workers={wanted}: the threads of one process do not "
       f"use {count} cores"
     )
   return (

@@ -102,18 +102,20 @@ def fit(
     feed = loader.Feed(batches, run.batches.max_bad)
     ledger.resume(int(state.step))
     tracking.begin(int(state.step))
-    return _train(
-      run,
-      training,
-      cut.source,
-      saved,
-      state,
-      past,
-      feed,
-      probe,
-      ledger,
-      tracking,
-    )
+    # What is read ahead would else be read to its end before the program ends.
+    with contextlib.closing(batches):
+      return _train(
+        run,
+        training,
+        cut.source,
+        saved,
+        state,
+        past,
+        feed,
+        probe,
+        ledger,
+        tracking,
+      )
 
 
 def _monitor(

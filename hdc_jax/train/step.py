@@ -239,7 +239,7 @@ def make_train_step(
 
   Returns:
     A function of the state and a batch of the loader ('y', 'uv' and more, see
-    `cutting.CutClips.random_map`) to what `update` returns.
+    `training_clips.CutClips.random_map`) to what `update` returns.
   """
 
   def train_step(

@@ -39,6 +39,8 @@ FIELDS = (
 TINY = (f"--config={CONFIG}", *FIELDS)
 SLICE = "v5e:2x2"
 VIDEOS = 8  # two a chip
+# What a row says of hosts, by a rate that is measured anew.
+BY_RATE = ("cores_per_host", "processes_per_host")
 DIM = 128
 
 
@@ -148,6 +150,7 @@ def test_times_follow_from_cycles(record):
   # One host cuts one clip of each video.
   rate = record["clips_per_second_per_core"]
   assert 0 <= row["cores_per_host"] - VIDEOS / seconds / rate < 1
+  assert 0 <= row["processes_per_host"] - row["cores_per_host"] / 3 < 1
 
 
 @needs_libtpu
@@ -233,12 +236,16 @@ def test_what_is_known_is_not_compiled_again(
   again = json.loads(path.read_text())
   (row,), (known,) = again["rows"], record["rows"]
   assert row.pop("cached") is True
-  same = [k for k in known if k not in ("cached", "cores_per_host")]
+  same = [k for k in known if k not in ("cached", *BY_RATE)]
   assert {k: row[k] for k in same} == {k: known[k] for k in same}
   page = capsys.readouterr().out
   assert "the TPU compiler's estimates; nothing was run on a TPU" in page
   assert "v5e:2x2: 4 × TPU v5 lite, 1 host; 2 videos a chip" in page
   assert f"{known['estimated_cycles']:,} cycles at 1.50 GHz" in page
+  hosts = (
+    f"{row['cores_per_host']} cores a host for {row['processes_per_host']}"
+  )
+  assert f"{hosts} process" in " ".join(page.split())
 
 
 @pytest.mark.slow

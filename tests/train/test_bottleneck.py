@@ -36,10 +36,10 @@ def test_it_is_said_once_and_not_at_the_beginning(clock):
     (16, 0, "h264", 15, 16, "all 16 cores of this host are busy"),
     (16, 4, "raw", 64, 64, "all 64 cores of this host are busy"),
     (4, 0, "h264", 2, 16, "raise config.data.threads=4: there are 16 cores"),
-    (16, 0, "h264", 8, 16, "set config.data.workers=2"),
+    (16, 0, "h264", 8, 16, "set config.data.workers=6"),
     (16, 2, "h264", 16, 208, "raise config.data.threads=16"),
-    (64, 4, "h264", 60, 208, "set config.data.workers=26"),
-    (16, 2, "h264", 4, 16, "the disk or the network is slow"),
+    (64, 4, "h264", 60, 208, "set config.data.workers=70"),
+    (16, 6, "h264", 4, 16, "the disk or the network is slow"),
     (16, 0, "h264", 1, 2, "the disk or the network is slow"),
   ],
 )

@@ -8,7 +8,7 @@ import grain
 import numpy as np
 
 from hdc_jax.data import sources
-from hdc_jax.data.clips import loader, sampling, training_clips
+from hdc_jax.data.clips import filling, order, sampling, training_clips
 from hdc_jax.data.clips.conditions import Change
 from hdc_jax.data.clips.placement import Placement
 from hdc_jax.data.labels.segments import Segment, segments_of
@@ -161,10 +161,10 @@ def read_clips(
     DataError: If a video has no such label.
   """
   cut = CutSegments(source, label, placement, change)
-  dataset = loader.record_numbers(records).map(cut)
+  dataset = order.record_numbers(records).map(cut)
   frame_bytes = placement.size**2 * 3 // 2
   video_bytes = placement.estimate * placement.frames * frame_bytes
-  return loader.read_ahead(dataset, video_bytes, loading)
+  return filling.read_ahead(dataset, video_bytes, loading)
 
 
 def padding(placement: Placement, batch_size: int) -> training_clips.Batch:

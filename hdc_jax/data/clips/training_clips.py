@@ -1,7 +1,7 @@
 """Cuts training clips out of videos.
 
 All clips of an element of a batch are cut out of the same video. A video that
-cannot be decoded is replaced by another one, see `loader`.
+cannot be decoded is replaced by another one, see `order`.
 """
 
 import dataclasses
@@ -20,8 +20,9 @@ from hdc_jax.errors import ConfigError, DataError
 
 _log = logging.getLogger(__name__)
 
-# Arrays by name.
+# Arrays by name, and the shapes and dtypes of arrays by name.
 Batch = dict[str, np.ndarray]
+Shapes = dict[str, tuple[tuple[int, ...], np.dtype]]
 
 
 def check_clips(clips: Clips, size: int, short_side: int | None = None) -> None:
@@ -82,11 +83,9 @@ class CutClips(grain.transforms.RandomMap):
   )
 
   @property
-  def video_bytes(self) -> int:
-    """Size of the decoded clips of one video, in bytes."""
-    frames = self.starts.clips * self.frames
-    extent = 8 * self.starts.clips if self.padded else 0
-    return frames * self.canvas**2 * 3 // 2 + extent
+  def shapes(self) -> Shapes:
+    """Shapes and dtypes of the clips of one video, without labels."""
+    return _shapes(self.starts.clips, self.frames, self.canvas, self.padded)
 
   # Grain does not annotate what is overridden here.
   # pyrefly: ignore[bad-override]
@@ -208,9 +207,20 @@ def make_cut(
   )
 
 
+def _shapes(clips: int, frames: int, side: int, padded: bool) -> Shapes:
+  """Shapes and dtypes of the clips of a video, see `CutClips.random_map`."""
+  shapes: Shapes = {
+    "y": ((clips, frames, side, side), np.dtype(np.uint8)),
+    "uv": ((clips, frames, side // 2, side // 2, 2), np.dtype(np.uint8)),
+  }
+  if padded:
+    shapes["extent"] = ((clips, 2), np.dtype(np.int32))
+  return shapes
+
+
 def batch_shapes(
   clips: Clips, starts: sampling.Starts, short_side: int, batch_size: int
-) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+) -> Shapes:
   """Shapes and dtypes of the arrays that devices receive as a global batch.
 
   Args:
@@ -223,13 +233,9 @@ def batch_shapes(
     Shape and dtype by name, as in `CutClips.random_map` with a leading axis of
     `batch_size`; labels are not among them.
   """
-  shape = (batch_size, starts.clips, clips.frames)
   side = canvas_lib.side(clips, short_side)
-  half = side // 2
-  shapes: dict[str, tuple[tuple[int, ...], np.dtype]] = {
-    "y": ((*shape, side, side), np.dtype(np.uint8)),
-    "uv": ((*shape, half, half, 2), np.dtype(np.uint8)),
+  shapes = _shapes(starts.clips, clips.frames, side, side > short_side)
+  return {
+    name: ((batch_size, *shape), dtype)
+    for name, (shape, dtype) in shapes.items()
   }
-  if side > short_side:
-    shapes["extent"] = ((batch_size, starts.clips, 2), np.dtype(np.int32))
-  return shapes

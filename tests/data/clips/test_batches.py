@@ -6,7 +6,7 @@ import grain
 import numpy as np
 import pytest
 
-from hdc_jax.data.clips import loader, sampling, training_clips
+from hdc_jax.data.clips import loader, order, sampling, training_clips
 from hdc_jax.data.options import Clips, Loading
 from hdc_jax.errors import ConfigError, DataError
 from tests.data.clips import generated
@@ -115,7 +115,7 @@ def test_whole_epochs_are_those_of_version_0_1_0():
   source = generated.many(24)
   cut = cut_of(source)
   before = (
-    loader.record_numbers(cut.records)
+    order.record_numbers(cut.records)
     .seed(3)
     .shuffle()
     .repeat()
@@ -125,7 +125,7 @@ def test_whole_epochs_are_those_of_version_0_1_0():
   want = [int(before[i][0]) for i in range(48)]
   assert ids.ravel().tolist() == want
   # The generator of clip `i` is that of the fourth node of the old pipeline.
-  old = loader.record_numbers(cut.records).seed(3).shuffle().repeat()
+  old = order.record_numbers(cut.records).seed(3).shuffle().repeat()
   drawn = old.random_map(_Draw())
   new = (
     grain.MapDataset.range(24).seed(3).repeat().map_with_index(lambda i, _: i)

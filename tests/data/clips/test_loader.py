@@ -1,17 +1,18 @@
 """Batches depend on seed and step, not on who reads them or how."""
 
 import itertools
-import threading
-import time
 
-import grain
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hdc_jax.data import sources
-from hdc_jax.data.clips import loader, sampling, training_clips
+from hdc_jax.data.clips import (
+  filling,
+  loader,
+  order,
+  sampling,
+  training_clips,
+)
 from hdc_jax.data.options import Clips, Loading
 from hdc_jax.errors import ConfigError, DataError
 from tests.data.clips.test_training_clips import Broken
@@ -179,70 +180,34 @@ def test_a_split_that_is_not_there(source):
     source.index.split("validation")
 
 
-class Element(grain.transforms.Map):
-  """A transform that tells of each element that is begun."""
-
-  def __init__(self, begin):
-    self.begin = begin
-
-  def map(self, element):
-    self.begin(int(element))
-    return {"x": np.array([element])}
-
-
-def elements(begin, count=1000):
-  return grain.MapDataset.range(count).map(Element(begin))
-
-
-def test_all_threads_read_parts_of_one_batch():
-  """Four parts of a batch wait for each other, and none of the next."""
-  meeting = threading.Barrier(4, timeout=30.0)
-  read = loader.read_ahead(
-    elements(lambda i: meeting.wait() if i < 4 else None),
-    1,
-    Loading(threads=4, workers=0),
-    joined=64,
-  )
-  np.testing.assert_array_equal(next(read)["x"], range(64))
-  read.close()
-
-
-@pytest.mark.parametrize("joined", [1, 8])
-def test_what_is_read_ahead_is_bounded_in_bytes(joined, monkeypatch):
-  monkeypatch.setattr(loader, "_READ_AHEAD_BYTES", 500)
-  begun = []
-  read = loader.read_ahead(
-    elements(begun.append),
-    100,
-    Loading(threads=16, workers=0),
-    joined=joined,
-  )
-  next(read)
-  time.sleep(0.5)
-  read.close()
-  # Five ahead, besides what is taken: an element, or a batch and two more.
-  assert len(begun) <= 5 + (3 * joined if joined > 1 else 1)
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 def test_parts_do_not_change_batches(source, batches, workers, monkeypatch):
   """With so little to read ahead that each part is one video."""
-  monkeypatch.setattr(loader, "_READ_AHEAD_BYTES", 1)
+  monkeypatch.setattr(filling, "_READ_AHEAD_BYTES", 1)
   loading = Loading(threads=2, workers=workers)
   assert_same(read(source, steps=2, loading=loading), batches[:2])
 
 
-@given(
-  st.integers(1, 600),
-  st.integers(1, 1 << 28),
-  st.integers(1, 64),
-  st.integers(0, 8),
-)
-def test_parts_fit_in_what_is_read_ahead(size, video_bytes, threads, workers):
-  loading = Loading(threads=threads, workers=workers)
-  part = loader._part_of(size, video_bytes, loading)
-  readers = threads * max(1, workers)
-  assert size % part == 0
-  assert part == 1 or part * video_bytes * readers <= 2 << 30
-  larger = [n for n in range(part + 1, size + 1) if size % n == 0]
-  assert not larger or larger[0] * video_bytes * readers > 2 << 30
+def test_batches_are_those_of_one_video_after_the_other(source):
+  """With padding and labels, and one video that is replaced."""
+  victim = int(source.index.split("train")[5])
+  options = {"batch_size": 8, "seed": 0, "first_step": 1}
+  cut = training_clips.make_cut(
+    Broken(source, {victim}),
+    Clips(frames=8, canvas=60),
+    records=source.index.split("train"),
+    starts=sampling.IndependentStarts(2),
+    label="scene",
+  )
+  got = loader.training_batches(cut, Loading(threads=7), **options)
+  videos = order.training_videos(
+    cut, process_index=0, process_count=1, **options
+  )
+  want = []
+  for first in range(0, 24, 8):
+    clips = [videos[i] for i in range(first, first + 8)]
+    want.append({k: np.stack([c[k] for c in clips]) for k in clips[0]})
+  assert any(batch["bad"].any() for batch in want)
+  assert want[0].keys() == {"y", "uv", "extent", "label", "id", "bad"}
+  assert_same(itertools.islice(got, 3), want)
+  got.close()

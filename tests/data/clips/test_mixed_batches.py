@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hdc_jax.data import mixtures, sources
-from hdc_jax.data.clips import loader
+from hdc_jax.data.clips import loader, order
 from hdc_jax.data.options import Loading
 from hdc_jax.data.store.index import Index
 from hdc_jax.errors import ConfigError
@@ -76,13 +76,13 @@ def test_a_bad_video_is_replaced_by_one_of_its_dataset():
 
 def test_a_dataset_smaller_than_its_share_is_named():
   index = mixture(counts=(20, 2)).index
-  loader.check_batches(8, index, "train")
+  order.check_batches(8, index, "train")
   with pytest.raises(
     ConfigError,
     match=r"batch_size=12 is too large: 4 videos of each batch would be of b, "
     r"whose split 'train' has 2, ",
   ):
-    loader.check_batches(12, index, "train")
+    order.check_batches(12, index, "train")
 
 
 def test_batches_are_checked_without_a_split_too():
@@ -94,7 +94,7 @@ def test_batches_are_checked_without_a_split_too():
 
 def test_one_dataset_is_checked_as_before():
   with pytest.raises(ConfigError, match="8 is too large for the 7 videos of "):
-    loader.check_batches(8, index_of("a", 7), "train")
+    order.check_batches(8, index_of("a", 7), "train")
 
 
 def test_clips_are_drawn_by_position_alone(mixed):
