@@ -39,18 +39,35 @@ class InstanceNorm(nn.Module):
     """Normalises [B, T, H, W, C] to the same shape, of `dtype`."""
     scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
     bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
-    x = x.astype(jnp.float32)
-    t, h, w = (side // 2 for side in x.shape[1:4])
-    # The result does not depend on it, so it has no gradient.
-    middle = jax.lax.stop_gradient(x[:, t, h, w, :][:, None, None, None])
-    shifted = x - middle
-    mean, square = (
-      jnp.mean(y, (1, 2, 3), keepdims=True)
-      for y in (shifted, jnp.square(shifted))
-    )
-    variance = jnp.maximum(square - jnp.square(mean), 0.0)
-    gain = scale * jax.lax.rsqrt(variance + self.epsilon)
-    return (x * gain + (bias - (middle + mean) * gain)).astype(self.dtype)
+    return normalise(x, scale, bias, self.epsilon).astype(self.dtype)
+
+
+def normalise(
+  x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
+) -> jax.Array:
+  """Instance norm as a function, see `InstanceNorm`.
+
+  Args:
+    x: Features [B, T, H, W, C].
+    scale: Scale [C].
+    bias: Bias [C].
+    epsilon: What is added to the variance.
+
+  Returns:
+    float32 [B, T, H, W, C].
+  """
+  x = x.astype(jnp.float32)
+  t, h, w = (side // 2 for side in x.shape[1:4])
+  # The result does not depend on it, so it has no gradient.
+  middle = jax.lax.stop_gradient(x[:, t, h, w, :][:, None, None, None])
+  shifted = x - middle
+  mean, square = (
+    jnp.mean(y, (1, 2, 3), keepdims=True)
+    for y in (shifted, jnp.square(shifted))
+  )
+  variance = jnp.maximum(square - jnp.square(mean), 0.0)
+  gain = scale * jax.lax.rsqrt(variance + epsilon)
+  return x * gain + (bias - (middle + mean) * gain)
 
 
 class GroupNorm(nn.Module):

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hdc_jax.models import conv, norm
+from hdc_jax.models import conv, norm, stem
 
 Endpoints = dict[str, jax.Array]
 # A function of dtype and the function that makes norms, which returns the
@@ -248,13 +248,20 @@ class R3D(nn.Module):
     )
     layers = Layers(make_conv, make_projection, make_norm, self.shortcut)
 
-    x = make_stem(self.width, self.stem, self.stem_strides, name="stem_conv")(x)
-    x = nn.relu(make_norm(name="stem_norm")(x))
+    make_stem = functools.partial(make_stem, name="stem_conv")
+    convolution = make_stem(self.width, self.stem, self.stem_strides)
+    normalisation = make_norm(name="stem_norm")
+    clips, x = x, nn.relu(normalisation(convolution(x)))
     endpoints = {"block1": x}
     if self.stem_pool:
-      t, h, w = self.pool_window
-      padding = t // 2, h // 2, w // 2
-      x = conv.max_pool(x, (t, h, w), self.pool_strides, padding)
+      x = stem.max_pool(
+        x,
+        self.pool_window,
+        self.pool_strides,
+        clips=clips,
+        convolution=convolution,
+        normalisation=normalisation,
+      )
     for stage, size in enumerate(self.stage_sizes):
       for i in range(size):
         x = self.block(
