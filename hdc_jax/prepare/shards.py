@@ -282,6 +282,8 @@ def _is_damaged(fields: Any) -> bool:
   ):
     return True
   videos, columns = fields["shard"]["videos"], fields["originals"]
+  if fields["num_frames"] < videos:
+    return True
   names = {"fps", "frames", *Picture._fields}
   return not (columns.keys() == names or not videos) or not all(
     len(column) == videos

@@ -11,7 +11,7 @@ import jax
 from etils import epath
 
 from hdc_jax.errors import ConfigError, StorageError
-from hdc_jax.runtime import buckets, files
+from hdc_jax.runtime import buckets, durable, files
 
 METRICS = "metrics.jsonl"
 # The first part of the names of what the online probe measures.
@@ -25,11 +25,11 @@ _log = logging.getLogger(__name__)
 class MetricsWriter:
   """Writes scalars by step to metrics.jsonl.
 
-  A context manager. Only process 0 writes. Buckets store only whole files, so
-  there the file is written every `_INTERVAL` seconds and at the end.
+  A context manager. Only process 0 writes. On a disk, lines are appended.
+  Buckets store only whole files, so there the file is written every `_INTERVAL`
+  seconds and at the end, and all lines are kept in memory.
 
-  A write that fails is a warning and costs no line: the file is written as a
-  whole each time.
+  A write that fails is a warning and costs no line: the next one has it, too.
   """
 
   def __init__(self, workdir: epath.PathLike, first_step: int = 0) -> None:
@@ -43,10 +43,11 @@ class MetricsWriter:
     self._open = jax.process_index() == 0
     if not self._open:
       return
-    self._workdir = epath.Path(workdir)
+    self._path = epath.Path(workdir) / METRICS
     self._remote = buckets.is_remote(workdir)
     kept = [m for m in read_metrics(workdir) if m["step"] <= first_step]
-    self._lines = [json.dumps(m) + "\n" for m in kept]
+    self._lines = [json.dumps(m) + "\n" for m in kept]  # to be written
+    self._size: int | None = None  # of what is written, in bytes
     self._failed = False
     self._save()
 
@@ -71,11 +72,18 @@ class MetricsWriter:
       self._save()
 
   def _save(self) -> None:
-    """Writes the file; if the storage fails, the next call tries again."""
+    """Writes the lines; if the storage fails, the next call tries again."""
     self._saved = time.monotonic()
     with self._warning():
-      files.write(self._workdir / METRICS, "".join(self._lines).encode())
+      content = "".join(self._lines).encode()
+      if self._remote or self._size is None:
+        files.write(self._path, content)
+      else:
+        durable.append(self._path, content, self._size)
       self._failed = False
+      if not self._remote:
+        self._size = (self._size or 0) + len(content)
+        self._lines.clear()
 
   @contextlib.contextmanager
   def _warning(self) -> Iterator[None]:

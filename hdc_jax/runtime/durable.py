@@ -54,6 +54,29 @@ def sync(path: epath.PathLike) -> None:
     os.close(handle)
 
 
+def append(path: epath.PathLike, content: bytes, size: int) -> None:
+  """Appends to a local file.
+
+  Args:
+    path: The file.
+    content: What is added.
+    size: Size of the file before, in bytes. What is beyond it, as a call that
+      failed may have left a part of its content, is removed.
+
+  Raises:
+    OSError: If the disk fails.
+  """
+  try:
+    with open(path, "ab") as file:
+      if file.tell() > size:
+        file.truncate(size)
+      file.write(content)
+  except OSError as error:
+    error.filename = os.fspath(path)
+    raise
+  sync(path)
+
+
 def sync_all(directory: epath.PathLike) -> None:
   """Does the same for all that is below a local directory, and for itself.
 

@@ -329,7 +329,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
         },
       )
     tracking.wait_for_places()
-    with results.only_warning("the report"):
+    with results.only_warning(report.REPORT):
       page = report.write(workdir, runs=[workdir])
       _log.info("report: %s", page)
       if trained:

@@ -1,5 +1,7 @@
 """Preparing again: no more is made than has to be."""
 
+import json
+
 import pytest
 
 from hdc_jax.data.store import index
@@ -51,14 +53,22 @@ def made_again(monkeypatch):
   return names
 
 
+def without_frames(path):
+  """Lets the sidecar of a shard say that its videos have no frames."""
+  sidecar = path.with_suffix(".json")
+  fields = json.loads(sidecar.read_text())
+  sidecar.write_text(json.dumps(fields | {"num_frames": 0}))
+
+
 @pytest.mark.parametrize(
   "damage",
   [
     lambda path: path.unlink(),
     lambda path: path.write_bytes(path.read_bytes()[:-1]),
     lambda path: path.with_suffix(".json").write_text("{"),
+    without_frames,
   ],
-  ids=["missing", "cut", "sidecar"],
+  ids=["missing", "cut", "sidecar", "frames"],
 )
 def test_only_damaged_shards_are_made_again(
   folder, prepared, tmp_path, monkeypatch, damage

@@ -39,6 +39,20 @@ def test_on_a_disk_each_line_is_there_at_once(tmp_path):
       assert metrics.read_metrics(tmp_path)[-1]["step"] == step
 
 
+def test_a_line_costs_as_much_after_many(tmp_path, monkeypatch):
+  """Neither memory nor what is written grows with the lines before."""
+  with metrics.MetricsWriter(tmp_path) as writer:
+    monkeypatch.setattr(metrics.files, "write", None)
+    sizes = []
+    for step in range(100, 200):
+      before = (tmp_path / metrics.METRICS).stat().st_ino
+      writer.write(step, {"loss": 0.0})
+      sizes.append(sum(map(len, writer._lines)))
+      assert (tmp_path / metrics.METRICS).stat().st_ino == before
+    assert set(sizes) == {0}
+  assert len(metrics.read_metrics(tmp_path)) == 100
+
+
 def test_a_bucket_is_written_to_seldom(buckets, monkeypatch):
   with metrics.MetricsWriter("gs://b/run") as writer:
     writer.write(1, {"loss": 0.0})

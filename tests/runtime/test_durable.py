@@ -49,6 +49,24 @@ def test_a_file_is_synced_then_renamed_then_its_directories(tmp_path, events):
   assert after == ("sync", str(tmp_path / "a" / "b"))
 
 
+def test_what_is_appended_is_synced(tmp_path, events):
+  path = tmp_path / "a.txt"
+  durable.append(path, b"one\n", 0)
+  durable.append(path, b"two\n", 4)
+  assert path.read_bytes() == b"one\ntwo\n"
+  assert events == [("sync", str(path))] * 2
+
+
+def test_a_part_that_was_appended_is_replaced(tmp_path):
+  path = tmp_path / "a.txt"
+  durable.append(path, b"one\n", 0)
+  with states.no_file_longer_than(6), pytest.raises(OSError, match=r"a\.txt"):
+    durable.append(path, b"two\n", 4)
+  assert path.read_bytes() == b"one\ntw"
+  durable.append(path, b"three\n", 4)
+  assert path.read_bytes() == b"one\nthree\n"
+
+
 def test_a_checkpoint_is_synced_then_renamed_then_older_ones_go(
   tmp_path, events
 ):
