@@ -153,5 +153,7 @@ def test_nothing_is_left_over(tmp_path, caplog):
 
 
 @pytest.mark.slow
-def test_processes_agree(tmp_path):
-  hosts.launch("tests.checkpoints.save_on_hosts", 2, 2, tmp_path)
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_agree(tmp_path, processes):
+  devices = 4 // processes
+  hosts.launch("tests.checkpoints.save_on_hosts", processes, devices, tmp_path)

@@ -196,12 +196,17 @@ def test_other_code_is_found_before_the_run(prepared, tmp_path):
     assert "install the same commit everywhere" in output
 
 
-def test_a_signal_to_one_stops_all_at_the_same_step(prepared, tmp_path):
+@pytest.mark.parametrize("processes", [2, 4])
+def test_a_signal_to_one_stops_all_at_the_same_step(
+  prepared, tmp_path, processes
+):
   flags = (*_FLAGS, "--config.train.steps=100000")
   flags += ("--config.train.checkpoint_every=100000",)
   data = f"--config.data.path={prepared}"
-  commands = hosts.main_commands(2, f"--workdir={tmp_path}", *flags, data)
-  started = hosts.start(commands, 2)
+  commands = hosts.main_commands(
+    processes, f"--workdir={tmp_path}", *flags, data
+  )
+  started = hosts.start(commands, _DEVICES // processes)
   wait_for_steps(tmp_path, started)
   started[1].send_signal(signal.SIGTERM)
   for code, output in hosts.finish(started):
@@ -258,11 +263,14 @@ def test_a_lost_process_ends_the_others_and_a_rerun_goes_on(prepared, tmp_path):
   assert len(ids(resumed)) >= 1
 
 
-def test_a_lost_worker_of_one_ends_both(prepared, tmp_path):
+@pytest.mark.parametrize("processes", [2, 4])
+def test_a_lost_worker_of_one_ends_all(prepared, tmp_path, processes):
   flags = (*_UNPROBED, "--config.train.steps=100000", "--config.data.workers=1")
   data = f"--config.data.path={prepared}"
-  commands = hosts.main_commands(2, f"--workdir={tmp_path}", *flags, data)
-  started = hosts.start(commands, 2)
+  commands = hosts.main_commands(
+    processes, f"--workdir={tmp_path}", *flags, data
+  )
+  started = hosts.start(commands, _DEVICES // processes)
   wait_for_steps(tmp_path, started)
   (worker,) = workers_of(started[1].pid)
   os.kill(worker, signal.SIGKILL)

@@ -6,5 +6,7 @@ from tests import hosts
 
 
 @pytest.mark.slow
-def test_all_processes_skip_it(prepared, tmp_path):
-  hosts.launch("tests.train.skip_on_hosts", 2, 2, prepared, tmp_path)
+@pytest.mark.parametrize("processes", [2, 4])
+def test_all_processes_skip_it(prepared, tmp_path, processes):
+  words = (processes, 4 // processes, prepared, tmp_path)
+  hosts.launch("tests.train.skip_on_hosts", *words)
