@@ -9,6 +9,7 @@ import multiprocessing
 import queue
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol, TypeVar
@@ -19,6 +20,10 @@ from hdc_jax.runtime.workers import signals_blocked
 T = TypeVar("T", covariant=True)
 
 _INTERVAL = 0.2  # seconds between two looks at the processes
+# The same until all were seen, and the longest time until then. Python lists
+# those that live, so that one that ends between two looks is never seen.
+_STARTING_INTERVAL = 0.01
+_STARTING_SECONDS = 60.0
 # Seconds in which the error of a process that has ended arrives, if it has one;
 # and in which the thread is through with an element, before it is left alone.
 _ERROR_SECONDS = 1.0
@@ -65,18 +70,28 @@ def read(iterator: Closable[T], workers: int) -> Iterator[T]:
   # them as well; it is for this process to end them.
   with signals_blocked():
     thread.start()
-  ended = None
+  ended, unseen = None, False
+  all_seen_by = time.monotonic() + _STARTING_SECONDS
   try:
     while True:
       if len(processes) < workers:
         processes |= set(multiprocessing.active_children()) - before
       try:
-        wait = _INTERVAL if ended is None else _ERROR_SECONDS
+        wait = _ERROR_SECONDS
+        if ended is None:
+          starting = len(processes) < workers
+          wait = _STARTING_INTERVAL if starting else _INTERVAL
         element, error = elements.get(timeout=wait)
       except queue.Empty:
         if ended is not None:
           raise _describe(ended) from None
         ended = _first_ended(processes)
+        unseen = len(processes) < workers and time.monotonic() > all_seen_by
+        if unseen and ended is None:
+          raise DataError(
+            "worker processes of config.data.workers ended as soon as they had "
+            "started: run with config.data.workers=0 to see why"
+          ) from None
         continue
       if isinstance(error, StopIteration):
         return
@@ -89,7 +104,7 @@ def read(iterator: Closable[T], workers: int) -> Iterator[T]:
       yield element
   finally:
     stop.set()
-    if ended is None:
+    if ended is None and not unseen:
       thread.join(_ELEMENT_SECONDS)
       iterator.close()
     else:

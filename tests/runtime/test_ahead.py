@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 
 import pytest
@@ -92,6 +93,22 @@ def test_a_process_that_ends_is_an_error_at_once(end):
     for _ in read:
       start = time.monotonic()
   assert start is None or time.monotonic() - start < 5.0
+
+
+def test_a_process_that_was_never_seen_is_not_waited_for(monkeypatch):
+  class Unseen(Numbers):
+    """What has started processes that ended before anybody looked."""
+
+    def __next__(self):
+      self.left = threading.Event()
+      self.left.wait()
+
+    def close(self):
+      self.left.set()
+
+  monkeypatch.setattr(ahead, "_STARTING_SECONDS", 0.1)
+  with pytest.raises(DataError, match="ended as soon as they had started"):
+    next(ahead.read(Unseen(), 1))
 
 
 def test_the_error_of_an_element_is_what_it_says():
