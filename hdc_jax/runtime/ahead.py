@@ -86,8 +86,9 @@ def read(iterator: Closable[T], workers: int) -> Iterator[T]:
         if ended is not None:
           raise _describe(ended) from None
         ended = _first_ended(processes)
-        unseen = len(processes) < workers and time.monotonic() > all_seen_by
-        if unseen and ended is None:
+        late = time.monotonic() > all_seen_by
+        unseen = ended is None and late and len(processes) < workers
+        if unseen:
           raise DataError(
             "worker processes of config.data.workers ended as soon as they had "
             "started: run with config.data.workers=0 to see why"
