@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from hdc_jax.data import mixtures
+from hdc_jax.data import lanes, mixtures
 from hdc_jax.errors import ConfigError
 from hdc_jax.options import Options, option
 
@@ -128,6 +128,25 @@ class Batches(Options, section="data"):
     at_least=0,
     at_most=1,
   )
+
+
+@dataclasses.dataclass(frozen=True)
+class LanedBatches(Batches, section="data"):
+  """How many videos a step of a pretraining takes, and from which shards."""
+
+  lanes: int = option(
+    1,
+    "Equal parts of every batch, each drawn from shards of its own, so that a "
+    "host needs only the shards of its lanes: a multiple of the number of "
+    "processes that divides batch_size. 1: every batch is drawn from all "
+    "videos.",
+    at_least=1,
+    before=1,
+  )
+
+  def check(self) -> None:
+    """Checks that lanes are equal parts of a batch."""
+    lanes.check_size(self.lanes, self.batch_size)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -85,7 +85,7 @@ def check(config: ml_collections.ConfigDict, workdir: str) -> str:
   _check_alike(reports)
   mesh = mesh_lib.make_mesh()
   for task, _, config_of_run in runs:
-    tasks.check_batches(task, config_of_run, mesh.devices.size)
+    tasks.check_batches(task, config_of_run, mesh.devices.size, len(reports))
   hosts = [report["host"] for report in reports]
   _check_workdir(workdir, hosts)
   return "\n".join(

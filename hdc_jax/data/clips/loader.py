@@ -27,6 +27,7 @@ def training_batches(
   first_step: int = 0,
   process_index: int = 0,
   process_count: int = 1,
+  lanes: int = 1,
 ) -> Generator[training_clips.Batch, None, None]:
   """Reads the local part of every global batch, without end.
 
@@ -39,6 +40,7 @@ def training_batches(
     process_index: Number of this process, which reads one contiguous part of
       each global batch.
     process_count: Number of processes.
+    lanes: Number of lanes, see `data.lanes`.
 
   Returns:
     Batches as in `CutClips.random_map`, with a leading axis of
@@ -54,6 +56,7 @@ def training_batches(
     first_step=first_step,
     process_index=process_index,
     process_count=process_count,
+    lanes=lanes,
   )
   return filling.fill_batches(
     videos, batch_size // process_count, cut.shapes, loading
