@@ -8,6 +8,7 @@ no others. Whichever host has a lane, its videos are the same.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -145,25 +146,36 @@ def sizes(batch_size: int, pools: Sequence[Pool], lanes: int) -> list[int]:
   return mixtures.shares(batch_size // lanes, weights) * lanes
 
 
-def shards_of(
-  count: int, lanes: int, process_index: int, process_count: int
-) -> list[bool]:
-  """Which shards of a dataset a process needs.
+class Share(NamedTuple):
+  """What a process has of the batches.
 
-  Args:
-    count: Number of shards of the dataset.
+  Attributes:
     lanes: Number of lanes; of one, every process needs all shards.
     process_index: Number of the process.
     process_count: Number of processes, which divides the lanes.
-
-  Example:
-    >>> shards_of(6, lanes=4, process_index=1, process_count=2)
-    [False, False, True, True, False, False]
   """
-  if lanes == 1:
-    return [True] * count
-  held = lanes // process_count
-  return [i % lanes // held == process_index for i in range(count)]
+
+  lanes: int = 1
+  process_index: int = 0
+  process_count: int = 1
+
+  def needs(self, shards: int) -> list[bool]:
+    """Which shards of a dataset the process needs.
+
+    Args:
+      shards: Number of shards of the dataset.
+
+    Example:
+      >>> Share(lanes=4, process_index=1, process_count=2).needs(6)
+      [False, False, True, True, False, False]
+    """
+    if self.lanes == 1:
+      return [True] * shards
+    held = self.lanes // self.process_count
+    return [i % self.lanes // held == self.process_index for i in range(shards)]
+
+
+ALL = Share()
 
 
 def describe(index: Index, records: np.ndarray, lanes: int) -> str:

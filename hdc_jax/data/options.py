@@ -15,6 +15,19 @@ _NO_PATH = (
 )
 
 
+def access_option() -> str:
+  """Declares how videos are read, see `Dataset`."""
+  return option(
+    "copy",
+    "How a prepared dataset is read: copy (a host copies what it needs out of "
+    "a bucket, and compares checksums) or stream (nothing is copied or "
+    "compared; a clip reads its part of a video where it is, on a mount or in "
+    "a bucket).",
+    choices=("copy", "stream"),
+    before="copy",
+  )
+
+
 @dataclasses.dataclass(frozen=True)
 class Dataset(Options, section="data"):
   """Where the videos are."""
@@ -29,6 +42,7 @@ class Dataset(Options, section="data"):
     "Where each host keeps its copy of a dataset in a bucket (gs://, s3://).",
     required="name a directory",
   )
+  access: str = access_option()
 
   def check(self) -> None:
     """Checks that one dataset is named."""

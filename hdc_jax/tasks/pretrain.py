@@ -21,6 +21,7 @@ from hdc_jax.data.options import (
   Learned,
   Loading,
   ShownClips,
+  access_option,
 )
 from hdc_jax.data.store.index import Index
 from hdc_jax.distributed import mesh as mesh_lib
@@ -119,6 +120,15 @@ class Learning(Viewed):
     mesh_lib.check_batch_size("config.data.batch_size", size, devices)
     mesh_lib.check_microbatches(self.train.microbatches, size // devices)
     lanes.check_processes(self.batches.lanes, size, processes)
+
+  def share(self, process_index: int, process_count: int) -> lanes.Share:
+    """What a process has of the batches.
+
+    Args:
+      process_index: Number of the process.
+      process_count: Number of processes.
+    """
+    return lanes.Share(self.batches.lanes, process_index, process_count)
 
   def make_training(self, mesh: Mesh) -> Training:
     """Makes the training.
@@ -241,6 +251,7 @@ class OptionalDataset(Options, section="data"):
 
   path: str = option("", "What `hdc_jax.prepare` wrote; empty: no dataset yet.")
   cache: str = option("", "Directory for a copy of a dataset in a bucket.")
+  access: str = access_option()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -300,7 +311,11 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   options.check_devices(mesh.devices.size, jax.process_count())
   training = options.make_training(mesh)
   source = sources.open(
-    options.dataset.path, options.short_side, options.dataset.cache
+    options.dataset.path,
+    options.short_side,
+    options.dataset.cache,
+    options.dataset.access,
+    options.share(jax.process_index(), jax.process_count()),
   )
   options.check_dataset(source.index)
   _log.info("%s", options.describe_clips(source.index))

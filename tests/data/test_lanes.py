@@ -56,9 +56,11 @@ def test_processes_share_whole_lanes(count, processes, fits):
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
 def test_every_shard_is_of_one_process(processes):
-  wanted = [lanes.shards_of(10, 4, i, processes) for i in range(processes)]
+  wanted = [lanes.Share(4, i, processes).needs(10) for i in range(processes)]
   assert np.sum(wanted, axis=0).tolist() == [1] * 10
-  everything = [lanes.shards_of(10, 1, i, processes) for i in range(processes)]
+  everything = [
+    lanes.Share(1, i, processes).needs(10) for i in range(processes)
+  ]
   assert np.all(everything)
 
 

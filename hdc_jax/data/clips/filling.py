@@ -4,12 +4,15 @@ A batch is filled video by video: all threads of a process take the next video
 from one queue, of the batch that is due first, and write its clips into their
 place in the batch. So a batch of 256 videos keeps as many threads busy as
 batches of 8, and the first one is there before the threads begin the second.
+
+Videos in a bucket are first read by other threads, which wait for it; a thread
+that decodes gets them in the order in which they arrive.
 """
 
 import math
 import os
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -32,6 +35,12 @@ _CORES_PER_PROCESS = 3
 _READ_AHEAD_BYTES = 2 << 30
 
 
+# Threads of a process that read videos ahead out of a bucket. A video takes two
+# requests one after the other, in which its thread does nothing but wait: at 40
+# ms each, so many threads read 800 videos a second.
+_READERS = 64
+
+
 class Filled(grain.MapDataset):
   """Batches of a dataset, whose elements are made by a pool of threads.
 
@@ -40,7 +49,12 @@ class Filled(grain.MapDataset):
   """
 
   def __init__(
-    self, elements: grain.MapDataset, size: int, shapes: Shapes, threads: int
+    self,
+    elements: grain.MapDataset,
+    size: int,
+    shapes: Shapes,
+    threads: int,
+    ahead: grain.MapDataset | None = None,
   ) -> None:
     """Starts no thread before the first batch is asked for.
 
@@ -50,11 +64,14 @@ class Filled(grain.MapDataset):
       shapes: Shapes and dtypes of the large arrays of an element. Other arrays
         may have a dtype for each element, such as strings.
       threads: Number of threads.
+      ahead: For each element, what is to be done before it is made, by other
+        threads; None for nothing.
     """
     super().__init__(elements)
-    self._arguments = elements, size, shapes, threads
-    self._size, self._shapes = size, shapes
+    self._arguments = elements, size, shapes, threads, ahead
+    self._size, self._shapes, self._ahead = size, shapes, ahead
     self._pool = futures.ThreadPoolExecutor(threads, "fill")
+    self._readers = futures.ThreadPoolExecutor(_READERS, "read")
     self._submitting = threading.Lock()
 
   def __reduce__(self) -> tuple[Any, ...]:
@@ -82,17 +99,44 @@ class Filled(grain.MapDataset):
 
     # The threads take videos in the order in which they are submitted.
     with self._submitting:
-      filled = self._pool.map(fill, range(self._size))
-    small = list(filled)
+      filled = [self._submit(fill, index, i) for i in range(self._size)]
+    small = [future.result().result() for future in filled]
     return batch | {k: np.stack([s[k] for s in small]) for k in small[0]}
+
+  def _submit(
+    self, fill: Callable[[int], Batch], index: int, place: int
+  ) -> futures.Future[futures.Future[Batch]]:
+    """Has an element made at once, or when it was read; a future of a future.
+
+    Args:
+      fill: Makes the element at a place of a batch.
+      index: Number of the batch.
+      place: The place.
+    """
+    ahead = self._ahead
+    if ahead is None:
+      done: futures.Future[futures.Future[Batch]] = futures.Future()
+      done.set_result(self._pool.submit(fill, place))
+      return done
+
+    def read() -> futures.Future[Batch]:
+      ahead[index * self._size + place]
+      return self._pool.submit(fill, place)
+
+    return self._readers.submit(read)
 
   def close(self) -> None:
     """Ends the threads, which finish the elements that they have begun."""
-    self._pool.shutdown(wait=False, cancel_futures=True)
+    for pool in (self._readers, self._pool):
+      pool.shutdown(wait=False, cancel_futures=True)
 
 
 def fill_batches(
-  elements: grain.MapDataset, size: int, shapes: Shapes, loading: Loading
+  elements: grain.MapDataset,
+  size: int,
+  shapes: Shapes,
+  loading: Loading,
+  ahead: grain.MapDataset | None = None,
 ) -> Generator[Batch, None, None]:
   """Batches the elements of a dataset and reads ahead.
 
@@ -102,6 +146,7 @@ def fill_batches(
     shapes: Shapes and dtypes of the large arrays of an element, see `Filled`.
     loading: Largest number of threads per process, and number of worker
       processes; without workers, the threads run in this process.
+    ahead: For each element, what is to be done before it is made, see `Filled`.
 
   Yields:
     The batches, in order: arrays by name with a leading axis of `size`.
@@ -115,7 +160,7 @@ def fill_batches(
   )
   part = part_of(size, element_bytes, loading.workers)
   fitting = _fitting(part * element_bytes, loading)
-  filled = Filled(elements, part, shapes, _threads(loading))
+  filled = Filled(elements, part, shapes, _threads(loading), ahead)
   try:
     yield from _iterate(
       filled, max(2, min(fitting, loading.threads)), loading, size // part

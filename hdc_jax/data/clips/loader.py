@@ -49,7 +49,7 @@ def training_batches(
   Raises:
     ConfigError: If a batch has more videos than there are.
   """
-  videos = order.training_videos(
+  elements = order.training_elements(
     cut,
     batch_size=batch_size,
     seed=seed,
@@ -58,8 +58,11 @@ def training_batches(
     process_count=process_count,
     lanes=lanes,
   )
+  ahead = None
+  if sources.reads_ranges(cut.source):
+    ahead = elements(training_clips.FetchClips(cut))
   return filling.fill_batches(
-    videos, batch_size // process_count, cut.shapes, loading
+    elements(cut), batch_size // process_count, cut.shapes, loading, ahead
   )
 
 

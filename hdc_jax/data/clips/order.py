@@ -19,7 +19,7 @@ with B for its share of a batch.
 import bisect
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 import grain
@@ -186,7 +186,7 @@ class _Local(grain.MapDataset):
     return self._parent[self._first + batch * self._batch_size + place]
 
 
-def training_videos(
+def training_elements(
   cut: training_clips.CutClips,
   *,
   batch_size: int,
@@ -195,8 +195,8 @@ def training_videos(
   process_index: int,
   process_count: int,
   lanes: int = 1,
-) -> grain.MapDataset:
-  """The endless sequence of the videos that one process learns from.
+) -> Callable[[grain.transforms.RandomMap], grain.MapDataset]:
+  """Finds the endless sequence of the videos that one process learns from.
 
   Args:
     cut: Cuts the clips out of each video.
@@ -209,8 +209,9 @@ def training_videos(
     lanes: Number of lanes, which divides the batch.
 
   Returns:
-    The clips of each video, see `CutClips.random_map`. A batch of this process
-    has `batch_size / process_count` of them.
+    A function that makes elements of them, as `cut` does. A transform gets the
+    record numbers of a video and of its replacements, and random numbers that
+    are the same for all transforms.
 
   Raises:
     ConfigError: If a batch has more videos than there are.
@@ -230,14 +231,35 @@ def training_videos(
     # A process needs no others, which may be as large as all record numbers.
     if first < begin + size and begin < first + share
   ]
-  videos = (
+  candidates = (
     grain.MapDataset.range(len(cut.records) // batch_size * batch_size)
     .seed(seed)
     .repeat()
     .map_with_index(_Candidates(batch_size, shares))
-    .random_map(cut)
   )
-  return _Local(videos, batch_size, size, first_step * batch_size + begin)
+  first = first_step * batch_size + begin
+  return lambda transform: _Local(
+    candidates.random_map(transform), batch_size, size, first
+  )
+
+
+def training_videos(
+  cut: training_clips.CutClips, **order: Any
+) -> grain.MapDataset:
+  """The clips of the endless sequence of videos that one process learns from.
+
+  Args:
+    cut: Cuts the clips out of each video.
+    **order: See `training_elements`.
+
+  Returns:
+    The clips of each video, see `CutClips.random_map`. A batch of this process
+    has `batch_size / process_count` of them.
+
+  Raises:
+    ConfigError: If a batch has more videos than there are.
+  """
+  return training_elements(cut, **order)(cut)
 
 
 def record_numbers(records: np.ndarray) -> grain.MapDataset:

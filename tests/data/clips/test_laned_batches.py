@@ -97,7 +97,7 @@ def test_a_process_opens_its_shards_alone(processes):
       lanes=4,
     )
     list(itertools.islice(batches, 40))
-    wanted = lanes.shards_of(8, 4, process, processes)
+    wanted = lanes.Share(4, process, processes).needs(8)
     assert {laned.shard_of(COUNTS, n) for n in source.opened} == set(
       np.flatnonzero(wanted)
     )
