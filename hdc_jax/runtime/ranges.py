@@ -6,6 +6,7 @@ or 503 for longer than that.
 """
 
 import random
+import threading
 import time
 from typing import cast
 
@@ -17,15 +18,19 @@ from hdc_jax.runtime import buckets
 _TRIES = 10
 _FIRST_SECONDS = 0.1
 _MOST_SECONDS = 30.0
+_LOOK_SECONDS = 0.2  # between two looks at whether the process ends
 
 
-def read(path: str, start: int, stop: int) -> bytes:
+def read(path: str, start: int, stop: int, given_up: threading.Event) -> bytes:
   """Reads a range of an object in a bucket.
 
   Args:
     path: The object.
     start: Its first byte.
     stop: One more than its last byte.
+    given_up: Is set when a range has failed in every try. All threads that read
+      from the bucket share it: from then on, none of them tries again, so that
+      the run ends at once.
 
   Returns:
     The bytes, as many as asked for.
@@ -46,8 +51,20 @@ def read(path: str, start: int, stop: int) -> bytes:
         f"{path}: the storage sent {len(data)} of {stop - start} bytes"
       )
     except StorageError:
-      if attempt == _TRIES - 1:
+      longest = min(_FIRST_SECONDS * 2**attempt, _MOST_SECONDS)
+      last = attempt == _TRIES - 1
+      if last or not _wait(random.uniform(0, longest), given_up):
+        given_up.set()
         raise
-    longest = min(_FIRST_SECONDS * 2**attempt, _MOST_SECONDS)
-    time.sleep(random.uniform(0, longest))
   raise AssertionError("the last try returns or raises")
+
+
+def _wait(seconds: float, given_up: threading.Event) -> bool:
+  """Waits; returns False at once if there is nothing to wait for any more."""
+  end = time.monotonic() + seconds
+  while not given_up.wait(min(max(end - time.monotonic(), 0), _LOOK_SECONDS)):
+    if not threading.main_thread().is_alive():
+      return False  # The process is about to end, and waits for this thread.
+    if time.monotonic() >= end:
+      return True
+  return False

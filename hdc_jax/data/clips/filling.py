@@ -11,6 +11,7 @@ that decodes gets them in the order in which they arrive.
 
 import math
 import os
+import pickle
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent import futures
@@ -22,6 +23,7 @@ from absl import flags
 
 from hdc_jax.data.clips.training_clips import Batch, Shapes
 from hdc_jax.data.options import Loading
+from hdc_jax.errors import HdcError
 from hdc_jax.runtime import ahead
 from hdc_jax.runtime import workers as workers_lib
 
@@ -39,6 +41,8 @@ _READ_AHEAD_BYTES = 2 << 30
 # requests one after the other, in which its thread does nothing but wait: at 40
 # ms each, so many threads read 800 videos a second.
 _READERS = 64
+
+_ERROR = "error"  # Name of the array that an error is sent as.
 
 
 class Filled(grain.MapDataset):
@@ -129,6 +133,34 @@ class Filled(grain.MapDataset):
     """Ends the threads, which finish the elements that they have begun."""
     for pool in (self._readers, self._pool):
       pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Errors(grain.MapDataset):
+  """Elements, with errors in the place of those that could not be made.
+
+  A worker process that raises is ended before its error arrives, and the others
+  are waited for. As an element, the error arrives in its turn.
+  """
+
+  # Grain does not annotate what is overridden here.
+  # pyrefly: ignore[bad-override]
+  def __getitem__(self, index: int | slice) -> Any:
+    if isinstance(index, slice):
+      return self.slice(index)
+    try:
+      return self._parent[index]
+    except HdcError as error:
+      return {_ERROR: np.frombuffer(pickle.dumps(error), np.uint8)}
+
+  def __len__(self) -> int:
+    return len(self._parent)
+
+
+def _raise_errors(element: Batch) -> Batch:
+  """Raises the error that is in the place of an element, see `_Errors`."""
+  if _ERROR in element:
+    raise pickle.loads(element[_ERROR].tobytes())
+  return element
 
 
 def fill_batches(
@@ -249,6 +281,8 @@ def _iterate(
     joined: Number of elements that are joined to one along their first axis.
   """
   workers = loading.workers
+  if workers:
+    dataset = _Errors(dataset)
   options = grain.ReadOptions(num_threads=count, prefetch_buffer_size=count)
   iterated = dataset.to_iter_dataset(options)
   if workers:
@@ -258,7 +292,7 @@ def _iterate(
     iterated = iterated.mp_prefetch(
       grain.MultiprocessingOptions(num_workers=workers),
       workers_lib.follow_parent,
-    )
+    ).map(_raise_errors)
   if joined > 1:
     iterated = iterated.batch(joined, batch_fn=_join)
   iterator = iter(iterated)

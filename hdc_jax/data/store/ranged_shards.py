@@ -50,6 +50,7 @@ class RangedShards:
     self._offsets: dict[int, np.ndarray] = {}
     self._opening = [threading.Lock() for _ in range(_LOCKS)]
     self._cache = _Cache(CACHE_BYTES)
+    self._given_up = threading.Event()
 
   def __reduce__(self) -> tuple[type, tuple[str, Sequence[Shard]]]:
     """Other processes open the shards that they need."""
@@ -122,7 +123,7 @@ class RangedShards:
     """Reads a range of a shard."""
     path = self._path(shard)
     try:
-      return ranges.read(path, start, stop)
+      return ranges.read(path, start, stop, self._given_up)
     except FileNotFoundError as error:
       raise DataError(f"{path}: this shard is missing") from error
 

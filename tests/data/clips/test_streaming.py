@@ -209,17 +209,28 @@ def test_a_busy_bucket_is_tried_again(remote, wanted, tmp_path, monkeypatch):
     return data
 
   monkeypatch.setattr(Bucket, "cat_file", busy)
-  monkeypatch.setattr(ranges.time, "sleep", slept.append)
+  monkeypatch.setattr(
+    ranges.random, "uniform", lambda _, most: slept.append(most) or 0
+  )
   source = sources.open(DATA, cache=tmp_path, access="stream")
   assert_same(read(source), wanted[1])
   assert slept
   assert max(slept) <= ranges._MOST_SECONDS
 
 
+def test_little_memory_changes_nothing(remote, wanted, tmp_path, monkeypatch):
+  """What was read ahead is forgotten, and read again."""
+  monkeypatch.setattr(ranged_shards, "CACHE_BYTES", 1)
+  source = sources.open(DATA, cache=tmp_path, access="stream")
+  assert_same(read(source), wanted[1])
+  assert len(source._stored._cache._values) == 1
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_bucket_that_fails_ends_the_run(
   remote, tmp_path, monkeypatch, workers
 ):
+  """At once after the first range that is given up, in worker processes too."""
   monkeypatch.setattr(ranges, "_TRIES", 2)
   source = sources.open(DATA, cache=tmp_path, access="stream")
   monkeypatch.setenv(Bucket.FAILS, ".array_record")
