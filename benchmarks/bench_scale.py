@@ -299,9 +299,10 @@ def _compare(
 ) -> None:
   """Adds what the streamed row has in common with the local one."""
   far["equal"] = near.pop("digests") == far.pop("digests")
-  count = (options.steps + 3) * options.batch  # A few more were read ahead.
+  # Some more videos were read ahead, so that the share is a little less.
+  videos = (options.steps + 3) * options.batch
   far["share_of_bytes"] = (
-    far["received_bytes"] * shard.videos / (count * shard.bytes)
+    far["record_bytes"] * shard.videos / (videos * shard.bytes)
   )
 
 

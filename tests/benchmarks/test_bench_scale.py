@@ -38,8 +38,12 @@ def test_record(write_video, tmp_path, capsys):
     assert row["first_batch_seconds"] >= row["open_seconds"] > 0
     if "streamed" in name:
       assert row["equal"]
-      assert 0 < row["share_of_bytes"]
+      assert row["share_of_bytes"] > 0
       assert row["requests"]["206"] > 12
-      # A host opens the shards of its lanes alone.
-      assert (row["opening_bytes"] > 2 * 150_000) == ("all" in name)
+  # A host opens the shards of its lanes alone.
+  opened = [
+    rows[f"{part}, streamed"]["opening_bytes"]
+    for part in ("all videos", "a host's lanes")
+  ]
+  assert opened[0] > opened[1] > 0
   assert "batches equal to local ones" in capsys.readouterr().out
