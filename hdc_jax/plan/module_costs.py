@@ -146,8 +146,9 @@ def module_path(op_name: str) -> tuple[str, bool]:
 
   Returns:
     The path of the module in the network; outside of the network the named
-    scope, 'update', 'update/loss' or 'augment'; '' if `op_name` is ''.
-    And whether it belongs to the backward pass.
+    scope, 'update', 'update/loss' or 'augment', or 'step' for what has none; ''
+    if `op_name` is '' or a name that the compiler made, which has no path. And
+    whether it belongs to the backward pass.
 
   Example:
     >>> module_path(
@@ -165,8 +166,10 @@ def module_path(op_name: str) -> tuple[str, bool]:
       path.append(name)
   if "Network" in path:
     path = path[path.index("Network") + 1 :] or ["pooling"]
-  elif op_name and ("augment" in path or "update" not in path):
+  elif "augment" in path:
     path = ["augment"]
+  elif "update" not in path:
+    path = ["step"] if "/" in op_name else []
   return "/".join(path), "transpose(" in op_name
 
 
