@@ -145,7 +145,14 @@ AUGMENT = ("augment", False)
     ),
     ("jit(train_step)/update/augment/vmap()/View.__call__/add", AUGMENT),
     ("jit(train_step)/update/add", ("update", False)),
-    ("jit(train_step)/vmap(jit(_threefry_split))/add", AUGMENT),
+    ("jit(train_step)/update/while/body/closed_call/augment/add", AUGMENT),
+    ("jit(train_step)/vmap(jit(_threefry_split))/add", ("step", False)),
+    ("reverse.33", ("", False)),
+    (
+      "jit(train_step)/update/jvp(Network.pool)/backbone/stem/cond/"
+      "branch_0_fun/reduce_window_max",
+      ("backbone/stem", False),
+    ),
     ("", ("", False)),
   ],
 )
