@@ -1,6 +1,7 @@
 """Batches are the same whether shards are copied, streamed, or neither."""
 
 import itertools
+import shutil
 
 import numpy as np
 import pytest
@@ -8,20 +9,22 @@ import pytest
 from hdc_jax.data import lanes, sources
 from hdc_jax.data.clips import loader, sampling, training_clips
 from hdc_jax.data.options import Clips, Loading
-from hdc_jax.data.store import ranged_shards
+from hdc_jax.data.store import chunks, ranged_shards
+from hdc_jax.data.video import codec
 from hdc_jax.errors import ConfigError, StorageError
 from hdc_jax.runtime import ranges
 from tests.bucket import Bucket
+from tests.data.store import test_long_videos
 
 DATA = "gs://b/data"
 STEPS = 5  # of 8 videos: past the end of the 24 in the split
 
 
-def read(source, steps=STEPS, starts=None, **options):
+def read(source, steps=STEPS, starts=None, canvas=40, **options):
   """The first batches of a process."""
   cut = training_clips.make_cut(
     source,
-    Clips(frames=8, canvas=40),
+    Clips(frames=8, canvas=canvas),
     records=source.index.split("train"),
     starts=starts or sampling.IndependentStarts(2),
   )
@@ -164,6 +167,18 @@ def test_videos_of_other_lanes_are_read_where_they_are(
   }
 
 
+@pytest.fixture
+def long(buckets, write_video, tmp_path, monkeypatch):
+  """gs://b/long: videos of seven chunks, of 16 frames each."""
+  monkeypatch.setattr(chunks, "CHUNK_BYTES", 1)
+  path = str(write_video(tmp_path / "a.mp4", frames=100, height=48, width=64))
+  encoded = codec.encode(path, short_side=test_long_videos.SIDE)
+  videos = {str(i): encoded for i in range(16)}
+  test_long_videos.write(tmp_path / "long", videos)
+  shutil.copytree(tmp_path / "long", buckets / "b" / "long")
+  return "gs://b/long"
+
+
 @pytest.mark.parametrize(
   "starts",
   [
@@ -172,24 +187,27 @@ def test_videos_of_other_lanes_are_read_where_they_are(
     sampling.ShiftedStarts(),
   ],
 )
-def test_all_is_read_ahead_and_once(remote, tmp_path, requests, starts):
-  """No thread that decodes waits for the bucket."""
-  source = sources.open(DATA, cache=tmp_path, access="stream")
-  threads = []
-  fetch = ranged_shards.RangedShards._read
+def test_what_clips_need_is_read_ahead_and_no_more(
+  long, tmp_path, monkeypatch, requests, starts
+):
+  """No thread that decodes waits for the bucket, and nothing is read twice."""
+  source = sources.open(long, cache=tmp_path / "cache", access="stream")
+  threads, counts, entry = [], [0, 0], ranged_shards.RangedShards._read
 
-  def watched(self, *arguments):
+  def watched(self, shard, first, stop):
     threads.append(ranged_shards.threading.current_thread().name)
-    return fetch(self, *arguments)
+    counts[first >= 16 * 7] += stop - first
+    return entry(self, shard, first, stop)
 
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(ranged_shards.RangedShards, "_read", watched)
-    read(source, starts=starts)
+  monkeypatch.setattr(ranged_shards.RangedShards, "_read", watched)
+  read(source, 1, starts=starts, canvas=32)
   assert threads
   assert all(name.startswith("read") for name in threads)
   # Two batches that are read at once may be of two epochs, and share a video.
   assert len(requests) - len(set(requests)) <= 2
-  assert not list(tmp_path.iterdir())  # Nothing is copied.
+  # Clips of 8 frames lie in two of the seven chunks of a video, at the most.
+  assert 0 < counts[0] <= 4 * counts[1]
+  assert not (tmp_path / "cache").exists()  # Nothing is copied.
 
 
 def test_a_busy_bucket_is_tried_again(remote, wanted, tmp_path, monkeypatch):
