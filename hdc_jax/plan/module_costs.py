@@ -160,12 +160,16 @@ def module_path(op_name: str) -> tuple[str, bool]:
   for name in _split(op_name)[:-1]:
     while wrapped := _WRAPPED.fullmatch(name):
       name = wrapped[1]
-    # Flax names a method of a module as "Network.pool".
+    # Flax names a method of a module as "Network.pool", and a function of one
+    # as "backbone/backbone.run_stage".
     name, *_ = name.split(".")
-    if _MODULE.fullmatch(name) and not _STRUCTURE.fullmatch(name):
+    named = _MODULE.fullmatch(name) and not _STRUCTURE.fullmatch(name)
+    if named and [name] != path[-1:]:
       path.append(name)
   if "Network" in path:
-    path = path[path.index("Network") + 1 :] or ["pooling"]
+    # What is computed again in the backward pass has the path of both passes.
+    start = len(path) - path[::-1].index("Network")
+    path = path[start:] or ["pooling"]
   elif "augment" in path:
     path = ["augment"]
   elif "update" not in path:
