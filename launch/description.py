@@ -57,12 +57,15 @@ def check(flag: str, value: str, pattern: str, hint: str) -> None:
     raise ConfigError(f"{flag}={value}: {hint}")
 
 
-def check_args(args: Sequence[str], devices: int) -> argparse.Namespace:
+def check_args(
+  args: Sequence[str], devices: int, processes: int
+) -> argparse.Namespace:
   """Checks the arguments of a run with the checks of the run itself.
 
   Args:
     args: Arguments of `python -m hdc_jax.main`.
     devices: Number of devices that the run has, over all hosts.
+    processes: Number of its processes.
 
   Returns:
     The options of the run.
@@ -81,7 +84,7 @@ def check_args(args: Sequence[str], devices: int) -> argparse.Namespace:
     raise ConfigError("name a config after --, as in -- --config=FILE")
   config = flags.read_config(options.config, options.fields)
   for task, _, run_config in tasks.resolve(config, options.workdir):
-    tasks.check_batches(task, run_config, devices)
+    tasks.check_batches(task, run_config, devices, processes)
   return options
 
 

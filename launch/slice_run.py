@@ -45,7 +45,9 @@ class SliceRun(Run):
       raise ConfigError(
         f"--capacity={self.capacity}: choose from {', '.join(CAPACITIES)}"
       )
-    options = description.check_args(self.args, self.slice.chips)
+    options = description.check_args(
+      self.args, self.slice.chips, self.slice.hosts
+    )
     if not options.workdir.startswith("gs://"):
       raise ConfigError(
         "--workdir must be on gs://, for the run to go on where another slice "

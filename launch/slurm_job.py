@@ -55,7 +55,11 @@ class SlurmRun(Run):
         )
       if match[1] in (name for name, _ in self.header):
         raise ConfigError(f"--sbatch={flag}: the launcher sets --{match[1]}")
-    options = description.check_args(self.args, self.nodes * self.gpus_per_node)
+    options = description.check_args(
+      self.args,
+      self.nodes * self.gpus_per_node,
+      self.nodes * self.tasks_per_node,
+    )
     errors.require("--workdir", options.workdir, "name a shared directory")
     if options.coordinator:
       raise ConfigError(

@@ -279,12 +279,13 @@ def shares(batch_size: int, weights: Sequence[float]) -> list[int]:
   return counts.tolist()
 
 
-def describe(index: Index, batch_size: int) -> str:
+def describe(index: Index, batch_size: int, times: int = 1) -> str:
   """Says what every batch holds; '' for one dataset.
 
   Args:
     index: The index of a dataset or a mixture.
-    batch_size: Videos in a batch.
+    batch_size: Videos in a batch, or in one of several equal parts of it.
+    times: Number of these parts.
 
   Raises:
     ConfigError: See `shares`.
@@ -293,7 +294,7 @@ def describe(index: Index, batch_size: int) -> str:
     return ""
   counts = shares(batch_size, [part.weight for part in index.parts])
   held = ", ".join(
-    f"{count} of {part.path}"
+    f"{count * times} of {part.path}"
     for count, part in zip(counts, index.parts, strict=True)
   )
-  return f"each batch of {batch_size} videos has {held}"
+  return f"each batch of {batch_size * times} videos has {held}"

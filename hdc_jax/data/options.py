@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from hdc_jax.data import mixtures
+from hdc_jax.data import lanes, mixtures
 from hdc_jax.errors import ConfigError
 from hdc_jax.options import Options, option
 
@@ -13,6 +13,19 @@ _PATH = "What `hdc_jax.prepare` wrote, or a directory of videos."
 _NO_PATH = (
   "name what `python -m hdc_jax.prepare` wrote, or a directory of videos"
 )
+
+
+def access_option() -> str:
+  """Declares how videos are read, see `Dataset`."""
+  return option(
+    "copy",
+    "How a prepared dataset is read: copy (a host copies what it needs out of "
+    "a bucket, and compares checksums) or stream (nothing is copied or "
+    "compared; a clip reads its part of a video where it is, on a mount or in "
+    "a bucket).",
+    choices=("copy", "stream"),
+    before="copy",
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +42,7 @@ class Dataset(Options, section="data"):
     "Where each host keeps its copy of a dataset in a bucket (gs://, s3://).",
     required="name a directory",
   )
+  access: str = access_option()
 
   def check(self) -> None:
     """Checks that one dataset is named."""
@@ -128,6 +142,25 @@ class Batches(Options, section="data"):
     at_least=0,
     at_most=1,
   )
+
+
+@dataclasses.dataclass(frozen=True)
+class LanedBatches(Batches, section="data"):
+  """How many videos a step of a pretraining takes, and from which shards."""
+
+  lanes: int = option(
+    1,
+    "Equal parts of every batch, each drawn from shards of its own, so that a "
+    "host needs only the shards of its lanes: a multiple of the number of "
+    "processes that divides batch_size. 1: every batch is drawn from all "
+    "videos.",
+    at_least=1,
+    before=1,
+  )
+
+  def check(self) -> None:
+    """Checks that lanes are equal parts of a batch."""
+    lanes.check_size(self.lanes, self.batch_size)
 
 
 @dataclasses.dataclass(frozen=True)

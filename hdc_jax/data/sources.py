@@ -19,12 +19,12 @@ Example:
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from etils import epath
 
-from hdc_jax.data import mixtures
+from hdc_jax.data import lanes, mixtures
 from hdc_jax.data.datasets.base import VideoFile, find_videos
 from hdc_jax.data.datasets.unprepared import OriginalVideo, UnpreparedDataset
 from hdc_jax.data.store.cache import DEFAULT_CACHE
@@ -32,7 +32,7 @@ from hdc_jax.data.store.index import PREPARED_NAMES, Index
 from hdc_jax.data.store.prepared import PreparedDataset, read_sample
 from hdc_jax.data.store.records import Segments
 from hdc_jax.data.video.frames import Frames, Indices, Window
-from hdc_jax.errors import DataError
+from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.runtime import buckets, files
 
 
@@ -93,6 +93,15 @@ class Video(Protocol):
     ...
 
 
+@runtime_checkable
+class Fetchable(Protocol):
+  """A video whose frames can be read ahead, before they are decoded."""
+
+  def fetch(self, indices: Indices) -> None:
+    """Reads frames ahead, see `RecordVideo.fetch`."""
+    ...
+
+
 class Source(Protocol):
   """A dataset. It can be pickled, and read from several threads at once.
 
@@ -133,6 +142,7 @@ class Mixture:
       index: What is said of them together.
     """
     self.index, self._datasets = index, datasets
+    self.reads_ranges = any(map(reads_ranges, datasets))
     self._ends = np.cumsum([len(dataset) for dataset in datasets])
 
   def __len__(self) -> int:
@@ -146,10 +156,22 @@ class Mixture:
     return dataset[i - int(self._ends[number]) + len(dataset)]
 
 
+def reads_ranges(source: Source) -> bool:
+  """Whether a source reads records out of a bucket, a range at a time.
+
+  Args:
+    source: The videos.
+  """
+  ours = isinstance(source, PreparedDataset | Mixture)
+  return ours and source.reads_ranges
+
+
 def open(
   path: epath.PathLike,
   short_side: int = 128,
   cache: epath.PathLike = DEFAULT_CACHE,
+  access: str = "copy",
+  share: lanes.Share = lanes.ALL,
 ) -> Source:
   """Opens a dataset for reading; copies a prepared one out of its bucket.
 
@@ -159,23 +181,33 @@ def open(
     short_side: Short side in pixels to which frames of original files are
       scaled; even. Prepared datasets have theirs already.
     cache: Local directory to which prepared datasets in buckets are copied.
+    access: 'copy'; or 'stream' for reading prepared datasets where they are.
+    share: What this process has of the batches, which says what it needs.
 
   Returns:
     The dataset.
 
   Raises:
     DataError: If there is no dataset, or part of it is missing.
-    ConfigError: If access to the bucket is denied, or if datasets do not mix.
+    ConfigError: If access to the bucket is denied, if datasets do not mix, or
+      if a folder of videos is to be streamed.
     StorageError: If the bucket fails.
   """
   if parts := mixtures.parse(path):
-    opened = [open(part.path, short_side, cache) for part in parts]
+    opened = [
+      open(part.path, short_side, cache, access, share) for part in parts
+    ]
     return Mixture(opened, mixtures.join(parts, [s.index for s in opened]))
   with _os_errors_as_data_errors():
     unprepared = _open_unprepared(path, short_side)
-    if unprepared is not None:
-      return unprepared
-    return PreparedDataset(epath.Path(path), cache)
+    if unprepared is None:
+      return PreparedDataset(epath.Path(path), cache, access, share)
+    if access == "stream":
+      raise ConfigError(
+        f"config.data.access=stream: {path} is a folder of videos, which are "
+        "read where they are: leave it out, or prepare them"
+      )
+    return unprepared
 
 
 def sample(path: epath.PathLike, count: int, short_side: int = 128) -> Source:

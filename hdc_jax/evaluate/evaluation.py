@@ -150,7 +150,9 @@ class Evaluation:
       "config.test.batch_size", shown.batch_size, mesh.devices.size
     )
     short_side = canvas.short_side_for(clips, size, shown.size)
-    source = sources.open(dataset.path, short_side, dataset.cache)
+    source = sources.open(
+      dataset.path, short_side, dataset.cache, dataset.access
+    )
     placement = make_placement(clips, shown, size, source.index.short_side)
     return cls(
       mesh,

@@ -19,6 +19,7 @@ DECISIVE = (
   "data.canvas",
   "data.fps",
   "data.frames",
+  "data.lanes",
   "data.part",
   "data.split",
   "data.stride",

@@ -107,7 +107,7 @@ class Step:
     mesh = mesh_lib.make_mesh(chips)
     batches = dataclasses.replace(learning.batches, batch_size=batch_size)
     learning = dataclasses.replace(learning, batches=batches)
-    learning.check_devices(len(chips))
+    learning.check_devices(len(chips), Slice.parse(name).hosts)
     training = learning.make_training(mesh)
     starts = training.objective.starts
     shapes = training_clips.batch_shapes(

@@ -8,6 +8,7 @@ from typing import Any
 
 import ml_collections
 
+from hdc_jax.data import lanes
 from hdc_jax.distributed import mesh
 from hdc_jax.errors import choose
 from hdc_jax.options import RunConfig, identity
@@ -61,17 +62,20 @@ def task_of(config: ml_collections.ConfigDict) -> Task:
   return choose("config.task", config.get("task", ""), TASKS)
 
 
-def check_batches(task: Task, config: RunConfig, devices: int) -> None:
+def check_batches(
+  task: Task, config: RunConfig, devices: int, processes: int = 1
+) -> None:
   """Checks that the batches of a run split evenly over devices.
 
   Args:
     task: The task of the run.
     config: The config of the run.
     devices: Number of devices, over all hosts.
+    processes: Number of processes that these devices belong to.
 
   Raises:
-    ConfigError: If a batch does not split evenly, or its microbatches do not.
-      The message names the nearest numbers that do.
+    ConfigError: If a batch does not split evenly, or its microbatches or lanes
+      do not. The message names the nearest numbers that do.
   """
   flat = identity.flatten(config.values)
   for field in task.batches:
@@ -79,6 +83,8 @@ def check_batches(task: Task, config: RunConfig, devices: int) -> None:
   if microbatches := flat.get("train.microbatches"):
     videos = flat["data.batch_size"] // devices
     mesh.check_microbatches(microbatches, videos)
+  if count := flat.get("data.lanes"):
+    lanes.check_processes(count, flat["data.batch_size"], processes)
 
 
 def resolve(

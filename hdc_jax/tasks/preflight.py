@@ -6,8 +6,10 @@ begin with these checks. With `--preflight`, a command makes the checks and
 stops, even if it is a single process.
 """
 
+import dataclasses
 import hashlib
 import importlib.metadata
+import itertools
 import os
 import pathlib
 import socket
@@ -17,11 +19,12 @@ from typing import Any
 
 import jax
 import ml_collections
+import numpy as np
 from etils import epath
 
 import hdc_jax
 from hdc_jax import tasks
-from hdc_jax.data import mixtures, sources
+from hdc_jax.data import lanes, mixtures, sources
 from hdc_jax.data.options import Dataset
 from hdc_jax.data.store import cache as cache_lib
 from hdc_jax.data.store.index import Index
@@ -32,6 +35,7 @@ from hdc_jax.evaluate import pretrained
 from hdc_jax.options import RunConfig, identity
 from hdc_jax.runs import results
 from hdc_jax.runtime import buckets, files
+from hdc_jax.tasks.pretrain import Pretrain
 from hdc_jax.tasks.train_and_test import Supervised
 
 # Sections of a process's report that must be equal in all processes → the
@@ -85,7 +89,7 @@ def check(config: ml_collections.ConfigDict, workdir: str) -> str:
   _check_alike(reports)
   mesh = mesh_lib.make_mesh()
   for task, _, config_of_run in runs:
-    tasks.check_batches(task, config_of_run, mesh.devices.size)
+    tasks.check_batches(task, config_of_run, mesh.devices.size, len(reports))
   hosts = [report["host"] for report in reports]
   _check_workdir(workdir, hosts)
   return "\n".join(
@@ -207,9 +211,10 @@ def _check_datasets(runs: Sequence[Run], hosts: Sequence[str]) -> Iterator[str]:
       # A single process may make this check on another machine than the run's.
       each = mixtures.indices(index)
       datasets = list(zip(mixtures.paths(path), each, strict=True))
+      copied = [_copied(dataset, options_of_runs, one) for one in each]
       if len(hosts) > 1:
-        for place, one in datasets:
-          cache_lib.check_space(place, one, cache)
+        for (place, _), part in zip(datasets, copied, strict=True):
+          cache_lib.check_space(place, part, cache)
     fingerprints = processes.exchange(index.fingerprint)
     for other, fingerprint in enumerate(fingerprints):
       if fingerprint != fingerprints[0]:
@@ -218,8 +223,8 @@ def _check_datasets(runs: Sequence[Run], hosts: Sequence[str]) -> Iterator[str]:
           f"({hosts[other]}, fingerprint {fingerprint}) than in process 0 "
           f"({hosts[0]}, {fingerprints[0]}): copy the same dataset to all hosts"
         )
-    for place, one in datasets:
-      yield _describe(place, one, cache, len(hosts))
+    for (place, one), part in zip(datasets, copied, strict=True):
+      yield _describe(place, one, part, cache, len(hosts))
     described = (
       o.describe_clips(indices[o.short_side]) for o in options_of_runs
     )
@@ -227,17 +232,40 @@ def _check_datasets(runs: Sequence[Run], hosts: Sequence[str]) -> Iterator[str]:
       yield f"clips      {line}"
 
 
-def _describe(path: str, index: Index, cache: str, hosts: int) -> str:
-  """A line on a dataset."""
+def _copied(dataset: Dataset, runs: Sequence[Any], index: Index) -> Index:
+  """The index of what this process copies of a dataset, if it is in a bucket.
+
+  Args:
+    dataset: Where it is.
+    runs: Options of the runs that read it.
+    index: Its index.
+  """
+  here = jax.process_index(), jax.process_count()
+  shares = [
+    run.share(*here) if isinstance(run, Pretrain) else lanes.ALL for run in runs
+  ]
+  needed = np.any([share.needs(len(index.shards)) for share in shares], axis=0)
+  copied = needed & (dataset.access == "copy")
+  shards = list(itertools.compress(index.shards, copied))
+  return dataclasses.replace(index, shards=shards)
+
+
+def _describe(
+  path: str, index: Index, copied: Index, cache: str, hosts: int
+) -> str:
+  """A line on a dataset, of which this process copies a part."""
   shards = len(index.shards)
   # Every process reads from all shards, as videos are shuffled globally.
   few = f", fewer than processes: prepare with --shards={hosts}"
-  size = sum(shard.bytes for shard in index.shards) / 1e9
-  copied = f"; the run copies these {size:.3g} GB to {cache}"
+  gigabytes = sum(shard.bytes for shard in copied.shards) / 1e9
+  all_of_them = "the run copies these" if len(copied.shards) == shards else ""
+  how = f"{all_of_them or 'a host copies'} {gigabytes:.3g} GB to {cache}"
+  if index.shards and not copied.shards:
+    how = "read where it is"
   return (
     f"data       {path}: {index.num_videos:,} videos in {shards} shards"
     f"{few if 0 < shards < hosts else ''}"
-    f"{copied if buckets.is_remote(path) else ''}"
+    f"{'; ' + how if buckets.is_remote(path) else ''}"
   )
 
 

@@ -5,21 +5,23 @@ import logging
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
+import jax
 import ml_collections
 from jax.sharding import Mesh
 
 from hdc_jax import key_queue
 from hdc_jax.checkpoints import finding, restoring
-from hdc_jax.data import mixtures, sources
+from hdc_jax.data import lanes, mixtures, sources
 from hdc_jax.data.clips import canvas, order, training_clips
 from hdc_jax.data.clips.placement import FixedPlacement, make_placement
 from hdc_jax.data.options import (
-  Batches,
   Clips,
+  LanedBatches,
   Learnable,
   Learned,
   Loading,
   ShownClips,
+  access_option,
 )
 from hdc_jax.data.store.index import Index
 from hdc_jax.distributed import mesh as mesh_lib
@@ -79,7 +81,8 @@ class Learning(Viewed):
 
   Attributes:
     seed: Seed of everything random.
-    batches: Size of the batches, and how many videos may fail to decode.
+    batches: Size and lanes of the batches, and how many videos may fail to
+      decode.
     loading: Threads and processes that decode.
     optim: The optimizer.
     train: Length of the run, and intervals of logging and saving.
@@ -87,7 +90,7 @@ class Learning(Viewed):
   """
 
   seed: Seed
-  batches: Batches
+  batches: LanedBatches
   loading: Loading
   optim: Optim
   train: Pretraining
@@ -103,11 +106,12 @@ class Learning(Viewed):
     if self.train.keep_best:
       self.probe.check_monitor(self.train.keep_best)
 
-  def check_devices(self, devices: int) -> None:
-    """Checks that devices can share a batch, and its microbatches.
+  def check_devices(self, devices: int, processes: int = 1) -> None:
+    """Checks that devices can share a batch, its microbatches and its lanes.
 
     Args:
       devices: Number of devices, over all hosts.
+      processes: Number of processes that these devices belong to.
 
     Raises:
       ConfigError: If they cannot.
@@ -115,6 +119,16 @@ class Learning(Viewed):
     size = self.batches.batch_size
     mesh_lib.check_batch_size("config.data.batch_size", size, devices)
     mesh_lib.check_microbatches(self.train.microbatches, size // devices)
+    lanes.check_processes(self.batches.lanes, size, processes)
+
+  def share(self, process_index: int, process_count: int) -> lanes.Share:
+    """What a process has of the batches.
+
+    Args:
+      process_index: Number of the process.
+      process_count: Number of processes.
+    """
+    return lanes.Share(self.batches.lanes, process_index, process_count)
 
   def make_training(self, mesh: Mesh) -> Training:
     """Makes the training.
@@ -152,9 +166,18 @@ class Pretrain(Learning):
   checkpoint = ""
 
   def describe_clips(self, index: Index) -> str:
-    """Says what clips show, and what a batch holds if datasets are mixed."""
-    batch = mixtures.describe(index, self.batches.batch_size)
-    return "; ".join(filter(None, (super().describe_clips(index), batch)))
+    """Says what clips show, and what a batch holds in each dataset and lane."""
+    count = self.batches.lanes
+    return "; ".join(
+      filter(
+        None,
+        (
+          super().describe_clips(index),
+          mixtures.describe(index, self.batches.batch_size // count, count),
+          lanes.describe(index, index.split(self.learned.split), count),
+        ),
+      )
+    )
 
   def check_dataset(self, index: Index) -> None:
     """Checks that a dataset has such a split and such clips.
@@ -166,7 +189,9 @@ class Pretrain(Learning):
       ConfigError, DataError: If it does not.
     """
     split = self.learned.split
-    order.check_batches(self.batches.batch_size, index, split)
+    order.check_batches(
+      self.batches.batch_size, index, split, self.batches.lanes
+    )
     training_clips.check_clips(self.clips, self.model.size, index.short_side)
     if self.probe.every:
       self.probe.draw(index, split, self.seed.seed)
@@ -226,6 +251,7 @@ class OptionalDataset(Options, section="data"):
 
   path: str = option("", "What `hdc_jax.prepare` wrote; empty: no dataset yet.")
   cache: str = option("", "Directory for a copy of a dataset in a bucket.")
+  access: str = access_option()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,10 +308,14 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   ledger = goodput.Ledger(workdir)
   options, run_config = TASK.resolve(config)
   mesh = mesh_lib.make_mesh()
-  options.check_devices(mesh.devices.size)
+  options.check_devices(mesh.devices.size, jax.process_count())
   training = options.make_training(mesh)
   source = sources.open(
-    options.dataset.path, options.short_side, options.dataset.cache
+    options.dataset.path,
+    options.short_side,
+    options.dataset.cache,
+    options.dataset.access,
+    options.share(jax.process_index(), jax.process_count()),
   )
   options.check_dataset(source.index)
   _log.info("%s", options.describe_clips(source.index))
@@ -306,6 +336,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
         options.loading,
         options.seed.seed,
         options.train.stop_on_collapse,
+        options.batches.lanes,
       ),
       training,
       cut,

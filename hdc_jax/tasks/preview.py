@@ -85,7 +85,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   options, run_config = TASK.resolve(config)
   clips, size, seed = options.clips, options.model.size, options.seed.seed
   source = sources.open(
-    options.dataset.path, options.short_side, options.dataset.cache
+    options.dataset.path,
+    options.short_side,
+    options.dataset.cache,
+    options.dataset.access,
   )
   options.check_dataset(source.index)
   _log.info("%s", options.describe_clips(source.index))

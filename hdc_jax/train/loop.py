@@ -98,6 +98,7 @@ def fit(
       first_step=int(state.step),
       process_index=jax.process_index(),
       process_count=jax.process_count(),
+      lanes=run.lanes,
     )
     feed = loader.Feed(batches, run.batches.max_bad)
     ledger.resume(int(state.step))

@@ -139,6 +139,7 @@ class Run:
     loading: Threads and processes that decode.
     seed: Seed of the order of the videos and of the clips cut from them.
     stop_on_collapse: Whether the run ends when its network does not learn.
+    lanes: Number of lanes of each batch, see `data.lanes`.
   """
 
   workdir: str
@@ -148,3 +149,4 @@ class Run:
   loading: Loading
   seed: int
   stop_on_collapse: bool = False
+  lanes: int = 1

@@ -115,6 +115,19 @@ def test_the_ids_of_a_step_do_not_depend_on_processes(trained, processes):
     assert one == other
 
 
+def test_lanes_do_not_depend_on_processes(prepared, tmp_path, quick):
+  """Of two processes, each has a lane; the probe has videos of both."""
+  data = f"--config.data.path={prepared}"
+  flags = (*_FLAGS, data, "--config.data.lanes=2", "--debug")
+  want, got = (ids(run(n, tmp_path / str(n), *flags)) for n in (1, 2))
+  assert len(want) >= _STEPS
+  for one, other in zip(want, got, strict=False):
+    assert one == other
+  (_, alone), (_, together) = (lines_of(tmp_path / name) for name in "12")
+  losses = [[line["loss"] for line in each] for each in (alone, together)]
+  np.testing.assert_allclose(*losses, rtol=2e-4)
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_what_four_saved_others_resume(
   trained, processes, prepared, tmp_path, quick

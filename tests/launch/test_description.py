@@ -57,6 +57,16 @@ BAD = {
     {"args": (*example.ARGS, "--config.data.batch_size=24")},
     "config.data.batch_size=24 does not split over 16 devices: use 16 or 32",
   ),
+  "part of a lane": (
+    {
+      "args": (
+        *example.ARGS,
+        "--config.data.batch_size=32",
+        "--config.data.lanes=2",
+      )
+    },
+    "config.data.lanes=2 do not split over 4 processes: use 1 or 4",
+  ),
   "batch in two words": (
     {"args": (*example.ARGS, "--config.data.batch_size", "24")},
     "config.data.batch_size=24 does not split over 16 devices",

@@ -84,7 +84,7 @@ def test_any_words_arrive_unchanged(home, words, value):
   with pytest.MonkeyPatch.context() as patch:
     # The run itself would refuse most words.
     options = argparse.Namespace(workdir="gs://bucket/runs")
-    patch.setattr(description, "check_args", lambda args, devices: options)
+    patch.setattr(description, "check_args", lambda *_: options)
     run = example.run(f"--env=VALUE={value}", args=args)
   shutil.rmtree(home / "started", ignore_errors=True)
   done = on_host(home, command_of(Commands(run, "project").start()))

@@ -218,6 +218,36 @@ def test_a_dataset_in_a_bucket_is_not_copied(remote, tmp_path):
   assert not cache.exists()
 
 
+@pytest.mark.parametrize(
+  ("changes", "said"),
+  [
+    ({"data__lanes": 2}, "the run copies these"),
+    ({"data__access": "stream"}, "in 2 shards; read where it is"),
+  ],
+)
+def test_what_is_copied_is_said(remote, tmp_path, changes, said):
+  made = config("gs://b/data", data__cache=str(tmp_path / "c"), **changes)
+  assert said in preflight.check(made, str(tmp_path / "run"))
+
+
+def test_two_hosts_copy_a_half_each(remote, tmp_path, monkeypatch, told):
+  told(lambda value: value)
+  monkeypatch.setattr(preflight, "_check_workdir", lambda *_: None)
+  monkeypatch.setattr(preflight.jax, "process_count", lambda: 2)
+  made = config("gs://b/data", data__cache=str(tmp_path / "c"), data__lanes=2)
+  size = (remote / "shard-00000-of-00002.array_record").stat().st_size
+  found = preflight.check(made, str(tmp_path / "run"))
+  assert f"in 2 shards; a host copies {size / 1e9:.3g} GB to" in found
+  assert "2 lanes, each of its own shards" in found
+
+
+def test_lanes_that_processes_cannot_share(prepared, tmp_path, told):
+  told(lambda value: value)
+  made = config(prepared, data__batch_size=24, data__lanes=3)
+  with pytest.raises(ConfigError, match="lanes=3 do not split over 2 proc"):
+    preflight.check(made, str(tmp_path))
+
+
 def test_the_datasets_of_a_table(ucf101, prepared, tmp_path):
   paths = {"pretrain.data.path": prepared, "ucf101": ucf101, "hmdb51": ""}
   sizes = {

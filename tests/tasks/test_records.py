@@ -37,6 +37,17 @@ def test_microbatches_must_split():
     check_batches(task, config, devices=8)
 
 
+def test_lanes_must_split_over_processes():
+  task = TASKS["pretrain"]
+  changes = {"data__batch_size": 24, "data__lanes": 4}
+  _, config = task.resolve(complete(task, **changes))
+  check_batches(task, config, devices=8, processes=2)
+  with pytest.raises(
+    ConfigError, match=r"lanes=4 do not split over 8 processes: use 1 or 8$"
+  ):
+    check_batches(task, config, devices=8, processes=8)
+
+
 @every_task
 def test_preflight_can_check_its_dataset_and_checkpoint(task):
   if task is tables.TASK:  # whose runs are checked one by one

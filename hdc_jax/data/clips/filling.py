@@ -4,12 +4,16 @@ A batch is filled video by video: all threads of a process take the next video
 from one queue, of the batch that is due first, and write its clips into their
 place in the batch. So a batch of 256 videos keeps as many threads busy as
 batches of 8, and the first one is there before the threads begin the second.
+
+Videos in a bucket are first read by other threads, which wait for it; a thread
+that decodes gets them in the order in which they arrive.
 """
 
 import math
 import os
+import pickle
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -19,6 +23,7 @@ from absl import flags
 
 from hdc_jax.data.clips.training_clips import Batch, Shapes
 from hdc_jax.data.options import Loading
+from hdc_jax.errors import HdcError
 from hdc_jax.runtime import ahead
 from hdc_jax.runtime import workers as workers_lib
 
@@ -32,6 +37,14 @@ _CORES_PER_PROCESS = 3
 _READ_AHEAD_BYTES = 2 << 30
 
 
+# Threads of a process that read videos ahead out of a bucket. A video takes two
+# requests one after the other, in which its thread does nothing but wait: at 40
+# ms each, so many threads read 800 videos a second.
+_READERS = 64
+
+_ERROR = "error"  # Name of the array that an error is sent as.
+
+
 class Filled(grain.MapDataset):
   """Batches of a dataset, whose elements are made by a pool of threads.
 
@@ -40,7 +53,12 @@ class Filled(grain.MapDataset):
   """
 
   def __init__(
-    self, elements: grain.MapDataset, size: int, shapes: Shapes, threads: int
+    self,
+    elements: grain.MapDataset,
+    size: int,
+    shapes: Shapes,
+    threads: int,
+    ahead: grain.MapDataset | None = None,
   ) -> None:
     """Starts no thread before the first batch is asked for.
 
@@ -50,11 +68,14 @@ class Filled(grain.MapDataset):
       shapes: Shapes and dtypes of the large arrays of an element. Other arrays
         may have a dtype for each element, such as strings.
       threads: Number of threads.
+      ahead: For each element, what is to be done before it is made, by other
+        threads; None for nothing.
     """
     super().__init__(elements)
-    self._arguments = elements, size, shapes, threads
-    self._size, self._shapes = size, shapes
+    self._arguments = elements, size, shapes, threads, ahead
+    self._size, self._shapes, self._ahead = size, shapes, ahead
     self._pool = futures.ThreadPoolExecutor(threads, "fill")
+    self._readers = futures.ThreadPoolExecutor(_READERS, "read")
     self._submitting = threading.Lock()
 
   def __reduce__(self) -> tuple[Any, ...]:
@@ -82,17 +103,72 @@ class Filled(grain.MapDataset):
 
     # The threads take videos in the order in which they are submitted.
     with self._submitting:
-      filled = self._pool.map(fill, range(self._size))
-    small = list(filled)
+      filled = [self._submit(fill, index, i) for i in range(self._size)]
+    small = [future.result().result() for future in filled]
     return batch | {k: np.stack([s[k] for s in small]) for k in small[0]}
+
+  def _submit(
+    self, fill: Callable[[int], Batch], index: int, place: int
+  ) -> futures.Future[futures.Future[Batch]]:
+    """Has an element made at once, or when it was read; a future of a future.
+
+    Args:
+      fill: Makes the element at a place of a batch.
+      index: Number of the batch.
+      place: The place.
+    """
+    ahead = self._ahead
+    if ahead is None:
+      done: futures.Future[futures.Future[Batch]] = futures.Future()
+      done.set_result(self._pool.submit(fill, place))
+      return done
+
+    def read() -> futures.Future[Batch]:
+      ahead[index * self._size + place]
+      return self._pool.submit(fill, place)
+
+    return self._readers.submit(read)
 
   def close(self) -> None:
     """Ends the threads, which finish the elements that they have begun."""
-    self._pool.shutdown(wait=False, cancel_futures=True)
+    for pool in (self._readers, self._pool):
+      pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Errors(grain.MapDataset):
+  """Elements, with errors in the place of those that could not be made.
+
+  A worker process that raises is ended before its error arrives, and the others
+  are waited for. As an element, the error arrives in its turn.
+  """
+
+  # Grain does not annotate what is overridden here.
+  # pyrefly: ignore[bad-override]
+  def __getitem__(self, index: int | slice) -> Any:
+    if isinstance(index, slice):
+      return self.slice(index)
+    try:
+      return self._parent[index]
+    except HdcError as error:
+      return {_ERROR: np.frombuffer(pickle.dumps(error), np.uint8)}
+
+  def __len__(self) -> int:
+    return len(self._parent)
+
+
+def _raise_errors(element: Batch) -> Batch:
+  """Raises the error that is in the place of an element, see `_Errors`."""
+  if _ERROR in element:
+    raise pickle.loads(element[_ERROR].tobytes())
+  return element
 
 
 def fill_batches(
-  elements: grain.MapDataset, size: int, shapes: Shapes, loading: Loading
+  elements: grain.MapDataset,
+  size: int,
+  shapes: Shapes,
+  loading: Loading,
+  ahead: grain.MapDataset | None = None,
 ) -> Generator[Batch, None, None]:
   """Batches the elements of a dataset and reads ahead.
 
@@ -102,6 +178,7 @@ def fill_batches(
     shapes: Shapes and dtypes of the large arrays of an element, see `Filled`.
     loading: Largest number of threads per process, and number of worker
       processes; without workers, the threads run in this process.
+    ahead: For each element, what is to be done before it is made, see `Filled`.
 
   Yields:
     The batches, in order: arrays by name with a leading axis of `size`.
@@ -115,7 +192,7 @@ def fill_batches(
   )
   part = part_of(size, element_bytes, loading.workers)
   fitting = _fitting(part * element_bytes, loading)
-  filled = Filled(elements, part, shapes, _threads(loading))
+  filled = Filled(elements, part, shapes, _threads(loading), ahead)
   try:
     yield from _iterate(
       filled, max(2, min(fitting, loading.threads)), loading, size // part
@@ -204,6 +281,8 @@ def _iterate(
     joined: Number of elements that are joined to one along their first axis.
   """
   workers = loading.workers
+  if workers:
+    dataset = _Errors(dataset)
   options = grain.ReadOptions(num_threads=count, prefetch_buffer_size=count)
   iterated = dataset.to_iter_dataset(options)
   if workers:
@@ -213,7 +292,7 @@ def _iterate(
     iterated = iterated.mp_prefetch(
       grain.MultiprocessingOptions(num_workers=workers),
       workers_lib.follow_parent,
-    )
+    ).map(_raise_errors)
   if joined > 1:
     iterated = iterated.batch(joined, batch_fn=_join)
   iterator = iter(iterated)

@@ -27,6 +27,7 @@ def training_batches(
   first_step: int = 0,
   process_index: int = 0,
   process_count: int = 1,
+  lanes: int = 1,
 ) -> Generator[training_clips.Batch, None, None]:
   """Reads the local part of every global batch, without end.
 
@@ -39,6 +40,7 @@ def training_batches(
     process_index: Number of this process, which reads one contiguous part of
       each global batch.
     process_count: Number of processes.
+    lanes: Number of lanes, see `data.lanes`.
 
   Returns:
     Batches as in `CutClips.random_map`, with a leading axis of
@@ -47,16 +49,20 @@ def training_batches(
   Raises:
     ConfigError: If a batch has more videos than there are.
   """
-  videos = order.training_videos(
+  elements = order.training_elements(
     cut,
     batch_size=batch_size,
     seed=seed,
     first_step=first_step,
     process_index=process_index,
     process_count=process_count,
+    lanes=lanes,
   )
+  ahead = None
+  if sources.reads_ranges(cut.source):
+    ahead = elements(training_clips.FetchClips(cut))
   return filling.fill_batches(
-    videos, batch_size // process_count, cut.shapes, loading
+    elements(cut), batch_size // process_count, cut.shapes, loading, ahead
   )
 
 

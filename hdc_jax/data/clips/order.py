@@ -12,17 +12,20 @@ of its order, which are others in each epoch. A video that cannot be decoded is
 replaced by the video B positions on in the order of the epoch, and that one in
 turn by the next: no other video of the batch has the same replacement.
 
-All this is true of each dataset of a mixture, with B for its share of a batch.
+All this is true of each dataset of a mixture, and of each lane (see `lanes`),
+with B for its share of a batch.
 """
 
+import bisect
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 import grain
 import numpy as np
 
+from hdc_jax.data import lanes as lanes_lib
 from hdc_jax.data import mixtures
 from hdc_jax.data.clips import training_clips
 from hdc_jax.data.store.index import Index
@@ -51,23 +54,27 @@ def check_batch_size(batch_size: int, videos: int, split: str) -> None:
     )
 
 
-def check_batches(batch_size: int, index: Index, split: str) -> None:
+def check_batches(
+  batch_size: int, index: Index, split: str, lanes: int = 1
+) -> None:
   """Checks that batches can be filled from a split without repeating a video.
 
   Args:
     batch_size: Videos in a global batch.
     index: The index of the dataset, or of a mixture.
     split: Name of the split.
+    lanes: Number of lanes.
 
   Raises:
-    ConfigError: If a batch is larger, or if a dataset has fewer videos than
-      its share of a batch.
+    ConfigError: If a batch is larger; if a dataset, or a lane of it, has fewer
+      videos than its share of a batch; or if a lane has no shard.
   """
-  _sizes(batch_size, mixtures.pools(index, index.split(split)), split)
+  pools = lanes_lib.pools(index, index.split(split), lanes)
+  _sizes(batch_size, pools, lanes, split)
 
 
 def _sizes(
-  batch_size: int, pools: Sequence[mixtures.Pool], split: str = ""
+  batch_size: int, pools: Sequence[mixtures.Pool], lanes: int, split: str = ""
 ) -> list[int]:
   """How many videos of a batch are of each pool, which has so many.
 
@@ -77,21 +84,22 @@ def _sizes(
   if len(pools) == 1:
     what = f"split {split!r}" if split else "the dataset"
     check_batch_size(batch_size, len(pools[0].records), what)
-  sizes = mixtures.shares(batch_size, [pool.weight for pool in pools])
+  sizes = lanes_lib.sizes(batch_size, pools, lanes)
   for pool, size in zip(pools, sizes, strict=True):
     if size > len(pool.records):
       which = f"whose split {split!r}" if split else "which"
+      other = "config.data.lanes" if lanes > 1 else "the weight of this dataset"
       raise ConfigError(
         f"config.data.batch_size={batch_size} is too large: {size} videos of "
         f"each batch would be of {pool.name}, {which} has "
         f"{len(pool.records):,}, and a batch holds no video twice: lower it, "
-        "or the weight of this dataset"
+        f"or {other}"
       )
   return sizes
 
 
 class _Share(NamedTuple):
-  """The part of every batch that is of one dataset.
+  """The part of every batch that is of one dataset and lane.
 
   Attributes:
     first: Place in the batch of its first video.
@@ -110,7 +118,8 @@ class _Candidates(grain.transforms.MapWithIndex):
 
   Attributes:
     batch_size: Videos in a global batch.
-    shares: The parts of a global batch, in order.
+    shares: The parts of a global batch, in order; at least those of this
+      process.
   """
 
   batch_size: int
@@ -132,7 +141,8 @@ class _Candidates(grain.transforms.MapWithIndex):
     """
     del element
     batch, place = divmod(index, self.batch_size)
-    first, size, order = next(s for s in self.shares[::-1] if s.first <= place)
+    after = bisect.bisect_right(self.shares, place, key=lambda s: s.first)
+    first, size, order = self.shares[after - 1]
     videos = len(order)
     epoch, batch = divmod(batch, videos // size)
     # Offsets from the first video of the part: those of different elements
@@ -176,7 +186,7 @@ class _Local(grain.MapDataset):
     return self._parent[self._first + batch * self._batch_size + place]
 
 
-def training_videos(
+def training_elements(
   cut: training_clips.CutClips,
   *,
   batch_size: int,
@@ -184,8 +194,9 @@ def training_videos(
   first_step: int,
   process_index: int,
   process_count: int,
-) -> grain.MapDataset:
-  """The endless sequence of the videos that one process learns from.
+  lanes: int = 1,
+) -> Callable[[grain.transforms.RandomMap], grain.MapDataset]:
+  """Finds the endless sequence of the videos that one process learns from.
 
   Args:
     cut: Cuts the clips out of each video.
@@ -195,6 +206,51 @@ def training_videos(
     process_index: Number of this process, which has one contiguous part of each
       global batch.
     process_count: Number of processes.
+    lanes: Number of lanes, which divides the batch.
+
+  Returns:
+    A function that makes elements of them, as `cut` does. A transform gets the
+    record numbers of a video and of its replacements, and random numbers that
+    are the same for all transforms.
+
+  Raises:
+    ConfigError: If a batch has more videos than there are.
+  """
+  size = batch_size // process_count
+  begin = process_index * size
+  pools = lanes_lib.pools(cut.source.index, cut.records, lanes)
+  sizes = _sizes(batch_size, pools, lanes)
+  firsts = itertools.accumulate(sizes[:-1], initial=0)
+  shares = [
+    _Share(
+      first, share, record_numbers(pool.records).seed(seed + number).shuffle()
+    )
+    for number, (first, share, pool) in enumerate(
+      zip(firsts, sizes, pools, strict=True)
+    )
+    # A process needs no others, which may be as large as all record numbers.
+    if first < begin + size and begin < first + share
+  ]
+  candidates = (
+    grain.MapDataset.range(len(cut.records) // batch_size * batch_size)
+    .seed(seed)
+    .repeat()
+    .map_with_index(_Candidates(batch_size, shares))
+  )
+  first = first_step * batch_size + begin
+  return lambda transform: _Local(
+    candidates.random_map(transform), batch_size, size, first
+  )
+
+
+def training_videos(
+  cut: training_clips.CutClips, **order: Any
+) -> grain.MapDataset:
+  """The clips of the endless sequence of videos that one process learns from.
+
+  Args:
+    cut: Cuts the clips out of each video.
+    **order: See `training_elements`.
 
   Returns:
     The clips of each video, see `CutClips.random_map`. A batch of this process
@@ -203,24 +259,7 @@ def training_videos(
   Raises:
     ConfigError: If a batch has more videos than there are.
   """
-  pools = mixtures.pools(cut.source.index, cut.records)
-  sizes = _sizes(batch_size, pools)
-  firsts = itertools.accumulate(sizes[:-1], initial=0)
-  orders = [
-    record_numbers(pool.records).seed(seed + number).shuffle()
-    for number, pool in enumerate(pools)
-  ]
-  shares = list(map(_Share, firsts, sizes, orders))
-  videos = (
-    grain.MapDataset.range(len(cut.records) // batch_size * batch_size)
-    .seed(seed)
-    .repeat()
-    .map_with_index(_Candidates(batch_size, shares))
-    .random_map(cut)
-  )
-  size = batch_size // process_count
-  first = first_step * batch_size + process_index * size
-  return _Local(videos, batch_size, size, first)
+  return training_elements(cut, **order)(cut)
 
 
 def record_numbers(records: np.ndarray) -> grain.MapDataset:

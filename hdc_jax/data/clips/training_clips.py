@@ -4,6 +4,7 @@ All clips of an element of a batch are cut out of the same video. A video that
 cannot be decoded is replaced by another one, see `order`.
 """
 
+import contextlib
 import dataclasses
 import logging
 from typing import Any
@@ -16,7 +17,7 @@ from hdc_jax.data.clips import canvas as canvas_lib
 from hdc_jax.data.clips import sampling
 from hdc_jax.data.labels import targets
 from hdc_jax.data.options import Clips
-from hdc_jax.errors import ConfigError, DataError
+from hdc_jax.errors import ConfigError, DataError, StorageError
 
 _log = logging.getLogger(__name__)
 
@@ -123,9 +124,26 @@ class CutClips(grain.transforms.RandomMap):
       f"their place in the batch; the last error is: {reason}"
     )
 
+  def draw(
+    self, video: sources.Video, rng: np.random.Generator
+  ) -> tuple[float, tuple[int, ...]]:
+    """Draws where the clips of a video begin.
+
+    Args:
+      video: The video.
+      rng: Generator of everything random in the clips, of which this is drawn
+        first.
+
+    Returns:
+      Source frames from one frame of a clip to the next, and the first frame
+      of each clip.
+    """
+    stride = sampling.stride_in(video, self.stride, self.fps)
+    return stride, self.starts.draw(rng, video.num_frames, self.frames, stride)
+
   def _cut(self, number: int, rng: np.random.Generator) -> Batch:
     video = self.source[number]
-    stride = sampling.stride_in(video, self.stride, self.fps)
+    stride, starts = self.draw(video, rng)
 
     def cut(start: int) -> Batch:
       indices = sampling.clip_indices(
@@ -144,10 +162,46 @@ class CutClips(grain.transforms.RandomMap):
         )
       return clip
 
-    starts = self.starts.draw(rng, video.num_frames, self.frames, stride)
     clips = [cut(start) for start in starts]
     stacked = {name: np.stack([c[name] for c in clips]) for name in clips[0]}
     return {"id": np.array(video.id)} | stacked
+
+
+@dataclasses.dataclass(frozen=True)
+class FetchClips(grain.transforms.RandomMap):
+  """Reads ahead, out of a bucket, what clips are cut out of.
+
+  In the place of `CutClips` in a dataset it gets the same generators, and so
+  finds the same clips.
+
+  Attributes:
+    cut: Cuts the clips later.
+  """
+
+  cut: CutClips
+
+  # Grain does not annotate what is overridden here.
+  # pyrefly: ignore[bad-override]
+  def random_map(self, element: Any, rng: np.random.Generator) -> None:
+    """Reads ahead the frames of all clips of a video.
+
+    Args:
+      element: Record numbers, see `CutClips.random_map`; only the first is
+        fetched.
+      rng: Generator of everything random in the clips.
+    """
+    # An error comes again when the clips are cut, which knows what follows.
+    with contextlib.suppress(DataError, StorageError):
+      video = self.cut.source[int(next(iter(element)))]
+      stride, starts = self.cut.draw(video, rng)
+      if isinstance(video, sources.Fetchable):
+        indices = [
+          sampling.clip_indices(
+            start, self.cut.frames, stride, 0, video.num_frames
+          )
+          for start in starts
+        ]
+        video.fetch(np.concatenate(indices))
 
 
 def pad(clip: Batch, canvas: int) -> Batch:

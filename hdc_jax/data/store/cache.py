@@ -1,8 +1,9 @@
 """Local copies of datasets in buckets, for the hosts that train.
 
-ArrayRecord reads local files only, and training reads records in an order that
-is shuffled over all of them. So each host copies all shards once, before it
-begins.
+Training reads records in an order that is shuffled over the shards of a host's
+lanes, which by default are all shards. So by default each host copies these
+once, before it begins: a record then costs microseconds, instead of the tens of
+milliseconds of a request to the bucket. `ranged_shards` reads without a copy.
 """
 
 import concurrent.futures
@@ -30,7 +31,7 @@ _PARALLEL_COPIES = 8  # Enough for a few gigabytes per second.
 def copy_if_remote(
   directory: epath.Path, index: Index, cache: epath.PathLike
 ) -> epath.Path:
-  """Copies a dataset's shards out of a bucket, unless the cache has them.
+  """Copies shards of a dataset out of a bucket, unless the cache has them.
 
   A dataset on a disk is not copied. Each shard is checked against the index,
   and its copy exists whole or not at all, so several processes may call this at
@@ -38,7 +39,7 @@ def copy_if_remote(
 
   Args:
     directory: Directory of the dataset, on a disk or in a bucket.
-    index: Index of the dataset.
+    index: Index of the dataset, with the shards to copy.
     cache: Local directory that holds copies of datasets, by fingerprint.
 
   Returns:
@@ -66,7 +67,7 @@ def check_space(
 
   Args:
     directory: Directory of the dataset, on a disk or in a bucket.
-    index: Index of the dataset.
+    index: Index of the dataset, with the shards to copy.
     cache: Local directory that holds copies of datasets.
 
   Raises:

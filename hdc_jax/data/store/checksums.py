@@ -33,7 +33,7 @@ def check(
 
   Args:
     directory: Local directory of the shards, all of which exist.
-    index: Index of the dataset.
+    index: Index of the dataset, with the shards to check.
     cache: Directory for what is remembered if `directory` is read-only.
 
   Raises:
@@ -56,7 +56,9 @@ def check(
     return
   sums = _sums(folder, unknown)
   wrong = [shard for shard in unknown if sums[shard.name] != shard.sha256]
-  _remember(places, {k: v for k, v in states.items() if k not in _names(wrong)})
+  right = {k: v for k, v in states.items() if k not in _names(wrong)}
+  # Meanwhile, other hosts have perhaps checked the shards of their lanes.
+  _remember(places, {**_read(places[0]), **known, **right})
   if wrong:
     owners = {shard.sha256: shard.name for shard in index.shards}
     named = [

@@ -36,6 +36,10 @@ class Stored(Protocol):
     """Reads one of the chunks in the shard of video `i`."""
     ...
 
+  def fetch(self, i: int, numbers: Sequence[int]) -> None:
+    """Reads chunks ahead, if they are far: several at a time, in order."""
+    ...
+
 
 class ShardFiles:
   """The shards of a dataset on a local disk, see `Stored`."""
@@ -84,6 +88,9 @@ class ShardFiles:
     after = bisect.bisect_right(self._videos, i)
     return self._entries[self._ends[after - 1] + number]
 
+  def fetch(self, i: int, numbers: Sequence[int]) -> None:
+    """Does nothing, as the chunks are near."""
+
 
 class Chosen:
   """Some of the videos that are stored, see `Stored`."""
@@ -111,6 +118,10 @@ class Chosen:
   def chunk(self, i: int, number: int) -> bytes:
     """Reads a chunk, see `Stored.chunk`."""
     return self._stored.chunk(self._numbers[i], number)
+
+  def fetch(self, i: int, numbers: Sequence[int]) -> None:
+    """Reads chunks ahead, see `Stored.fetch`."""
+    self._stored.fetch(self._numbers[i], numbers)
 
 
 class OneVideo:
@@ -142,3 +153,6 @@ class OneVideo:
     """Returns a chunk, see `Stored.chunk`."""
     del i
     return self._chunks[number]
+
+  def fetch(self, i: int, numbers: Sequence[int]) -> None:
+    """Does nothing, as the chunks are in memory."""

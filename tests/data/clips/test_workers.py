@@ -69,6 +69,27 @@ def test_a_worker_that_leaves_silently_ends_the_reading():
   assert time.monotonic() - start < 20.0
 
 
+class Fail(grain.transforms.Map):
+  """Raises an error at a number; other elements take their time."""
+
+  def map(self, element):
+    if element == 3:
+      raise DataError("video 3 is damaged")
+    time.sleep(0.5)
+    return {"x": np.full(10, element)}
+
+
+def test_an_error_arrives_as_it_is():
+  """In its turn, and though the other process is at work."""
+  dataset = grain.MapDataset.range(1 << 30).map(Fail())
+  read = filling.read_ahead(dataset, 80, Loading(threads=1, workers=2))
+  for number in range(3):
+    assert next(read)["x"][0] == number
+  with pytest.raises(DataError) as raised:
+    next(read)
+  assert str(raised.value) == "video 3 is damaged"
+
+
 @pytest.mark.skipif(not SHARED.is_dir(), reason="shared memory is elsewhere")
 def test_nothing_is_left_of_a_parent_that_is_killed(tmp_path):
   mark = f"hdc{os.getpid()}"
