@@ -11,7 +11,7 @@ from hdc_jax.data.datasets import DATASETS, Request
 from hdc_jax.data.store import index as index_lib
 from hdc_jax.data.store.index import Index
 from hdc_jax.data.video import codec as codec_lib
-from hdc_jax.data.video import h264, originals
+from hdc_jax.data.video import encoder, originals
 from hdc_jax.errors import DataError
 from hdc_jax.prepare import indexing, runners, shards, summary
 from hdc_jax.prepare.shards import Plan, Sidecar
@@ -62,7 +62,7 @@ def prepare(
   settings = {
     "codec": codec,
     "short_side": short_side,
-    "encoder": h264.ENCODER_VERSION,
+    "encoder": encoder.ENCODER_VERSION,
     "frames": originals.VERSION,
     "deinterlace": deinterlace,
   }

@@ -22,7 +22,9 @@ def record(file):
   """A record of two frames."""
   offsets = np.array([0, 1, 2])
   keyframes = np.array([True, False])
-  encoded = Encoded("h264", 25.0, 2, 2, b"", b"12", offsets, keyframes)
+  encoded = Encoded(
+    "h264", 25.0, 2, 2, b"", b"12", offsets, keyframes, ~keyframes
+  )
   record, chunks = records.cut(file.id, file.labels, encoded)
   return Prepared(record, chunks, Picture(4, 2, interlaced=True))
 
