@@ -106,7 +106,7 @@ def write(directory: pathlib.Path, videos: Sequence[Encoded]) -> sources.Source:
   (plan,) = shards.plan(listing, {}, 1)
   prepared = [
     shards.Prepared(
-      *records.cut(name, {}, video), Picture(video.width, video.height, False)
+      [records.cut(name, {}, video)], Picture(video.width, video.height, False)
     )
     for name, video in zip(names, videos, strict=True)
   ]

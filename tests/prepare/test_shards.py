@@ -26,7 +26,7 @@ def record(file):
     "h264", 25.0, 2, 2, b"", b"12", offsets, keyframes, ~keyframes
   )
   record, chunks = records.cut(file.id, file.labels, encoded)
-  return Prepared(record, chunks, Picture(4, 2, interlaced=True))
+  return Prepared([(record, chunks)], Picture(4, 2, interlaced=True))
 
 
 def test_plans_go_through_json():
@@ -38,7 +38,11 @@ def test_plans_go_through_json():
   assert [file.path for file in again.files] == [file.path for file in FILES]
   assert again.to_json() == line
   a, b = (
-    [(made.record.to_bytes(), made.chunks) for made in map(record, files)]
+    [
+      (each.to_bytes(), chunks)
+      for made in map(record, files)
+      for each, chunks in made.videos
+    ]
     for files in (again.files, plan.files)
   )
   assert a == b

@@ -44,7 +44,7 @@ def write(directory, videos):
   (plan,) = shards.plan(listing, {}, 1)
   results = [
     shards.Prepared(
-      *records.cut(id, {}, video), originals.Picture(64, 48, False)
+      [records.cut(id, {}, video)], originals.Picture(64, 48, False)
     )
     for id, video in videos.items()
   ]
