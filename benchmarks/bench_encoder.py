@@ -19,7 +19,7 @@ import numpy as np
 from etils import epath
 
 from benchmarks import measure
-from hdc_jax.data import sources
+from hdc_jax.data import feeding, sources
 from hdc_jax.data.clips import sampling
 from hdc_jax.data.datasets.base import Listing, VideoFile
 from hdc_jax.data.options import Clips
@@ -28,7 +28,6 @@ from hdc_jax.data.video import codec, encoder
 from hdc_jax.data.video.codec import Encoded
 from hdc_jax.data.video.frames import Window
 from hdc_jax.data.video.originals import Original, Picture
-from hdc_jax.plan import feeding
 from hdc_jax.prepare import indexing, shards
 from hdc_jax.runs.text_table import format_rows
 from hdc_jax.runtime import commands

@@ -15,8 +15,8 @@ ENCODER_VERSION = 3
 
 # Choice: measured on real clips at short side 128, for training rather than for
 # viewing (benchmarks/NOTES.md has the figures):
-# - 'veryfast' with crf 21 keeps every clip at 38 dB or more; 'medium' with crf 22
-#   takes more than twice as long for the same PSNR, and 10 % fewer bytes;
+# - 'veryfast' with crf 21 keeps every clip at 38 dB or more; 'medium' with crf
+#   22 takes more than twice as long for the same PSNR, and 10 % fewer bytes;
 # - 'psnr' spends the bits on fidelity, not on grain that looks sharp: 15 %
 #   fewer bytes at the same PSNR;
 # - without CABAC and the deblocking filter the decoder, which is what limits a
