@@ -29,7 +29,8 @@ PYENV_ROOT ?= $(HOME)/.pyenv
 python = $(or $(lastword $(sort $(wildcard \
   $(PYENV_ROOT)/versions/$(1).*/bin/python))),python$(1))
 
-.PHONY: demo test test-fast test-slow test-interop test-oldest test-newest lint docs clean
+.PHONY: demo test test-fast test-slow test-interop test-oldest test-newest lint docs bench-gpu \
+  clean
 
 demo: $(VENV)/.installed  ## Train and evaluate on generated videos.
 	$(BIN)/python -m hdc_jax.prepare --dataset=synthetic --short_side=64 \
@@ -54,6 +55,11 @@ test-slow: $(VENV)/.installed-test  ## Damaged inputs, full disks, kills, a long
 
 test-interop: $(VENV)/.installed-interop  ## Compare with PyTorch.
 	$(BIN)/python -m pytest $(PYTEST) tests/interop
+
+bench-gpu: $(VENV)/.installed-gpu  ## The step on a GPU, beside PyTorch: 10 minutes.
+	mkdir -p runs
+	$(BIN)/python -m benchmarks.bench_gpu --config=configs/r3d18.py \
+	  --json=runs/bench_gpu.json
 
 test-oldest: .venv-oldest/.installed  ## With the oldest versions allowed.
 	.venv-oldest/bin/python -m pytest $(PYTEST) $(CALLING)
@@ -87,6 +93,11 @@ $(VENV)/.installed-interop: $(VENV)/.installed-test
 	$(INSTALL) $(TORCH)
 	$(INSTALL) --no-deps --upgrade --target=$(VENV)/torchvision $(TORCHVISION)
 	touch $@
+
+$(VENV)/.installed-gpu: pyproject.toml setup.py | $(BIN)/python
+	$(INSTALL) -e '.[cuda]'
+	$(INSTALL) $(firstword $(TORCH))
+	touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-docs: pyproject.toml setup.py | $(BIN)/python
 	$(INSTALL) -e '.[docs]'

@@ -1,6 +1,7 @@
 """The training step of HDC in PyTorch.
 
-Network, heads, loss, update and precision are those of the step in JAX.
+Network, heads, loss, update and precision are those of the step in JAX. On a
+GPU, arrays have their channels last, and cuDNN tries all of its algorithms.
 """
 
 from collections.abc import Callable
@@ -56,7 +57,10 @@ class Network(nn.Module):
       For each embedding float32 [B, N, D], L2-normalised.
     """
     batch, count = views.shape[:2]
-    endpoints = self.encoder(views.flatten(0, 1))
+    clips = views.flatten(0, 1)
+    if clips.is_cuda:
+      clips = clips.contiguous(memory_format=torch.channels_last_3d)
+    endpoints = self.encoder(clips)
 
     def embed(embedding: base.Embedding) -> torch.Tensor:
       features = endpoints[embedding.endpoint]
@@ -151,6 +155,9 @@ def make_step(
   device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
   method = own.make(learning.augment, learning.model.size)
   network = make_network(learning.model, method).to(device)
+  if device.type == "cuda":
+    network = network.to(memory_format=torch.channels_last_3d)
+    torch.backends.cudnn.benchmark = True
   views = torch.as_tensor(np.moveaxis(views, -1, 2).copy()).to(device)
   with torch.no_grad():
     network(views[:1])  # The first call creates the heads' parameters.

@@ -29,7 +29,8 @@ class Commands:
   """The commands for the slice of a run.
 
   Attributes:
-    run: The run. The queued resource of its slice, and the node, have its name.
+    run: The run. The queued resource of its slice, and the node, have its name;
+      of several slices, the names of the nodes begin with it.
     project: ID of the Google Cloud project.
   """
 
@@ -45,7 +46,19 @@ class Commands:
     return (*_TPUS, "queued-resources", verb, name, *flags, *self._where)
 
   def _node(self, verb: str, *flags: str) -> tuple[str, ...]:
-    return (*_TPUS, "tpu-vm", verb, *flags, "--worker=all", *self._where)
+    """A command on all hosts at once, as they wait for each other."""
+    group, nodes = ("tpu-vm",), ()
+    if self.run.slice.count > 1:
+      group, nodes = ("queued-resources",), ("--node=all", "--batch-size=all")
+    return (
+      *_TPUS,
+      *group,
+      verb,
+      *flags,
+      *nodes,
+      "--worker=all",
+      *self._where,
+    )
 
   def _ssh(self, command: str) -> tuple[str, ...]:
     return self._node("ssh", self.run.name, *_SSH, f"--command={command}")
@@ -60,9 +73,12 @@ class Commands:
 
   def create(self) -> tuple[str, ...]:
     """The command that queues for the slice."""
+    names = (f"--node-id={self.run.name}",)
+    if (count := self.run.slice.count) > 1:
+      names = (f"--node-count={count}", f"--node-prefix={self.run.name}")
     return self._queue(
       "create",
-      f"--node-id={self.run.name}",
+      *names,
       f"--accelerator-type={self.run.slice.accelerator_type}",
       f"--runtime-version={self.run.slice.generation.runtime_version}",
       *_CAPACITY[self.run.capacity],

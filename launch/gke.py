@@ -73,7 +73,8 @@ def manifest(
     "kind": "JobSet",
     "metadata": {
       "name": run.name,
-      # All hosts belong to one slice, if the cluster has several of its shape.
+      # All hosts of a job belong to one slice, if there are several. GKE tells
+      # them of the other jobs, with which they are joined.
       "annotations": {
         "alpha.jobset.sigs.k8s.io/exclusive-topology": (
           "cloud.google.com/gke-nodepool"
@@ -95,7 +96,7 @@ def manifest(
       "replicatedJobs": [
         {
           "name": "slice",
-          "replicas": 1,
+          "replicas": run.slice.count,
           "template": {"spec": _job(run, image, reservation)},
         }
       ],
@@ -105,7 +106,7 @@ def manifest(
 
 
 def _job(run: SliceRun, image: str, reservation: str) -> dict[str, Any]:
-  """The spec of the job, which has a pod for each host."""
+  """The spec of the job of a slice, which has a pod for each host."""
   final = {
     "containerName": _CONTAINER,
     "operator": "In",
@@ -113,8 +114,8 @@ def _job(run: SliceRun, image: str, reservation: str) -> dict[str, Any]:
   }
   return {
     "completionMode": "Indexed",
-    "parallelism": run.slice.hosts,
-    "completions": run.slice.hosts,
+    "parallelism": run.slice.hosts_per_slice,
+    "completions": run.slice.hosts_per_slice,
     "backoffLimit": 0,
     "podFailurePolicy": {
       "rules": [{"action": "FailJob", "onExitCodes": final}]

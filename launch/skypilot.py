@@ -40,8 +40,14 @@ def task(run: SliceRun) -> dict[str, Any]:
     run: The run.
 
   Raises:
-    ConfigError: If a task of SkyPilot cannot choose such a capacity.
+    ConfigError: If a task of SkyPilot cannot choose such a capacity, or join
+      slices.
   """
+  if run.slice.count > 1:
+    raise ConfigError(
+      f"--slice: SkyPilot does not join {run.slice.count} slices: use "
+      "launch.tpu_vm or launch.gke"
+    )
   if run.capacity not in _CAPACITY:
     raise ConfigError(
       f"--capacity={run.capacity}: SkyPilot takes reservations from its own "

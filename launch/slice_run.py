@@ -21,7 +21,7 @@ class SliceRun(Run):
   """The description of a run on a TPU slice.
 
   Attributes:
-    slice: The TPU slice to run on.
+    slice: The TPU slice to run on, or joined ones.
     zone: Zone of Google Cloud that has the slice.
     capacity: Kind of capacity, one of `CAPACITIES`.
     code: URL of a commit of a git repository, or of an archive in a bucket.
@@ -69,7 +69,8 @@ def make_parser(
     "--slice",
     required=True,
     metavar="GENERATION:TOPOLOGY",
-    help=f"v5e:16x16, v4:4x4x4 …; of {', '.join(GENERATIONS)}",
+    help=f"v5e:16x16, v4:4x4x4 …, or joined ones as 4*v5e:16x16; of "
+    f"{', '.join(GENERATIONS)}",
   )
   add("--zone", required=True, help="us-west4-a")
   add(

@@ -1,17 +1,16 @@
 """Writes docs/evidence.md: every figure in it comes from a record."""
 
-import collections
 import pathlib
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
-from benchmarks.evidence import foresight, pictures, running, summary
+from benchmarks.evidence import findings, foresight, pictures, running, summary
+from benchmarks.evidence.findings import DECIDED_BY
 from benchmarks.evidence.measuring import MEASURES, UNTRAINED
-from benchmarks.evidence.studies import CLAIMS, STUDIES, Study
+from benchmarks.evidence.studies import STUDIES, Study
 from benchmarks.evidence.summary import Figures
 
 _ENDPOINTS = tuple(f"block{n}" for n in range(1, 6))
-_DECIDED_BY = "ridge"  # the measure of the claims, at block 5
 
 _INTRODUCTION = """\
 <!-- Written by `python -m benchmarks.evidence write`. -->
@@ -22,11 +21,6 @@ HDC's claim is that spatial contrast learns the scene, temporal contrast the
 motion, and both together learn both. This page says what was found when it was
 tried on networks that a CPU can train, on videos made for it and on real ones.
 """
-_VERDICTS = {
-  summary.HOLDS: "As expected:",
-  summary.CONTRADICTED: "Against the expectation:",
-  summary.OPEN: "Not decided by these seeds:",
-}
 _METHOD = """\
 In the rows, `sc` is HDC's spatial contrast, `tc` its temporal contrast, and
 after `@` are the blocks of the network that are contrasted, with even weights;
@@ -51,49 +45,15 @@ def write(page: str, records: str) -> None:
   """
   path, root = pathlib.Path(page), pathlib.Path(records)
   by_study = {name: running.read(root, name) for name in STUDIES}
-  parts = [_INTRODUCTION, *_findings(by_study), "## How\n", _METHOD]
+  unvaried = {
+    name: Figures.of(found, name, "") for name, found in by_study.items()
+  }
+  found = findings.describe(unvaried)
+  parts = [_INTRODUCTION, *found, "## How\n", _METHOD]
   for name, study in STUDIES.items():
     parts += _study(name, study, by_study[name], path.parent, root)
   parts += foresight.describe([r for found in by_study.values() for r in found])
   path.write_text("\n".join(parts), encoding="utf-8")
-
-
-def _findings(by_study: dict[str, list[running.Record]]) -> Iterator[str]:
-  """What each study with rows to compare says of the claim, in a paragraph."""
-  for name, records in by_study.items():
-    figures = Figures.of(records, name, "")
-    verdicts: dict[str, list[str]] = {}
-    for label, first, second, _, verdict in _claims(STUDIES[name], figures):
-      if verdict == summary.CONTRADICTED:
-        first, second = second, first
-      comparison = f"{first} is above {second} by {label}"
-      verdicts.setdefault(verdict, []).append(comparison)
-    if not verdicts:
-      continue
-    counts = collections.Counter(row for row, _ in figures.records).values()
-    seeds = " to ".join(map(str, sorted({min(counts), max(counts)})))
-    text = " ".join(
-      f"{words} {'; '.join(verdicts[verdict])}."
-      for verdict, words in _VERDICTS.items()
-      if verdict in verdicts
-    )
-    found = f"**{STUDIES[name].title}** (seeds of a row: {seeds}). {text}"
-    yield textwrap.fill(found, 80, break_on_hyphens=False) + "\n"
-
-
-def _claims(
-  study: Study, figures: Figures
-) -> Iterator[tuple[str, str, str, str, str]]:
-  """Label, both rows, their difference and the verdict of each claim."""
-  for side, first, second in CLAIMS:
-    label = getattr(study, side)
-    pair = [
-      figures.values(row, label, "block5", _DECIDED_BY)
-      for row in (first, second)
-    ]
-    if all(pair):
-      verdict, difference = summary.decide(*pair)
-      yield label, first, second, difference, verdict
 
 
 def _study(
@@ -134,15 +94,15 @@ def _one(
   """A study without variants: every row, the claims, blocks, neighbours."""
   yield from _table(study, figures)
   picture = root / f"{name}.png"
-  pictures.draw(picture, study, figures, _DECIDED_BY)
+  pictures.draw(picture, study, figures, DECIDED_BY)
   link = picture.relative_to(docs).as_posix()
   yield f"![{study.scene} and {study.motion} of each row]({link})\n"
-  claims = list(_claims(study, figures))
-  if claims:
+  compared = list(findings.claims(study, figures))
+  if compared:
     yield "| by | expected | difference | |\n|---|---|---:|---|"
-  for label, first, second, difference, verdict in claims:
+  for label, first, second, difference, verdict in compared:
     yield f"| {label} | {first} > {second} | {difference} | {verdict} |"
-  yield f"\nBy block, `{_DECIDED_BY}` of {study.motion} / {study.scene}:\n"
+  yield f"\nBy block, `{DECIDED_BY}` of {study.motion} / {study.scene}:\n"
   yield from _blocks(study, figures)
   yield from _sheets(name, study, docs, root)
 
@@ -156,7 +116,7 @@ def _several(
 ) -> Iterator[str]:
   """A study with variants: a picture over all of them, and their tables."""
   picture = root / f"{name}.png"
-  pictures.draw_over(picture, study, variants, _DECIDED_BY)
+  pictures.draw_over(picture, study, variants, DECIDED_BY)
   link = picture.relative_to(docs).as_posix()
   yield f"![{study.motion} and {study.scene} by variant]({link})\n"
   for variant, figures in variants.items():
@@ -204,7 +164,7 @@ def _blocks(study: Study, figures: Figures) -> Iterator[str]:
   for row in figures.rows:
     cells = [
       " / ".join(
-        summary.cell(figures.values(row, label, endpoint, _DECIDED_BY))
+        summary.cell(figures.values(row, label, endpoint, DECIDED_BY))
         for label in (study.motion, study.scene)
       )
       for endpoint in _ENDPOINTS

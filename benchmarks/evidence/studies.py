@@ -86,6 +86,7 @@ class Study:
 
   Attributes:
     title: What it is called on the page.
+    videos: What its videos are, within a sentence.
     hypothesis: What the paper leads one to expect, in a sentence or two.
     prepare: Arguments of `prepare`; empty for UT-Interaction, whose table is
       made from the names of its files.
@@ -101,6 +102,7 @@ class Study:
   """
 
   title: str
+  videos: str
   hypothesis: str
   prepare: Sequence[str]
   motion: str
@@ -147,6 +149,7 @@ _FACTORS: Mapping[str, Fields] = {
 STUDIES: Mapping[str, Study] = {
   "made": Study(
     title="Generated videos",
+    videos="generated videos",
     hypothesis="Spatial contrast learns the scene, temporal contrast the "
     "motion, and both together learn both.",
     prepare=(*_CAMERA, "--videos=1000"),
@@ -159,6 +162,7 @@ STUDIES: Mapping[str, Study] = {
   ),
   "premise": Study(
     title="The premise of the generated videos",
+    videos="generated videos",
     hypothesis="The less scene two clips of a video share, the more motion "
     "temporal contrast learns; the more a trajectory identifies its video, the "
     "more motion spatial contrast learns.",
@@ -181,6 +185,7 @@ STUDIES: Mapping[str, Study] = {
   ),
   "factors": Study(
     title="Factors of the recipe",
+    videos="generated videos",
     hypothesis="Whether the contrasts decouple depends on the recipe: each "
     "factor is changed alone.",
     prepare=(*_CAMERA, "--videos=1000"),
@@ -193,6 +198,7 @@ STUDIES: Mapping[str, Study] = {
   ),
   "demo": Study(
     title="The demo",
+    videos="the demo's videos",
     hypothesis="In the steps of the demo, the network learns both the motion "
     "and the scene of the demo's videos, with every seed.",
     prepare=("--dataset=synthetic", "--short_side=64"),
@@ -204,6 +210,7 @@ STUDIES: Mapping[str, Study] = {
   ),
   "real": Study(
     title="UT-Interaction, real videos",
+    videos="real videos",
     hypothesis="On UT-Interaction, temporal contrast is above spatial contrast "
     "on the action, below it on the scene, HDC is near the best on both, and "
     "all are above the untrained network on the action.",

@@ -44,16 +44,26 @@ class BackboneOptions(Options, abc.ABC, section="model"):
     "Type of the activations: bfloat16 or float32; parameters are float32.",
     choices=("bfloat16", "float32"),
   )
+  remat: tuple[int, ...] = option(
+    (),
+    "Blocks, 1 to 5, whose activations are computed again in the backward pass "
+    "instead of being kept: less memory for a larger batch, and more time.",
+    at_least=1,
+    at_most=5,
+    before=(),
+  )
 
   def make(self) -> nn.Module:
     """Creates the module, from clips [B, T, H, W, 3] to a dict of endpoints.
 
-    Its attributes are `width`, `norm` and `dtype`, and those of `own_options`.
+    Its attributes are `width`, `norm`, `dtype` and `remat`, and those of
+    `own_options`.
     """
     return self.module(
       width=self.width,
       norm=self.norm,
       dtype=jnp.dtype(self.dtype),
+      remat=self.remat,
       **self.own_options(),
     )
 

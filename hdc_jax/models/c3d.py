@@ -20,13 +20,14 @@ the most temporal positions: 8, 4 and 2 at blocks 3, 4 and 5 for 16 frames.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hdc_jax.models import base, conv, norm
+from hdc_jax.models import base, conv, norm, remat
 
 # For each block the channels of its convolutions by name, as multiples of the
 # width.
@@ -47,6 +48,8 @@ class C3D(nn.Module):
       to 8 times as many.
     norm: Name of the normalisation, see `norm.NORMS`.
     dtype: Dtype of the activations; parameters and statistics are float32.
+    remat: Numbers of the blocks whose activations are computed again in the
+      backward pass, see `remat.call`.
 
   Example:
     >>> clips = jnp.zeros((1, 8, 16, 16, 3))  # [B, T, H, W, 3]
@@ -60,6 +63,7 @@ class C3D(nn.Module):
   width: int = 64
   norm: str = "instance"
   dtype: jnp.dtype = jnp.float32
+  remat: Sequence[int] = ()
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> dict[str, jax.Array]:
@@ -78,14 +82,21 @@ class C3D(nn.Module):
     """
     make_conv = functools.partial(conv.Conv3D, dtype=self.dtype)
     make_norm = norm.make_norm(self.norm, self.dtype, train)
-    endpoints = {}
-    for block, channels in BLOCKS.items():
-      if endpoints:
-        window = (1 if len(endpoints) == 1 else 2, 2, 2)
+
+    def run(network: nn.Module, x: jax.Array, block: str) -> jax.Array:
+      if block != "block1":
+        window = (1 if block == "block2" else 2, 2, 2)
         x = conv.max_pool(x, window, window)
-      for name, multiple in channels.items():
-        x = make_conv(self.width * multiple, (3, 3, 3), name=f"conv{name}")(x)
+      for name, multiple in BLOCKS[block].items():
+        features = network.width * multiple
+        x = make_conv(features, (3, 3, 3), name=f"conv{name}")(x)
         x = nn.relu(make_norm(name=f"norm{name}")(x))
+      return x
+
+    endpoints = {}
+    for block in BLOCKS:
+      one = functools.partial(run, block=block)
+      x = remat.call(one, self, block, x, blocks=self.remat)
       endpoints[block] = x
     return endpoints
 

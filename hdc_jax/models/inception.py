@@ -15,14 +15,14 @@ temporal positions.
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hdc_jax.models import base, conv, norm
+from hdc_jax.models import base, conv, norm, remat
 from hdc_jax.options import option
 
 # The epsilon of the norms in both papers' code, of TensorFlow.
@@ -186,6 +186,8 @@ class Inception(nn.Module):
     norm: Name of the normalisation, see `norm.NORMS`.
     epsilon: What the norms add to the variance.
     dtype: Dtype of the activations; parameters and statistics are float32.
+    remat: Numbers of the blocks whose activations are computed again in the
+      backward pass, see `remat.call`.
 
   Example:
     >>> clips = jnp.zeros((1, 8, 32, 32, 3))  # [B, T, H, W, 3]
@@ -202,6 +204,7 @@ class Inception(nn.Module):
   norm: str = "instance"
   epsilon: float = EPSILON
   dtype: jnp.dtype = jnp.float32
+  remat: Sequence[int] = ()
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> dict[str, jax.Array]:
@@ -225,14 +228,21 @@ class Inception(nn.Module):
       functools.partial(conv.Conv3D, dtype=self.dtype, pad=self.pad),
       norm.make_norm(self.norm, self.dtype, train, self.epsilon),
     )
-    endpoints = {}
-    for name, block in BLOCKS.items():
+
+    def run(network: nn.Module, x: jax.Array, block: Block) -> jax.Array:
+      del network
       if block.pool:
         x = layers.max_pool(x, *block.pool)
       for unit, (channels, size, stride) in block.convolutions.items():
         x = Unit(channels, size, stride, layers, name=unit)(x)
       for module, widths in block.modules.items():
         x = Module(widths, layers, name=module)(x)
+      return x
+
+    endpoints = {}
+    for name, block in BLOCKS.items():
+      one = functools.partial(run, block=block)
+      x = remat.call(one, self, name, x, blocks=self.remat)
       endpoints[name] = x
     return endpoints
 

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hdc_jax.models import conv, norm, stem
+from hdc_jax.models import conv, norm, remat, stem
 
 Endpoints = dict[str, jax.Array]
 # A function of dtype and the function that makes norms, which returns the
@@ -194,6 +194,8 @@ class R3D(nn.Module):
       `Layers`.
     norm: Name of the normalisation, see `norm.NORMS`.
     dtype: Dtype of the activations; parameters and statistics are float32.
+    remat: Numbers of the blocks whose activations are computed again in the
+      backward pass, see `remat.call`.
 
   Example:
     A narrow R3D-18 on a small clip.
@@ -228,6 +230,7 @@ class R3D(nn.Module):
   shortcut: str = "A"
   norm: str = "instance"
   dtype: jnp.dtype = jnp.float32
+  remat: Sequence[int] = ()
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> Endpoints:
@@ -249,27 +252,41 @@ class R3D(nn.Module):
     layers = Layers(make_conv, make_projection, make_norm, self.shortcut)
 
     make_stem = functools.partial(make_stem, name="stem_conv")
-    convolution = make_stem(self.width, self.stem, self.stem_strides)
-    normalisation = make_norm(name="stem_norm")
-    clips, x = x, nn.relu(normalisation(convolution(x)))
-    endpoints = {"block1": x}
-    if self.stem_pool:
-      x = stem.max_pool(
+
+    def run_stem(network: R3D, clips: jax.Array) -> tuple[jax.Array, jax.Array]:
+      """The activations of the stem, and what goes into the next block."""
+      convolution = make_stem(network.width, network.stem, network.stem_strides)
+      normalisation = make_norm(name="stem_norm")
+      x = nn.relu(normalisation(convolution(clips)))
+      if not network.stem_pool:
+        return x, x
+      return x, stem.max_pool(
         x,
-        self.pool_window,
-        self.pool_strides,
+        network.pool_window,
+        network.pool_strides,
         clips=clips,
         convolution=convolution,
         normalisation=normalisation,
       )
-    for stage, size in enumerate(self.stage_sizes):
-      for i in range(size):
-        x = self.block(
-          features=self.width * 2**stage,
-          strides=self.strides if stage > 0 and i == 0 else (1, 1, 1),
-          temporal_kernel=self.temporal_kernels[stage],
+
+    def run_stage(network: R3D, x: jax.Array, stage: int) -> jax.Array:
+      for i in range(network.stage_sizes[stage]):
+        x = network.block(
+          features=network.width * 2**stage,
+          strides=network.strides if stage > 0 and i == 0 else (1, 1, 1),
+          temporal_kernel=network.temporal_kernels[stage],
           layers=layers,
           name=f"block{stage + 2}_{i}",
         )(x)
-      endpoints[f"block{stage + 2}"] = x
+      return x
+
+    call = functools.partial(remat.call, blocks=self.remat)
+    endpoints = {}
+    endpoints["block1"], x = call(run_stem, self, "block1", x)
+    for stage in range(len(self.stage_sizes)):
+      run, block = (
+        functools.partial(run_stage, stage=stage),
+        f"block{stage + 2}",
+      )
+      endpoints[block] = x = call(run, self, block, x)
     return endpoints

@@ -65,11 +65,13 @@ def max_pool(
     return plain(nn.relu(y))
 
   affine = normalisation.variables["params"]
-  return jax.lax.platform_dependent(
-    clips,
-    kernel,
-    affine["scale"],
-    affine["bias"],
-    tpu=tpu_stem.make(epsilon=epsilon, **shape),
-    default=anywhere,
-  )
+  # Profiles and plans show it under this name.
+  with jax.named_scope("stem"):
+    return jax.lax.platform_dependent(
+      clips,
+      kernel,
+      affine["scale"],
+      affine["bias"],
+      tpu=tpu_stem.make(epsilon=epsilon, **shape),
+      default=anywhere,
+    )

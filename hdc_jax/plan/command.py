@@ -141,7 +141,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     metavar="SLICE,…",
     default="",
     help="slices, such as v5e:16x16 or v4:4x4x4, of "
-    f"{', '.join(GENERATIONS)}; several make a table",
+    f"{', '.join(GENERATIONS)}; several make a table; 4*v5e:16x16 are four, "
+    "joined over the network",
   )
   parser.add_argument(
     "--batch_per_chip",

@@ -67,20 +67,22 @@ def versions() -> dict[str, str]:
 
 
 def devices(name: str) -> Sequence[Any]:
-  """The devices of a slice to compile for: one for each chip, in order.
+  """The devices of slices to compile for: one for each chip, in order.
 
   Args:
-    name: Name of the slice, such as 'v5e:16x16'.
+    name: Name of the slice, such as 'v5e:16x16'; or of several that are joined.
   """
   where = Slice.parse(name)
   options: dict[str, Any] = {}
   if where.generation.cores_per_chip > 1:
     options["chip_config_name"] = "megacore"
-  if where.hosts == 1:
+  if where.hosts_per_slice == 1:
     sides = [int(side) for side in where.topology.split("x")]
     options["chips_per_host_bounds"] = (*sides, 1)[:3]
+  if where.count > 1:
+    options["num_slices"] = where.count
   description = topologies.get_topology_desc(
-    platform="tpu", topology_name=name, **options
+    platform="tpu", topology_name=name.rpartition("*")[-1], **options
   )
   chips = description.devices
   assert len(chips) == where.chips, f"{name}: {len(chips)} devices"

@@ -31,6 +31,8 @@ _STRUCTURAL = (
 # `uncounted` lists results from this many bytes on.
 _MIN_UNCOUNTED_BYTES = 64 << 20
 
+# How an exchange between slices hands its data to the network.
+_NETWORK = re.compile(r'_xla_megascale_transfer_type="(\w+)"')
 _CHANNEL = re.compile(r"\bchannel_id=(\d+)")
 _WRAPPED = re.compile(r"(?:jvp|transpose|vmap)\((.*)\)")
 _MODULE = re.compile(r"[A-Za-z]\w*")
@@ -107,15 +109,21 @@ def exchanges(executed: Iterable[Executed]) -> list[dict[str, Any]]:
   Returns:
     A row for each exchange, the largest first: 'kind', see `collective_kind`;
     'opcode', which can be another collective; 'name' of the module; 'dtype' of
-    the results; 'times', the number of executions in a step; and 'bytes' of the
-    results on each chip, of all executions.
+    the results; 'times', the number of executions in a step; 'bytes' of the
+    results on each chip, of all executions; and 'network', whether it goes over
+    the network to other slices, where 'bytes' are those that a chip hands over.
   """
   rows = []
   for e in collectives(executed):
     name, _ = module_path(e.instruction.op_name)
-    size = e.times * hlo.shape_bytes(e.instruction.shape)
+    network = goes_over_network(e.instruction)
+    # A send has its data first, and then what tells the receiver.
+    shape = (
+      e.instruction.shape.split("}")[0] if network else e.instruction.shape
+    )
+    size = e.times * hlo.shape_bytes(shape)
     kind = collective_kind(e.instruction)
-    dtype = ", ".join(sorted(hlo.dtypes(e.instruction.shape)))
+    dtype = ", ".join(sorted(hlo.dtypes(shape)))
     rows.append(
       {
         "kind": kind,
@@ -124,6 +132,7 @@ def exchanges(executed: Iterable[Executed]) -> list[dict[str, Any]]:
         "dtype": dtype,
         "times": e.times,
         "bytes": size,
+        "network": network,
       }
     )
   return sorted(rows, key=lambda exchange: -exchange["bytes"])
@@ -137,8 +146,9 @@ def module_path(op_name: str) -> tuple[str, bool]:
 
   Returns:
     The path of the module in the network; outside of the network the named
-    scope, 'update', 'update/loss' or 'augment'; '' if `op_name` is ''.
-    And whether it belongs to the backward pass.
+    scope, 'update', 'update/loss' or 'augment', or 'step' for what has none; ''
+    if `op_name` is '' or a name that the compiler made, which has no path. And
+    whether it belongs to the backward pass.
 
   Example:
     >>> module_path(
@@ -150,14 +160,20 @@ def module_path(op_name: str) -> tuple[str, bool]:
   for name in _split(op_name)[:-1]:
     while wrapped := _WRAPPED.fullmatch(name):
       name = wrapped[1]
-    # Flax names a method of a module as "Network.pool".
+    # Flax names a method of a module as "Network.pool", and a function of one
+    # as "backbone/backbone.run_stage".
     name, *_ = name.split(".")
-    if _MODULE.fullmatch(name) and not _STRUCTURE.fullmatch(name):
+    named = _MODULE.fullmatch(name) and not _STRUCTURE.fullmatch(name)
+    if named and [name] != path[-1:]:
       path.append(name)
   if "Network" in path:
-    path = path[path.index("Network") + 1 :] or ["pooling"]
-  elif op_name and ("augment" in path or "update" not in path):
+    # What is computed again in the backward pass has the path of both passes.
+    start = len(path) - path[::-1].index("Network")
+    path = path[start:] or ["pooling"]
+  elif "augment" in path:
     path = ["augment"]
+  elif "update" not in path:
+    path = ["step"] if "/" in op_name else []
   return "/".join(path), "transpose(" in op_name
 
 
@@ -178,7 +194,8 @@ def collectives(executed: Iterable[Executed]) -> list[Executed]:
 
   An exchange that runs concurrently with computations consists of a start and a
   done, or of a chain of fusions, all with the same channel; it is listed once,
-  by the last of them.
+  by the last of them. One among several slices has parts: those within a slice,
+  and that over the network. Each is listed.
 
   Args:
     executed: Instructions of a step.
@@ -191,7 +208,8 @@ def collectives(executed: Iterable[Executed]) -> list[Executed]:
     kind = collective_kind(e.instruction)
     if kind:
       channel = _CHANNEL.search(e.instruction.text)
-      by_channel[channel[1] if channel else e.instruction.name] = e
+      name = channel[1] if channel else e.instruction.name
+      by_channel[name, kind, goes_over_network(e.instruction)] = e
   return list(by_channel.values())
 
 
@@ -211,8 +229,22 @@ def collective_kind(instruction: Instruction) -> str:
     One of `COLLECTIVES`, or '' if it does not complete an exchange.
   """
   kind = instruction.opcode.removesuffix("-done")
+  if goes_over_network(instruction):
+    (kind,) = _NETWORK.findall(instruction.text)
+    return kind.lower().replace("_", "-")
   if kind == "all-reduce":
     operands = re.search(r" all-reduce\(([^)]*)\)", instruction.text)
     if operands and "update-slice" in operands[1]:
       return "all-gather"
   return kind if kind in COLLECTIVES else ""
+
+
+def goes_over_network(instruction: Instruction) -> bool:
+  """Whether an instruction hands data to the network, for other slices.
+
+  Args:
+    instruction: The instruction.
+  """
+  return instruction.opcode == "send" and bool(
+    _NETWORK.search(instruction.text)
+  )

@@ -106,6 +106,18 @@ def _estimates(
     f"{row['key_bytes'] / _MIB:.2f} (reckoned): at least "
     f"{row['collective_seconds'] * 1e3:.2f} ms at the links' rate, besides",
   )
+  if row["network_bytes"]:
+    seconds = row["network_seconds"]
+    rate = (
+      f"at least {seconds * 1e3:.2f} ms at a chip's share of it, besides"
+      if seconds is not None
+      else "whose rate is not published"
+    )
+    yield (
+      "network",
+      f"{row['network_bytes'] / _MIB:.2f} MiB a chip to the other slices: "
+      f"{rate}",
+    )
   yield (
     "feeding",
     f"{row['cores_per_host']} cores a host for {row['processes_per_host']} "

@@ -92,9 +92,13 @@ class SlicePlanner:
     cost = costs.of_training(training, batch_size, steps=1)
     seconds = facts["estimated_cycles"] / chip.clock_hz
     collective_bytes: dict[str, int] = {}
-    for exchange in facts["collectives"]:
+    exchanges = facts["collectives"]
+    within = [exchange for exchange in exchanges if not exchange["network"]]
+    for exchange in within:
       kind = exchange["kind"]
       collective_bytes[kind] = collective_bytes.get(kind, 0) + exchange["bytes"]
+    network = network_bytes(exchanges, where.count)
+    rate = chip.network_bytes_per_second
     videos = batch_size / seconds
     clips = cost.clips / seconds
     flops = cost.flops / where.chips
@@ -111,8 +115,9 @@ class SlicePlanner:
       "estimated_utilisation": flops / seconds / chip.peak_flops,
       "collective_bytes": collective_bytes,
       "key_bytes": batch_size * _key_bytes(training),
-      "collective_seconds": sent_bytes(facts["collectives"])
-      / chip.link_bytes_per_second,
+      "collective_seconds": sent_bytes(within) / chip.link_bytes_per_second,
+      "network_bytes": network,
+      "network_seconds": network / rate if rate else None,
       "cores_per_host": cores,
       "processes_per_host": filling.processes_for(cores),
       "operations": facts["operations"][:_SHOWN],
@@ -180,6 +185,25 @@ def sent_bytes(collectives: Sequence[Mapping[str, Any]]) -> int:
   return sum(
     exchange["bytes"] * (2 if exchange["opcode"] == "all-reduce" else 1)
     for exchange in collectives
+  )
+
+
+def network_bytes(exchanges: Sequence[Mapping[str, Any]], slices: int) -> float:
+  """The bytes that a chip sends to other slices.
+
+  It hands its part of the data to the network once. Of a gather, each of the
+  other slices gets that part. A sum is at best a scatter and a gather.
+
+  Args:
+    exchanges: Exchanges, see `module_costs.exchanges`.
+    slices: Number of slices.
+  """
+  others = slices - 1
+  times = {"all-reduce": 2 * others / slices, "reduce-scatter": others / slices}
+  return sum(
+    exchange["bytes"] * times.get(exchange["kind"], others)
+    for exchange in exchanges
+    if exchange["network"]
   )
 
 

@@ -1,5 +1,8 @@
 """TPU slices: their shapes, their speed, and their names on Google Cloud.
 
+Several slices of one shape can be joined over the network of the data center:
+4*v5e:16x16 are four (Google calls them Multislice).
+
 The numbers are those of the pages on each generation at
 https://cloud.google.com/tpu/docs. Where slices of one number of chips exist in
 several shapes, the one that the accelerator type of this number stands for is
@@ -16,6 +19,7 @@ listed. Two kinds of numbers are not on those pages:
 
 import dataclasses
 import math
+import re
 
 from hdc_jax.errors import ConfigError
 
@@ -36,6 +40,9 @@ class Generation:
       multiply-add counts as two.
     link_bytes_per_second: Rate at which a chip can send to the other chips of
       its slice over all its links together, in bytes per second.
+    network_bytes_per_second: Rate at which a chip can send to other slices, its
+      share of the network of the data center, in bytes per second; None if it
+      is not published.
     gke_accelerator: Value of the node label that GKE selects its nodes by.
     runtime_version: Image of its hosts.
     single_host: The topologies that have one host.
@@ -49,6 +56,7 @@ class Generation:
   clock_hz: float
   peak_flops: float
   link_bytes_per_second: float
+  network_bytes_per_second: float | None
   gke_accelerator: str
   runtime_version: str
   single_host: tuple[str, ...]
@@ -80,6 +88,7 @@ GENERATIONS = {
     clock_hz=1.05e9,
     peak_flops=275e12,
     link_bytes_per_second=300e9,
+    network_bytes_per_second=None,
     gke_accelerator="tpu-v4-podslice",
     runtime_version="tpu-ubuntu2204-base",
     single_host=("2x2x1",),
@@ -92,6 +101,7 @@ GENERATIONS = {
     clock_hz=1.5e9,
     peak_flops=197e12,
     link_bytes_per_second=200e9,
+    network_bytes_per_second=3.125e9,
     gke_accelerator="tpu-v5-lite-podslice",
     runtime_version="v2-alpha-tpuv5-lite",
     single_host=("1x1", "2x2", "2x4"),
@@ -104,6 +114,7 @@ GENERATIONS = {
     clock_hz=1.75e9,
     peak_flops=459e12,
     link_bytes_per_second=600e9,
+    network_bytes_per_second=6.25e9,
     gke_accelerator="tpu-v5p-slice",
     runtime_version="v2-alpha-tpuv5",
     single_host=("2x2x1",),
@@ -116,6 +127,7 @@ GENERATIONS = {
     clock_hz=1.75e9,
     peak_flops=918e12,
     link_bytes_per_second=400e9,
+    network_bytes_per_second=12.5e9,
     gke_accelerator="tpu-v6e-slice",
     runtime_version="v2-alpha-tpuv6e",
     single_host=("1x1", "2x2", "2x4"),
@@ -125,36 +137,48 @@ GENERATIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
-  """A slice of TPU chips, such as v5e:16x16.
+  """A slice of TPU chips, such as v5e:16x16, or several: 4*v5e:16x16.
 
   Attributes:
     generation: The generation of its chips.
     topology: Its shape in chips, one of `generation.topologies`.
+    count: Number of slices of this shape that are joined over the network.
   """
 
   generation: Generation
   topology: str
+  count: int = 1
 
   @classmethod
   def parse(cls, text: str, flag: str = "--slice") -> "Slice":
-    """Reads a slice written as GENERATION:TOPOLOGY.
+    """Reads a slice written as GENERATION:TOPOLOGY, or N*GENERATION:TOPOLOGY.
 
     Args:
       text: The slice, such as 'v5e:16x16'.
       flag: The flag that it was given by, for messages.
 
     Returns:
-      The slice.
+      The slice, or the joined slices.
 
     Raises:
-      ConfigError: If there is no such generation or topology.
+      ConfigError: If there is no such generation or topology, or the number of
+        slices is none.
 
     Example:
       >>> v5e = Slice.parse("v5e:4x4")
       >>> v5e.chips, v5e.hosts, v5e.accelerator_type
       (16, 4, 'v5litepod-16')
+      >>> joined = Slice.parse("2*v5e:4x4")
+      >>> joined.chips, joined.hosts, joined.accelerator_type
+      (32, 8, 'v5litepod-16')
     """
-    name, _, topology = text.partition(":")
+    joined, star, one = text.rpartition("*")
+    if star and not re.fullmatch(r"[1-9]\d*", joined):
+      raise ConfigError(
+        f"{flag}={text}: {joined!r} is no number of slices; write four slices "
+        "as 4*v5e:16x16"
+      )
+    name, _, topology = one.partition(":")
     if name not in GENERATIONS:
       raise ConfigError(
         f"{flag}={text}: {name!r} is not one of {', '.join(GENERATIONS)}; "
@@ -165,44 +189,54 @@ class Slice:
       raise ConfigError(
         f"{flag}={text}: {name} comes as {', '.join(generation.topologies)}"
       )
-    return cls(generation, topology)
+    return cls(generation, topology, int(joined or 1))
 
   @property
   def chips(self) -> int:
-    """Number of chips."""
+    """Number of chips, of all slices."""
+    return self.count * self.chips_per_slice
+
+  @property
+  def chips_per_slice(self) -> int:
+    """Number of chips of each slice."""
     return math.prod(int(side) for side in self.topology.split("x"))
 
   @property
   def chips_per_host(self) -> int:
     """Number of chips of each host."""
     if self.topology in self.generation.single_host:
-      return self.chips
+      return self.chips_per_slice
     return self.generation.chips_per_host
 
   @property
   def hosts(self) -> int:
-    """Number of hosts.
+    """Number of hosts, of all slices; see `hosts_per_slice`."""
+    return self.count * self.hosts_per_slice
+
+  @property
+  def hosts_per_slice(self) -> int:
+    """Number of hosts of each slice.
 
     Raises:
       ConfigError: If the chips do not divide into whole hosts.
     """
-    hosts, rest = divmod(self.chips, self.chips_per_host)
+    hosts, rest = divmod(self.chips_per_slice, self.chips_per_host)
     if rest:
       raise ConfigError(
         f"{self.topology}: hosts of {self.chips_per_host} chips cannot make up "
-        f"a slice of {self.chips}"
+        f"a slice of {self.chips_per_slice}"
       )
     return hosts
 
   @property
   def accelerator_type(self) -> str:
-    """Name of the slice in a request for queued resources."""
-    size = self.chips * self.generation.cores_per_chip
+    """Name of each slice in a request for queued resources."""
+    size = self.chips_per_slice * self.generation.cores_per_chip
     return f"{self.generation.accelerator_type}-{size}"
 
   @property
   def gke_selectors(self) -> dict[str, str]:
-    """Labels that select its nodes on GKE."""
+    """Labels that select the nodes of each slice on GKE."""
     return {
       "cloud.google.com/gke-tpu-accelerator": self.generation.gke_accelerator,
       "cloud.google.com/gke-tpu-topology": self.topology,

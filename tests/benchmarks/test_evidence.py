@@ -22,6 +22,7 @@ from hdc_jax.evaluate import ridge
 
 SMALL = studies.Study(
   title="Made",
+  videos="made videos",
   hypothesis="None.",
   prepare=(
     "--dataset=synthetic",
@@ -154,6 +155,13 @@ def test_the_page_has_what_the_records_have(tmp_path):
   assert command.main(["write", *flags]) == 0
   text = page.read_text()
   flat = " ".join(text.split())
+  assert (
+    "*Spatial contrast learns the scene*: above the untrained network on "
+    "generated videos; below temporal contrast on generated videos. *Temporal "
+    "contrast learns the motion*: above the untrained network on generated "
+    "videos; above spatial contrast on generated videos. *HDC learns both*: "
+    "above the untrained network by motion on generated videos;"
+  ) in flat
   assert (
     "(seeds of a row: 3). As expected: tc@5 is above sc@5 by motion;" in flat
   )

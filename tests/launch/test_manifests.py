@@ -84,6 +84,19 @@ def test_every_host_has_a_pod(where, capsys):
   assert not hosts_make_up_the_slice(jobset)
 
 
+def test_joined_slices_have_a_job_each(capsys):
+  _, jobset = yaml.safe_load_all(manifest(capsys, slice="2*v5e:4x4"))
+  assert hosts_make_up_the_slice(jobset)
+  (job,) = jobset["spec"]["replicatedJobs"]
+  assert job["replicas"] == 2
+  assert problems(SCHEMA, jobset) == []
+
+
+def test_skypilot_does_not_join_slices(capsys):
+  assert skypilot.main(example.argv(slice="2*v5e:4x4")) == 2
+  assert "SkyPilot does not join 2 slices" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
   ("change", "message"),
   [

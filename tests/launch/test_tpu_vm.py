@@ -347,6 +347,16 @@ def test_dry_run(capacity, capsys, monkeypatch):
   assert capsys.readouterr().out == golden.read_text()
 
 
+def test_dry_run_of_joined_slices(capsys, monkeypatch):
+  monkeypatch.chdir(example.ROOT)
+  args = (*example.ARGS, "--config.data.batch_size=4096")
+  flags = "--project=p", "--dry_run"
+  argv = example.argv(*flags, args=args, slice="4*v5e:16x16")
+  assert tpu_vm.main(argv) == 0
+  golden = example.GOLDEN / "tpu_vm-joined.txt"
+  assert capsys.readouterr().out == golden.read_text()
+
+
 def test_a_dry_run_prints_what_a_run_does(gcloud, capsys, monkeypatch):
   monkeypatch.chdir(example.ROOT)
   assert tpu_vm.main(example.argv("--project=project", "--dry_run")) == 0

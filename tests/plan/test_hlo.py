@@ -145,7 +145,25 @@ AUGMENT = ("augment", False)
     ),
     ("jit(train_step)/update/augment/vmap()/View.__call__/add", AUGMENT),
     ("jit(train_step)/update/add", ("update", False)),
-    ("jit(train_step)/vmap(jit(_threefry_split))/add", AUGMENT),
+    ("jit(train_step)/update/while/body/closed_call/augment/add", AUGMENT),
+    ("jit(train_step)/vmap(jit(_threefry_split))/add", ("step", False)),
+    ("reverse.33", ("", False)),
+    (
+      "jit(train_step)/update/jvp(Network.pool)/backbone/backbone.run_stage/"
+      "block2_1/conv1/convert_element_type",
+      ("backbone/block2_1/conv1", False),
+    ),
+    (
+      "jit(train_step)/update/transpose(jvp(Network.pool))/backbone/update/"
+      "jvp(Network.pool)/backbone/checkpoint/rematted_computation/"
+      "backbone.run_stage/block2_1/conv1/cond/branch_0_fun/dot",
+      ("backbone/block2_1/conv1", True),
+    ),
+    (
+      "jit(train_step)/update/jvp(Network.pool)/backbone/stem/cond/"
+      "branch_0_fun/reduce_window_max",
+      ("backbone/stem", False),
+    ),
     ("", ("", False)),
   ],
 )

@@ -205,6 +205,33 @@ def test_only_embeddings_are_gathered(record):
 
 
 @needs_libtpu
+def test_joined_slices_exchange_as_little_as_they_can(cache, record):
+  """Over the network goes what each chip has, and its part of a sum."""
+  config = flags.read_config(CONFIG, FIELDS)
+  (row,) = plan.plan(config, [f"2*{SLICE}"], VIDEOS // 4, cache)["rows"]
+  (one,) = record["rows"]
+  assert (row["hosts"], row["batch_size"]) == (2, 2 * VIDEOS)
+  sent = {kind: 0 for kind in ("all-gather", "all-reduce", "reduce-scatter")}
+  for exchange in row["collectives"]:
+    if exchange["network"]:
+      sent[exchange["kind"]] += exchange["bytes"]
+  own = row["key_bytes"] / 8
+  assert sent["all-gather"] == own
+  # The gradients, which the four chips of a slice have summed, a part by each.
+  params = jax.eval_shape(make_training().init).params
+  gradients = 4 * sum(x.size for x in jax.tree.leaves(params)) / 4
+  within = row["collective_bytes"]["all-reduce"]
+  assert gradients < sent["all-reduce"] < 1.1 * within / 4
+  # To one other slice: of a sum over two, a scatter and a gather of a half.
+  assert (
+    row["network_bytes"]
+    == sent["all-gather"] + sent["all-reduce"] + sent["reduce-scatter"] / 2
+  )
+  assert row["network_seconds"] == row["network_bytes"] / 3.125e9
+  assert one["network_bytes"] == 0
+
+
+@needs_libtpu
 def test_gradients_are_summed_once(record):
   made = make_training()
   params = jax.eval_shape(made.init).params

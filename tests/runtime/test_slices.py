@@ -21,6 +21,8 @@ KNOWN = {
   "v5p:8x8x16": (1024, 256, "v5p-2048"),
   "v6e:2x2": (4, 1, "v6e-4"),
   "v6e:16x16": (256, 64, "v6e-256"),
+  "4*v5e:16x16": (1024, 256, "v5litepod-256"),
+  "3*v5p:2x2x1": (12, 3, "v5p-8"),
 }
 
 
@@ -81,6 +83,10 @@ def test_hosts_that_cannot_make_up_the_slice():
     ("v5e:4x4x4", "v5e comes as 1x1"),
     ("v4:4x4", "v4 comes as 2x2x1"),
     ("v5e:32x32", "v5e comes as 1x1"),
+    ("0*v5e:4x4", "'0' is no number of slices"),
+    ("*v5e:4x4", "'' is no number of slices"),
+    ("2*2*v5e:4x4", r"'2\*2' is no number of slices"),
+    ("2x4*v5e:4x4", "'2x4' is no number of slices"),
   ],
 )
 def test_what_is_not_a_slice(text, message):
