@@ -47,10 +47,14 @@ def write(
   listing = Listing([VideoFile("video", "video", {}, ("train",))], {})
   (plan,) = shards.plan(listing, {}, 1)
   prepared = shards.Prepared(
-    dataclasses.replace(
-      record, num_frames=whole * per_chunk * times, chunk_frames=per_chunk
-    ),
-    chunks[:whole] * times,
+    [
+      (
+        dataclasses.replace(
+          record, num_frames=whole * per_chunk * times, chunk_frames=per_chunk
+        ),
+        chunks[:whole] * times,
+      )
+    ],
     Picture(encoded.width, encoded.height, interlaced=False),
   )
   indexing.combine(

@@ -21,11 +21,10 @@ import numpy as np
 
 import hdc_jax
 from benchmarks import measure, video_readers
-from hdc_jax.data import sources
+from hdc_jax.data import feeding, sources
 from hdc_jax.data.clips import sampling
 from hdc_jax.data.options import Clips
 from hdc_jax.errors import ConfigError, DataError
-from hdc_jax.plan import feeding
 from hdc_jax.runs.text_table import format_rows
 from hdc_jax.runtime import commands
 

@@ -72,15 +72,16 @@ def write(
       record, num_frames=whole * frames * times, chunk_frames=frames
     )
     picture = Picture(encoded.width, encoded.height, interlaced=False)
-    made.append(shards.Prepared(record, chunks[:whole] * times, picture))
+    made.append((record, chunks[:whole] * times, picture))
   ids = [f"{i:07d}" for i in range(videos)]
   listing = Listing([VideoFile(i, i, {}, ("train",)) for i in ids], {})
   (plan,) = shards.plan(listing, {}, 1)
 
   def prepared() -> Iterator[shards.Prepared]:
     for i, each in zip(ids, itertools.cycle(made), strict=False):
-      record = dataclasses.replace(each.record, id=i)
-      yield dataclasses.replace(each, record=record)
+      record, chunks, picture = each
+      record = dataclasses.replace(record, id=i)
+      yield shards.Prepared([(record, chunks)], picture)
 
   sidecar = shards.write(epath.Path(directory), plan, prepared())
   index = indexing.combine(

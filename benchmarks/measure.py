@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from hdc_jax.config import flags
-from hdc_jax.plan import feeding
+from hdc_jax.data import feeding
 from hdc_jax.runtime import commands
 
 

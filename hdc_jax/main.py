@@ -73,8 +73,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     "--preflight",
     action="store_true",
     help="check devices, data and run directory, and that all processes have "
-    "the same code and config, and stop; a run of several processes begins "
-    "with these checks",
+    "the same code and config, measure the loader, and stop; a run of several "
+    "processes begins with these checks",
   )
   group = parser.add_argument_group(
     "several processes",
@@ -140,7 +140,7 @@ def _run(options: argparse.Namespace) -> None:
   compile_cache.enable()
   with watchdog.limited("the run", watchdog.START_SECONDS), failures.as_lost():
     if options.preflight:
-      print(preflight.check(config, options.workdir))
+      print(preflight.check(config, options.workdir, measured=True))
     else:
       execution.execute(config, options.workdir)
 

@@ -19,10 +19,10 @@ import ml_collections
 from etils import epath
 
 from hdc_jax.config import flags
-from hdc_jax.data import sources
+from hdc_jax.data import feeding, sources
 from hdc_jax.data.clips import training_clips
 from hdc_jax.errors import ConfigError, TooLargeError, require
-from hdc_jax.plan import compiling, feeding, page, slice_plan
+from hdc_jax.plan import compiling, page, slice_plan
 from hdc_jax.runtime import buckets, commands, files
 from hdc_jax.runtime.slices import GENERATIONS, Slice
 from hdc_jax.tasks.pretrain import WithoutData

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 import os
 from collections.abc import Sequence
 
@@ -44,6 +45,10 @@ examples:
   # a published dataset, all its splits at once
   python -m hdc_jax.prepare --dataset=ucf101 --source=~/UCF-101 \\
     --splits=~/ucfTrainTestlist --output=data
+
+  # videos of hours beside others of seconds: parts of about a minute
+  python -m hdc_jax.prepare --dataset=folder --source=~/videos --output=data \\
+    --segment=60
 
   # twice the resolution, all cores, few large shards
   python -m hdc_jax.prepare --dataset=folder --source=~/videos --output=data \\
@@ -116,6 +121,7 @@ def run(options: argparse.Namespace) -> None:
       codec=options.codec,
       short_side=options.short_side,
       deinterlace=options.deinterlace,
+      segment=options.segment,
       num_shards=options.shards,
       runner=options.runner,
       runner_options=options.runner_options,
@@ -206,6 +212,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     "number of frames stays the same",
   )
   add(
+    "--segment",
+    metavar="SECONDS",
+    type=_seconds,
+    default=0.0,
+    help="cut long videos into parts of about this length, each a video of the "
+    "dataset with the splits, labels and group of its file, so that they are "
+    "drawn as often as their length says; default: none is cut",
+  )
+  add(
     "--shards",
     metavar="N",
     type=_positive,
@@ -263,6 +278,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
   options = parser.parse_args(own)
   options.runner_options = runner_options
   return options
+
+
+def _seconds(text: str) -> float:
+  number = float(text)
+  if not 1 <= number < math.inf:
+    raise argparse.ArgumentTypeError(f"{text} must be at least 1 second")
+  return number
 
 
 def _positive(text: str) -> int:

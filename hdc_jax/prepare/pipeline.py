@@ -11,9 +11,9 @@ from hdc_jax.data.datasets import DATASETS, Request
 from hdc_jax.data.store import index as index_lib
 from hdc_jax.data.store.index import Index
 from hdc_jax.data.video import codec as codec_lib
-from hdc_jax.data.video import h264, originals
+from hdc_jax.data.video import encoder, originals
 from hdc_jax.errors import DataError
-from hdc_jax.prepare import indexing, runners, shards, summary
+from hdc_jax.prepare import cutting, indexing, runners, shards, summary
 from hdc_jax.prepare.shards import Plan, Sidecar
 from hdc_jax.runtime import buckets, files
 from hdc_jax.runtime.progress import Progress
@@ -26,6 +26,7 @@ def prepare(
   codec: str = "h264",
   short_side: int = 128,
   deinterlace: bool = False,
+  segment: float = 0.0,
   num_shards: int | None = None,
   runner: str = "local",
   runner_options: Sequence[str] = (),
@@ -38,6 +39,8 @@ def prepare(
     codec: Codec of the records, one of `codec.CODECS`.
     short_side: Short side of the stored frames, in pixels.
     deinterlace: Whether to deinterlace the frames that are interlaced.
+    segment: Length of the parts into which long videos are cut, in seconds; 0
+      for none.
     num_shards: Number of shards; by default one for so many videos as
       `shards.VIDEOS_PER_SHARD` says.
     runner: Name of what makes the shards, one of `RUNNERS`.
@@ -59,12 +62,16 @@ def prepare(
   directory = epath.Path(request.output)
   DATASETS[dataset].check(request)
   listing = DATASETS[dataset].list_videos(request)
+  if segment:
+    listing = cutting.with_groups(listing)
   settings = {
     "codec": codec,
     "short_side": short_side,
-    "encoder": h264.ENCODER_VERSION,
+    "encoder": encoder.ENCODER_VERSION,
     "frames": originals.VERSION,
     "deinterlace": deinterlace,
+    # The settings of a dataset without are those of earlier versions.
+    **({"segment": segment} if segment else {}),
   }
   plans = shards.plan(listing, settings, num_shards)
   digest = indexing.request_digest(plans, listing)
@@ -81,6 +88,7 @@ def prepare(
     codec=codec,
     short_side=short_side,
     deinterlace=deinterlace,
+    segment=segment,
     workers=request.workers,
     runner=runner,
     runner_options=runner_options,
@@ -104,7 +112,9 @@ def prepare(
     files.write(directory / f"{reason}.txt", lines.encode())
   index.save(directory)
   indexing.remove_others(directory, index)
-  print(summary.describe(directory, index, sidecars, listing, deinterlace))
+  print(
+    summary.describe(directory, index, sidecars, listing, deinterlace, segment)
+  )
   seconds = time.monotonic() - start
   print(f"  {read:,} videos read in {seconds:.1f} s ({read / seconds:.3g}/s)")
 

@@ -53,16 +53,15 @@ class Skipped:
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-  """A video that could be used.
+  """A file that could be used.
 
   Attributes:
-    record: Its record; the number of its first chunk is 0.
-    chunks: Its chunks, serialized.
+    videos: For each video that is made of it, the record, in which the number
+      of the first chunk is 0, and its chunks, serialized.
     picture: What its frames looked like in the file.
   """
 
-  record: Record
-  chunks: Sequence[bytes]
+  videos: Sequence[tuple[Record, Sequence[bytes]]]
   picture: Picture
 
 
@@ -167,8 +166,8 @@ def write(
   Args:
     directory: Directory of the dataset.
     shard: Plan of the shard.
-    results: For each file of the plan, in order, its record or the reason why
-      there is none.
+    results: For each file of the plan, in order, its records or the reason why
+      there are none.
 
   Returns:
     The sidecar.
@@ -191,19 +190,20 @@ def write(
       if isinstance(result, Skipped):
         skipped.append(result)
         continue
-      with _writing(path):
-        for chunk in result.chunks:
-          writer.write(chunk)
-      for split in file.splits:
-        extend(splits[split], len(serialized), len(serialized) + 1)
-      for label, segments in file.labels.items():
-        classes[label].update(sorted({str(n) for _, n in segments}))
-      record = dataclasses.replace(result.record, first_chunk=chunks)
-      facts = {"fps": record.fps, "frames": record.num_frames}
-      for name, value in (facts | result.picture._asdict()).items():
-        originals[name].append(value)
-      serialized.append(record.to_bytes())
-      chunks += len(result.chunks)
+      for record, of_video in result.videos:
+        with _writing(path):
+          for chunk in of_video:
+            writer.write(chunk)
+        for split in file.splits:
+          extend(splits[split], len(serialized), len(serialized) + 1)
+        for label, segments in record.labels.items():
+          classes[label].update(sorted({str(n) for _, n in segments}))
+        record = dataclasses.replace(record, first_chunk=chunks)
+        facts = {"fps": record.fps, "frames": record.num_frames}
+        for name, value in (facts | result.picture._asdict()).items():
+          originals[name].append(value)
+        serialized.append(record.to_bytes())
+        chunks += len(of_video)
     with _writing(path):
       for each in serialized:
         writer.write(each)

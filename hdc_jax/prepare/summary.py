@@ -1,6 +1,7 @@
 """The summary of a prepared dataset, printed at the end."""
 
 import collections
+import statistics
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from hdc_jax.data.datasets import Listing, discovery
 from hdc_jax.data.store.index import Index
 from hdc_jax.prepare.shards import Sidecar
 
+_LONG = 10  # times the median length, from which on a video is long
 _MAX_CLASSES_SHOWN = 20  # where there are more, only the extremes are shown
 _TOTALS = ("videos", "classes")  # entries of `Index.official` besides splits
 
@@ -21,6 +23,7 @@ def describe(
   sidecars: Sequence[Sidecar],
   listing: Listing,
   deinterlace: bool = False,
+  segment: float = 0.0,
 ) -> str:
   """Describes what a prepared dataset holds, and what was left out.
 
@@ -30,6 +33,8 @@ def describe(
     sidecars: Sidecars of all its shards, which count frames and classes.
     listing: Listing that the dataset was made of.
     deinterlace: Whether interlaced frames were deinterlaced.
+    segment: Length of the parts into which long videos were cut, in seconds; 0
+      for none.
 
   Returns:
     Lines of text: totals, the spread of the originals, splits and labels, with
@@ -49,7 +54,8 @@ def describe(
     f"  {index.num_videos:,} videos{official('videos')}, "
     f"{frames:,} frames, {size:,} bytes ({size / frames:,.0f} a frame) in "
     f"{len(index.shards)} shards",
-    *_describe_originals(sidecars, deinterlace),
+    *_describe_parts(index, listing, segment),
+    *_describe_originals(sidecars, deinterlace, segment),
     *_describe_generated(index.generated),
   ]
   for split in dict.fromkeys([*index.official, *index.splits]):
@@ -83,13 +89,14 @@ def _describe_left_out(reason: str, paths: Sequence[str]) -> str:
 
 
 def _describe_originals(
-  sidecars: Sequence[Sidecar], deinterlace: bool
+  sidecars: Sequence[Sidecar], deinterlace: bool, segment: float
 ) -> list[str]:
   """The lines on the rates, lengths and sizes of the original videos.
 
   Args:
     sidecars: Sidecars of all shards.
     deinterlace: Whether interlaced frames were deinterlaced.
+    segment: Length of the parts into which long videos were cut, if they were.
   """
   columns = collections.defaultdict(list)
   for sidecar in sidecars:
@@ -105,11 +112,29 @@ def _describe_originals(
     f"{_spread(sorted(frames), '{:,}', 'frames')}",
     f"  original sizes: {_spread(by_area, '{0[0]}×{0[1]}', 'pixels')}",
   ]
+  if not segment and max(lengths) > _LONG * statistics.median(lengths):
+    lines.append(
+      f"  some are more than {_LONG} times as long as most, but drawn no more "
+      "often: see --segment"
+    )
   interlaced = sum(columns["interlaced"])
   if interlaced:
     what = "deinterlaced" if deinterlace else "combed, see --deinterlace"
     lines.append(f"  interlaced: {interlaced:,} videos, {what}")
   return lines
+
+
+def _describe_parts(
+  index: Index, listing: Listing, segment: float
+) -> list[str]:
+  """The line on long videos that were cut, if they were asked to be."""
+  if not segment:
+    return []
+  files = len(listing.videos) - len(index.skipped)
+  return [
+    f"  cut into parts of {segment:g} s: {files:,} files gave "
+    f"{index.num_videos:,} videos; lengths are those of the parts"
+  ]
 
 
 def _describe_generated(options: Mapping[str, Any]) -> list[str]:

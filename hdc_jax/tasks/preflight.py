@@ -35,6 +35,7 @@ from hdc_jax.evaluate import pretrained
 from hdc_jax.options import RunConfig, identity
 from hdc_jax.runs import results
 from hdc_jax.runtime import buckets, files
+from hdc_jax.tasks import input_rate
 from hdc_jax.tasks.pretrain import Pretrain
 from hdc_jax.tasks.train_and_test import Supervised
 
@@ -51,12 +52,16 @@ _ALIKE = {
 Run = tuple[tasks.Task, Any, RunConfig]
 
 
-def check(config: ml_collections.ConfigDict, workdir: str) -> str:
+def check(
+  config: ml_collections.ConfigDict, workdir: str, measured: bool = False
+) -> str:
   """Checks processes, config, code, run directory, checkpoint and datasets.
 
   Args:
     config: A config of any task.
     workdir: Directory of the run.
+    measured: Whether to measure the loader on the datasets' records as well,
+      which takes some seconds.
 
   Returns:
     A description of what was checked, in several lines.
@@ -101,6 +106,12 @@ def check(config: ml_collections.ConfigDict, workdir: str) -> str:
       f"workdir    {workdir}",
       *_check_datasets(runs, hosts),
       *_check_checkpoints(runs, workdir, hosts),
+      *(
+        f"loader     {line}"
+        for line in input_rate.describe(
+          [options for _, options, _ in runs if measured], hosts
+        )
+      ),
       "all is ready",
     ]
   )

@@ -15,6 +15,7 @@ from hdc_jax.data import sources
 from hdc_jax.data.datasets.base import find_videos
 from hdc_jax.data.datasets.folder import label_by_folder
 from hdc_jax.data.store import index as index_lib
+from hdc_jax.data.video.decoding import Decoder
 from hdc_jax.data.video.frames import Window
 from hdc_jax.errors import ConfigError, DataError
 from hdc_jax.prepare import indexing, shards
@@ -158,6 +159,37 @@ def test_originals_seek(folder, monkeypatch):
     video._original._decoder, "decode_all", lambda: pytest.fail("from 0")
   )
   video.read([30, 37], whole(video))
+
+
+def test_containers_of_originals_are_read_once(folder, monkeypatch):
+  source = sources.open(folder, short_side=SHORT_SIDE)
+  first = source[0].read([5, 3], whole(source[0]))
+  monkeypatch.setattr(
+    Decoder, "find_part", lambda *_: pytest.fail("the container is read again")
+  )
+  assert_same(source[0].read([5, 3], whole(source[0])), first)
+  with pytest.raises(pytest.fail.Exception):
+    source[1]
+
+
+def test_originals_decode_no_more_than_a_clip_needs(
+  write_video, tmp_path, monkeypatch
+):
+  """Frames to which no other refers are decoded if they are wanted."""
+  options = {"gop_size": 40, "x264-params": "bframes=3:b-adapt=0:b-pyramid=0"}
+  write_video(tmp_path / "v.mp4", frames=40, **options)
+  (video,) = sources.open(tmp_path, short_side=SHORT_SIDE)
+  decoded = []
+  decode_from = Decoder.decode_from
+
+  def spy(*args):
+    for frame in decode_from(*args):
+      decoded.append(frame.pts)
+      yield frame
+
+  monkeypatch.setattr(Decoder, "decode_from", spy)
+  video.read([30, 37], whole(video))
+  assert len(decoded) == 30 // 4 + 1 + 2 + 2
 
 
 def test_real_originals_are_sought_exactly(clips):

@@ -12,7 +12,7 @@ from hdc_jax.config import flags
 from hdc_jax.data.clips import sampling, training_clips
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.plan import command as plan
-from hdc_jax.plan import compiling, feeding, slice_plan
+from hdc_jax.plan import compiling, slice_plan
 from hdc_jax.runtime.slices import GENERATIONS, Slice
 from hdc_jax.tasks.pretrain import WithoutData
 from hdc_jax.train import flops as flops_lib

@@ -6,7 +6,7 @@ import pytest
 
 from hdc_jax.data.store import index
 from hdc_jax.data.store.index import Index
-from hdc_jax.data.video import h264, originals
+from hdc_jax.data.video import encoder, originals
 from hdc_jax.prepare import shards
 from hdc_jax.prepare.runners import local
 from tests.prepare.preparing import contents, copy, run
@@ -147,7 +147,7 @@ def test_shards_of_an_earlier_request_are_removed(folder, prepared, tmp_path):
 
 
 @pytest.mark.parametrize(
-  ("module", "version"), [(h264, "ENCODER_VERSION"), (originals, "VERSION")]
+  ("module", "version"), [(encoder, "ENCODER_VERSION"), (originals, "VERSION")]
 )
 def test_another_encoder_or_decoder_makes_everything_again(
   folder, prepared, tmp_path, monkeypatch, module, version

@@ -22,9 +22,11 @@ def record(file):
   """A record of two frames."""
   offsets = np.array([0, 1, 2])
   keyframes = np.array([True, False])
-  encoded = Encoded("h264", 25.0, 2, 2, b"", b"12", offsets, keyframes)
+  encoded = Encoded(
+    "h264", 25.0, 2, 2, b"", b"12", offsets, keyframes, ~keyframes
+  )
   record, chunks = records.cut(file.id, file.labels, encoded)
-  return Prepared(record, chunks, Picture(4, 2, interlaced=True))
+  return Prepared([(record, chunks)], Picture(4, 2, interlaced=True))
 
 
 def test_plans_go_through_json():
@@ -36,7 +38,11 @@ def test_plans_go_through_json():
   assert [file.path for file in again.files] == [file.path for file in FILES]
   assert again.to_json() == line
   a, b = (
-    [(made.record.to_bytes(), made.chunks) for made in map(record, files)]
+    [
+      (each.to_bytes(), chunks)
+      for made in map(record, files)
+      for each, chunks in made.videos
+    ]
     for files in (again.files, plan.files)
   )
   assert a == b

@@ -1,16 +1,19 @@
 """Checks before a run; those between processes are in test_on_hosts."""
 
 import collections
+import os
 import pathlib
+import re
 
 import pytest
 
 from hdc_jax import main
+from hdc_jax.data import feeding
 from hdc_jax.data.store import cache
 from hdc_jax.distributed import processes
 from hdc_jax.errors import ConfigError, DataError, StorageError
 from hdc_jax.runs import results
-from hdc_jax.tasks import TASKS, preflight
+from hdc_jax.tasks import TASKS, input_rate, preflight
 from tests import small
 from tests.bucket import Bucket
 from tests.tasks import planning
@@ -42,6 +45,51 @@ def test_what_is_ready(prepared, tmp_path):
   assert f"{prepared}: 30 videos in 2 shards" in found
   assert found.endswith("all is ready")
   assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_the_loader_is_measured_on_the_records(prepared, tmp_path, monkeypatch):
+  """The clips of a step of this process, by what its cores cut in a second."""
+  monkeypatch.setattr(feeding, "clips_per_second", lambda *_: 50.0)
+  monkeypatch.setattr(os, "cpu_count", lambda: 4)
+  made = config(prepared, data__batch_size=8)
+  clips = 2 * 8  # HDC cuts two clips out of each video.
+  found = preflight.check(made, str(tmp_path), measured=True)
+  assert (
+    "loader     50 clips/s a core, measured with videos of the dataset; a step "
+    f"takes {clips} clips a process, {clips / 200} s of the 4 cores of "
+  ) in found
+  assert "in 2 processes: set data.workers=2" in found
+  assert "loader   " not in preflight.check(made, str(tmp_path))
+  workers = config(prepared, data__batch_size=8, data__workers=2)
+  found = preflight.check(workers, str(tmp_path), measured=True)
+  assert "set data.workers" not in found
+
+
+def test_the_slowest_process_counts(prepared, tmp_path, monkeypatch, told):
+  """Two processes on one host share its cores, and a batch."""
+  monkeypatch.setattr(feeding, "clips_per_second", lambda *_: 50.0)
+  monkeypatch.setattr(os, "cpu_count", lambda: 4)
+
+  def slower(value):
+    return [value[0] / 5, value[1]] if isinstance(value, list) else value
+
+  told(slower)
+  lines = list(
+    input_rate.describe(
+      [TASKS["pretrain"].resolve(config(prepared, data__batch_size=8))[0]],
+      ["a", "a"],
+    )
+  )
+  assert len(lines) == 1
+  assert lines[0].startswith("10 clips/s a core")
+  assert "8 clips a process, 0.4 s of the 2 cores of a" in lines[0]
+
+
+def test_a_loader_that_is_measured_in_earnest(prepared, tmp_path, monkeypatch):
+  monkeypatch.setattr(input_rate, "_SECONDS", 0.05)
+  found = preflight.check(config(prepared), str(tmp_path), measured=True)
+  (rate,) = re.findall(r"loader +([\d,]+) clips/s a core", found)
+  assert int(rate.replace(",", "")) > 1
 
 
 def test_the_command_checks_and_stops(prepared, tmp_path, capsys):

@@ -13,9 +13,12 @@ from hdc_jax.data.store.index import Index
 from hdc_jax.data.video import codec
 from hdc_jax.data.video import frames as frames_lib
 from hdc_jax.data.video.frames import Frames, Indices, Window
-from hdc_jax.data.video.originals import Original
+from hdc_jax.data.video.originals import Original, Probe
 from hdc_jax.errors import DataError, StorageError
 from hdc_jax.runtime import files
+
+# Frames of the videos whose containers are read once. Each takes some 40 bytes.
+_MOST_FRAMES = 1 << 21
 
 
 class OriginalVideo:
@@ -24,12 +27,15 @@ class OriginalVideo:
   Its frames are those that `prepare` would encode.
   """
 
-  def __init__(self, file: VideoFile, short_side: int) -> None:
+  def __init__(
+    self, file: VideoFile, short_side: int, probe: Probe | None = None
+  ) -> None:
     """Opens the file and reads its container.
 
     Args:
       file: The video file.
       short_side: Short side of the frames in pixels; even.
+      probe: What the container tells, if it was read before.
 
     Raises:
       DataError: If the file cannot be read.
@@ -38,9 +44,19 @@ class OriginalVideo:
     self.id, self.labels = file.id, file.labels
     self.tags, self.group = file.tags, file.group
     self._original = Original(
-      file.path, short_side, start=file.start, end=file.end
+      file.path,
+      short_side,
+      start=file.start,
+      end=file.end,
+      part=probe.part if probe else None,
     )
-    self.num_frames, self.fps, self.height, self.width = self._original.probe()
+    try:
+      self.probe = probe or self._original.probe()
+    except BaseException:
+      self._original.close()  # The error may be kept, and this video with it.
+      raise
+    self.num_frames, self.fps = self.probe.num_frames, self.probe.fps
+    self.height, self.width = self.probe.height, self.probe.width
 
   def read(self, indices: Indices, window: Window) -> Frames:
     """Decodes frames, see `sources.Video.read`."""
@@ -76,6 +92,10 @@ class UnpreparedDataset:
     listing = label_by_folder(self._directory, paths)
     self._files: Sequence[VideoFile] = listing.videos
     self._short_side = short_side
+    # What containers tell, by the number of the video, for as many as there is
+    # room for. Threads may count some twice, or none.
+    self._probes: dict[int, Probe] = {}
+    self._room = _MOST_FRAMES
     ids = [file.id for file in self._files]
     sizes = files.sizes([file.path for file in self._files])
     splits = _ranges_by_split(self._files)
@@ -103,10 +123,15 @@ class UnpreparedDataset:
   def __getitem__(self, i: int) -> OriginalVideo:
     if not 0 <= i < len(self):
       raise IndexError(f"there is no video {i} among {len(self)}")
+    known = self._probes.get(i)
     try:
-      return OriginalVideo(self._files[i], self._short_side)
+      video = OriginalVideo(self._files[i], self._short_side, known)
     except StorageError as error:
       raise DataError(str(error)) from error
+    if known is None and video.num_frames <= self._room:
+      self._room -= video.num_frames
+      self._probes[i] = video.probe
+    return video
 
   def __repr__(self) -> str:
     return f"Originals({self._directory}, {self.index.fingerprint[:12]})"

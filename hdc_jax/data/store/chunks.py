@@ -6,9 +6,12 @@ those that hold its frames. A chunk begins with a keyframe, and is decoded
 without the one before.
 
 ```
-uint32 little-endian, for each frame   size of its packet, + 2³¹ for a keyframe
+uint32 little-endian, for each packet   its size, + 2³¹ if it is a keyframe's,
+                                        + 2³⁰ if its frame is disposable
 the packets of all frames
 ```
+
+Chunks of version 2 have no disposable frames.
 """
 
 from collections.abc import Iterator
@@ -27,7 +30,7 @@ CHUNK_BYTES = 96 << 10
 # What a record may claim.
 MAX_CHUNK_FRAMES = 1024
 
-_KEYFRAME = 1 << 31
+_KEYFRAME, _DISPOSABLE = 1 << 31, 1 << 30
 
 
 class Packets(NamedTuple):
@@ -36,6 +39,7 @@ class Packets(NamedTuple):
   packets: bytes | memoryview
   offsets: np.ndarray
   keyframes: np.ndarray
+  disposable: np.ndarray
 
 
 def frames_per_chunk(encoded: Encoded) -> int:
@@ -82,7 +86,8 @@ def split(encoded: Encoded, frames: int) -> Iterator[bytes]:
   """
   offsets = encoded.offsets
   words = np.diff(offsets).astype("<u4")
-  words |= encoded.keyframes.astype("<u4") << 31
+  words |= encoded.keyframes * np.uint32(_KEYFRAME)
+  words |= encoded.disposable * np.uint32(_DISPOSABLE)
   for start in range(0, encoded.num_frames, frames):
     part = words[start : start + frames]
     begin, end = offsets[start], offsets[start + len(part)]
@@ -106,13 +111,15 @@ def parse(data: bytes, frames: int) -> Packets:
   if len(data) < 4 * frames:
     raise DataError("it is cut short")
   words = np.frombuffer(data, "<u4", frames)
-  offsets = offsets_of(words & (_KEYFRAME - 1))
-  keyframes = words >= _KEYFRAME
+  offsets = offsets_of(words & (_DISPOSABLE - 1))
+  keyframes, disposable = (
+    (words & bit) > 0 for bit in (_KEYFRAME, _DISPOSABLE)
+  )
   if offsets[-1] != len(packets):
     raise DataError("it is cut short, or too long")
-  if not keyframes[0]:
+  if not keyframes[0] or disposable[0]:
     raise DataError("it begins with no keyframe")
-  return Packets(packets, offsets, keyframes)
+  return Packets(packets, offsets, keyframes, disposable)
 
 
 def offsets_of(sizes: np.ndarray) -> np.ndarray:

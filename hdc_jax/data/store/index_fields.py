@@ -37,6 +37,7 @@ OF_SHARD = {
 _OF_SHARD = {
   1: {name: kind for name, kind in OF_SHARD.items() if name != "records"},
   2: OF_SHARD,
+  3: OF_SHARD,
 }
 # Names that lead into no other directory.
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)

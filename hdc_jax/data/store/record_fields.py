@@ -28,6 +28,7 @@ _FRAMES = {
   1: {"sizes": bytes, "keyframes": bytes, "packets": bytes},
   2: {"frames": int, "chunk_frames": int, "first_chunk": int},
 }
+_FRAMES[3] = _FRAMES[2]
 _OPTIONAL = {"tags": {str: [int]}, "group": str}
 
 
@@ -85,4 +86,5 @@ def packets_of(fields: Mapping[str, Any]) -> Packets:
     raise DataError(f"the record of {fields['id']} is cut short")
   if not keyframes[0]:
     raise DataError(f"the record of {fields['id']} begins with no keyframe")
-  return Packets(fields["packets"], offsets, keyframes)
+  none = np.zeros(len(sizes), bool)  # Nor are any frames disposable.
+  return Packets(fields["packets"], offsets, keyframes, none)

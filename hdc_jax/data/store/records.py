@@ -1,8 +1,8 @@
 """Records: one serialized video each, in the shards of a prepared dataset.
 
 A record is one msgpack map. The frames are in `chunks`, which are beside it in
-the shard; in version 1 they are in the map. `index` describes the shards and
-what is beside them.
+the shard; in version 1 they are in the map, and before version 3 no frame is
+disposable. `index` describes the shards and what is beside them.
 """
 
 import bisect
@@ -18,8 +18,8 @@ from hdc_jax.data.video.codec import Encoded
 from hdc_jax.errors import DataError
 
 # Format of records and of the index. A change of either raises it for both.
-VERSION = 2
-_READ = (1, VERSION)  # The versions that are read.
+VERSION = 3
+_READ = (1, 2, VERSION)  # The versions that are read.
 
 WRITER_OPTIONS = "group_size:1,uncompressed"  # Packets are compressed already.
 
@@ -154,6 +154,7 @@ class Record:
       packets=packets.packets,
       offsets=packets.offsets,
       keyframes=packets.keyframes,
+      disposable=packets.disposable,
     )
 
   def to_bytes(self) -> bytes:
@@ -281,6 +282,6 @@ def check_version(version: Any, what: str) -> None:
   if type(version) is not int or version not in _READ:
     raise DataError(
       f"{what} has format version {version}, this hdc_jax reads "
-      f"{' and '.join(map(str, _READ))}; prepare the dataset again, or use the "
+      f"{', '.join(map(str, _READ))}; prepare the dataset again, or use the "
       "hdc_jax it was prepared with"
     )

@@ -2,8 +2,9 @@
 
 A video is stored as one H.264 packet per frame, with the position of each
 packet. Reading a clip takes one codec context and decodes from the last
-keyframe on: no container is parsed and nothing is converted to RGB. The decoded
-frames stay in YUV 4:2:0, as the codec gives them; the device converts them.
+keyframe on, without the frames that neither the clip nor its other frames need:
+no container is parsed and nothing is converted to RGB. The decoded frames stay
+in YUV 4:2:0, as the codec gives them; the device converts them.
 """
 
 import dataclasses
@@ -12,8 +13,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from hdc_jax.data.video import encoder, h264
 from hdc_jax.data.video import frames as frames_lib
-from hdc_jax.data.video import h264
 from hdc_jax.data.video.containers import errors_named
 from hdc_jax.data.video.frames import Frames, Indices, Window
 from hdc_jax.data.video.normalize import split_planes
@@ -33,11 +34,15 @@ class Encoded:
     height: Height of a frame in pixels; even.
     width: Width of a frame in pixels; even.
     extradata: Parameter sets of H.264 (Annex B); empty for raw.
-    packets: The packets of all frames, concatenated in order. A raw packet is Y
-      `[H, W]` followed by UV `[H/2, W/2, 2]`, uint8.
+    packets: The packets of all frames, concatenated as they are decoded. A raw
+      packet is Y `[H, W]` followed by UV `[H/2, W/2, 2]`, uint8.
     offsets: Where each packet begins in `packets`, and where the last one ends,
       in bytes; int64 `[num_frames + 1]`.
-    keyframes: Whether decoding can begin at a frame; bool `[num_frames]`.
+    keyframes: Whether decoding can begin at each packet, which then is of the
+      frame of the same number; bool `[num_frames]`.
+    disposable: Whether no other frame is decoded from that of each packet; bool
+      `[num_frames]`. These packets follow that of the frame that is shown after
+      them, see `h264.shown_at`.
   """
 
   codec: str
@@ -48,6 +53,7 @@ class Encoded:
   packets: bytes | memoryview
   offsets: np.ndarray
   keyframes: np.ndarray
+  disposable: np.ndarray
 
   @property
   def num_frames(self) -> int:
@@ -110,22 +116,40 @@ def encode_original(original: Original, codec: str) -> Encoded:
   first = next(frames, None)
   if first is None:
     raise DataError(f"{original.path}: holds no frames")
-  rows, width = first.shape
-  height = rows * 2 // 3
-  frames = itertools.chain([first], frames)
   with errors_named(original.path, "cannot be encoded"):
-    extradata, stream = _ENCODERS[codec](frames, height, width)
-    packets, keyframes = zip(*stream, strict=True)
-    return Encoded(
-      codec=codec,
-      fps=original.fps,
-      height=height,
-      width=width,
-      extradata=extradata,
-      packets=b"".join(packets),
-      offsets=np.cumsum([0, *map(len, packets)], dtype=np.int64),
-      keyframes=np.array(keyframes, bool),
-    )
+    return encode_frames(itertools.chain([first], frames), codec, original.fps)
+
+
+def encode_frames(
+  frames: Iterator[np.ndarray], codec: str, fps: float
+) -> Encoded:
+  """Encodes frames for training.
+
+  Args:
+    frames: The frames of a video, at least one, each uint8 `[3·H/2, W]` in
+      yuv420p.
+    codec: See `encode_original`.
+    fps: Frames per second.
+
+  Returns:
+    The whole video, encoded.
+  """
+  first = next(frames)
+  height, width = first.shape[0] * 2 // 3, first.shape[1]
+  frames = itertools.chain([first], frames)
+  extradata, stream = _ENCODERS[codec](frames, height, width)
+  packets, keyframes, disposable = zip(*stream, strict=True)
+  return Encoded(
+    codec=codec,
+    fps=fps,
+    height=height,
+    width=width,
+    extradata=extradata,
+    packets=b"".join(packets),
+    offsets=np.cumsum([0, *map(len, packets)], dtype=np.int64),
+    keyframes=np.array(keyframes, bool),
+    disposable=np.array(disposable, bool),
+  )
 
 
 def check_settings(codec: str, short_side: int) -> None:
@@ -222,21 +246,22 @@ def unique_frames(
   return unique, order
 
 
-# The extradata, then for each frame its packet and whether it is a keyframe.
-_Stream = tuple[bytes, Iterator[tuple[bytes, bool]]]
+# The extradata, then the packets.
+_Stream = tuple[bytes, Iterator[encoder.Packet]]
 
 
 def _encode_h264(
   frames: Iterator[np.ndarray], height: int, width: int
 ) -> _Stream:
-  encoder = h264.Encoder(height, width)
-  return encoder.extradata, encoder.packets(frames)
+  opened = encoder.Encoder(height, width)
+  return opened.extradata, opened.packets(frames)
 
 
 def _encode_raw(
   frames: Iterator[np.ndarray], height: int, width: int
 ) -> _Stream:
-  return b"", ((_pack_raw(frame), True) for frame in frames)
+  packets = map(_pack_raw, frames)
+  return b"", (encoder.Packet(packet, True, False) for packet in packets)
 
 
 def _pack_raw(frame: np.ndarray) -> bytes:
@@ -253,6 +278,7 @@ def _decode_h264(
     encoded.packets,
     encoded.offsets,
     encoded.keyframes,
+    encoded.disposable,
     indices,
     encoded.height,
     encoded.width,

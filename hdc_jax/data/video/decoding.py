@@ -1,12 +1,16 @@
 """Decoding of the main video stream of one file, from its start or later."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 
 import av
 
 from hdc_jax.data.video import containers, parts
 from hdc_jax.data.video.parts import Part
+
+# Codecs in which no frame refers to one that is not marked as a reference. In
+# others, such as HEVC, frames of higher temporal layers may.
+_SKIPPING = ("h264", "mpeg4")
 
 
 class Decoder:
@@ -86,11 +90,15 @@ class Decoder:
           count += 1
     extent.check(self.path)
 
-  def decode_from(self, dts: int) -> Iterator[av.VideoFrame]:
+  def decode_from(
+    self, dts: int, wanted: Collection[int]
+  ) -> Iterator[av.VideoFrame]:
     """Decodes from the keyframe at or before a time.
 
     Args:
       dts: The decoding time, in units of the stream's time base.
+      wanted: Presentation times of the frames that are wanted, in these units.
+        Others are left out where no frame refers to them.
 
     Yields:
       The frames, in order of presentation.
@@ -101,9 +109,15 @@ class Decoder:
     self._at_start = False
     with containers.errors_named(self.path, "cannot be decoded"):
       self._container.seek(dts, stream=self._stream)
-      for frame in self._container.decode(self._stream):
-        self.interlaced |= frame.interlaced_frame
-        yield frame
+      context = self._stream.codec_context
+      skips = context.name in _SKIPPING
+      for packet in self._container.demux(self._stream):
+        if skips:
+          unwanted = packet.pts is not None and packet.pts not in wanted
+          context.skip_frame = "NONREF" if unwanted else "DEFAULT"
+        for frame in self._stream.decode(packet):
+          self.interlaced |= frame.interlaced_frame
+          yield frame
 
   def _open(self) -> None:
     self._container, self._stream = containers.open_video(

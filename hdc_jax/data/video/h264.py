@@ -1,100 +1,41 @@
-"""H.264 without a container: frames to packets, packets to chosen frames."""
+"""Packets of H.264, without a container, to chosen frames."""
 
 import threading
-from collections.abc import Iterable, Iterator
-from fractions import Fraction
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import av
 import numpy as np
-from av.codec.context import Flags
 
 from hdc_jax.errors import DataError
 
 _YUV = "yuv420p"  # Format of the pixels.
-GOP = 16  # Number of frames from one keyframe to the next.
-# Raise this number when the options below change and packets with them.
-ENCODER_VERSION = 1
-
-# Choice: measured on real clips at short side 128, for training rather than for
-# viewing:
-# - crf 22 keeps every clip at 38 dB or more (0.3 to 1.6 KB a frame);
-# - 'psnr' spends the bits on fidelity, not on grain that looks sharp: 15 %
-#   fewer bytes at the same PSNR;
-# - without CABAC and the deblocking filter the decoder, which is what limits a
-#   host, takes half the time, for 5 % more bytes.
-# One thread and no CPU-dependent choices give the same bytes on any machine.
-_OPTIONS = {
-  "preset": "medium",
-  "tune": "psnr",
-  "crf": "22",
-  "x264-params": ":".join(
-    (
-      f"keyint={GOP}:min-keyint={GOP}:scenecut=0:open-gop=0:bframes=0",
-      "cabac=0:no-deblock=1",
-      "threads=1:cpu-independent=1",
-    )
-  ),
-}
-
 # Pixels of a frame, at most: those of the highest level of H.264, 6.2.
 MAX_PIXELS = 139_264 * 16**2
 
 _PADDING = bytes(64)  # Decoders may read this far past the end of a packet.
 
 
-class Encoder:
-  """Encodes one video without B-frames, in closed groups of `GOP` frames.
+def shown_at(disposable: np.ndarray) -> np.ndarray:
+  """Numbers frames as they are shown, where packets are as they are decoded.
 
-  Attributes:
-    extradata: The parameter sets of the video (Annex B).
+  A disposable frame is decoded right after the frame that is shown after it.
+
+  Args:
+    disposable: Whether each frame is disposable, as they are decoded; the first
+      is not. bool `[N]`.
+
+  Returns:
+    The number of each frame as they are shown, int64 `[N]`.
+
+  Example:
+    >>> shown_at(np.array([False, False, True, True, False])).tolist()
+    [0, 3, 1, 2, 4]
   """
-
-  def __init__(self, height: int, width: int) -> None:
-    """Opens the encoder.
-
-    Args:
-      height: Height of the frames in pixels; even.
-      width: Width of the frames in pixels; even.
-    """
-    self._context = context = av.CodecContext.create("libx264", "w")
-    context.height, context.width, context.pix_fmt = height, width, _YUV
-    # The frame rate is not that of the video. The rate control spends fewer
-    # bits on frames that are shown for a shorter time; for training, all frames
-    # count alike.
-    context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
-    context.thread_count = 1
-    # The parameter sets are stored once, in extradata, instead of in front of
-    # each keyframe.
-    context.flags |= Flags.global_header
-    context.options = dict(_OPTIONS)
-    context.open()
-    extradata = context.extradata
-    assert extradata is not None, "global_header makes x264 fill the extradata"
-    self.extradata = bytes(extradata)
-
-  def packets(
-    self, frames: Iterable[np.ndarray]
-  ) -> Iterator[tuple[bytes, bool]]:
-    """Encodes all frames of the video; call it once.
-
-    Args:
-      frames: The frames in order, each uint8 `[3·H/2, W]` in yuv420p.
-
-    Yields:
-      For each frame, in order, its packet and whether it is a keyframe.
-    """
-    for i, array in enumerate(frames):
-      frame = av.VideoFrame.from_ndarray(array, _YUV)
-      frame.pts = i
-      yield from _packet_bytes(self._context.encode(frame))
-    yield from _packet_bytes(self._context.encode(None))
-
-
-def _packet_bytes(packets: Iterable[av.Packet]) -> Iterator[tuple[bytes, bool]]:
-  """Yields the bytes of each packet, and whether it is a keyframe."""
-  for packet in packets:
-    yield bytes(packet), packet.is_keyframe
+  numbers = np.arange(-1, len(disposable) - 1)
+  references = np.flatnonzero(~disposable)
+  numbers[references] = np.append(references[1:], len(disposable)) - 1
+  return numbers
 
 
 def decode(
@@ -102,23 +43,27 @@ def decode(
   packets: bytes | memoryview,
   offsets: np.ndarray,
   keyframes: np.ndarray,
+  disposable: np.ndarray,
   indices: np.ndarray,
   height: int,
   width: int,
 ) -> Iterator[list[np.ndarray]]:
   """Decodes chosen frames, each from the last keyframe at or before it.
 
-  No frame is decoded twice, and stretches between keyframes that hold no wanted
-  frame are skipped.
+  No frame is decoded twice. Disposable frames that are not wanted are skipped,
+  and so are stretches between keyframes that hold no wanted frame.
 
   Args:
     extradata: The parameter sets of the video (Annex B).
-    packets: The packets of all N frames, concatenated.
+    packets: The packets of all N frames, concatenated as they are decoded.
     offsets: Where each packet begins, and where the last one ends, in bytes;
       int64 `[N + 1]`.
-    keyframes: Whether each frame is a keyframe, as the first one must be; bool
+    keyframes: Whether each packet is a keyframe's, as the first one must be;
+      bool `[N]`.
+    disposable: Whether no other frame is decoded from that of each packet; bool
       `[N]`.
-    indices: The frames to decode, increasing, without repeats; int64.
+    indices: The frames to decode, as they are shown, increasing, without
+      repeats; int64.
     height: Height of a frame in pixels.
     width: Width of a frame in pixels.
 
@@ -129,58 +74,119 @@ def decode(
   Raises:
     DataError: If a frame cannot be decoded, or has another size or format.
   """
-  all_keys = np.flatnonzero(keyframes)
-  last_keys = np.searchsorted(all_keys, indices, side="right") - 1
-  starts = all_keys[last_keys].tolist()
-  begin, end = offsets[starts[0]], offsets[indices[-1] + 1]
-  # PyAV takes a packet from any buffer, without copying; its stub says bytes.
-  data: Any = memoryview(extradata + packets[begin:end] + _PADDING)
-  positions = (offsets - begin + len(extradata)).tolist()
-  positions[starts[0]] = 0  # The parameter sets are part of the first packet.
+  shown = shown_at(disposable)
+  needed = _needed(keyframes, disposable, shown, indices)
+  begin, end = offsets[needed[0]], offsets[needed[-1] + 1]
+  data = memoryview(extradata + packets[begin:end] + _PADDING)
+  starts = (offsets[needed] - begin + len(extradata)).tolist()
+  starts[0] = 0  # The parameter sets are part of the first packet.
+  stops = (offsets[needed + 1] - begin + len(extradata)).tolist()
+  numbers, wanted = shown[needed].tolist(), set(indices.tolist())
+  fed = [
+    (number, data[start:stop])
+    for number, start, stop in zip(numbers, starts, stops, strict=True)
+  ]
+  for number, frame in _decoded(fed):
+    if (frame.height, frame.width, frame.format.name) != (height, width, _YUV):
+      del _THREAD.decoder
+      raise DataError(
+        f"frame {number} is {frame.height}×{frame.width} in "
+        f"{frame.format.name}, its record says {height}×{width} in {_YUV}"
+      )
+    if number in wanted:
+      planes: Any = frame.planes  # Buffers, which the stub does not say.
+      yield [
+        np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        for plane in planes
+      ]
+
+
+def _needed(
+  keyframes: np.ndarray,
+  disposable: np.ndarray,
+  shown: np.ndarray,
+  indices: np.ndarray,
+) -> np.ndarray:
+  """Finds the packets from which frames are decoded.
+
+  Args:
+    keyframes: Whether each packet is a keyframe's; bool `[N]`.
+    disposable: Whether each packet is disposable; bool `[N]`.
+    shown: The number of the frame of each packet, int64 `[N]`.
+    indices: The frames that are wanted; int64.
+
+  Returns:
+    The packets of these frames, and from the keyframe before on those of the
+    frames that they refer to; int64, increasing.
+  """
+  wanted = np.sort(np.argsort(shown)[indices])
+  groups = np.cumsum(keyframes)
+  # The group of the first wanted packet that is not before each packet.
+  following = np.searchsorted(wanted, np.arange(len(groups)))
+  of_following = np.append(groups[wanted], 0)[following]
+  needed = ~disposable & (groups == of_following)
+  needed[wanted] = True
+  return np.flatnonzero(needed)
+
+
+def _decoded(
+  fed: Sequence[tuple[int, memoryview]],
+) -> Iterator[tuple[int, av.VideoFrame]]:
+  """Decodes packets.
+
+  Args:
+    fed: The number of the frame of each packet, and its bytes.
+
+  Yields:
+    Each number with its frame, increasing.
+
+  Raises:
+    DataError: If a packet does not give its frame.
+  """
   decoder = _thread_decoder()
-  following = -1  # The frame after the last decoded one; none at first.
-  for index, start in zip(indices.tolist(), starts, strict=True):
-    if start > following:
-      decoder.flush_buffers()
-      following = start
-    frame = None
-    for i in range(following, index + 1):
-      packet = av.Packet(data[positions[i] : positions[i + 1]])
-      frame = _decode_packet(decoder, packet, i)
-      if (frame.height, frame.width, frame.format.name) != (
-        height,
-        width,
-        _YUV,
-      ):
-        del _THREAD.decoder
-        raise DataError(
-          f"frame {i} is {frame.height}×{frame.width} in {frame.format.name}, "
-          f"its record says {height}×{width} in {_YUV}"
-        )
-    if frame is None:
-      raise DataError(f"frame {index} cannot be decoded: no keyframe is before")
-    following = index + 1
-    planes: Any = frame.planes  # Buffers, which the stub does not say.
-    yield [
-      np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-      for plane in planes
-    ]
+  decoder.flush_buffers()
+  awaited, count = sorted(number for number, _ in fed), 0
+  # Some frames come out after the next packet, and the last after the end.
+  for number, data in [*fed, (awaited[-1], None)]:
+    for frame in _decode_packet(decoder, number, data):
+      if [frame.pts] != awaited[count : count + 1]:
+        raise _failure(awaited[min(count, len(awaited) - 1)], "it is left out")
+      yield awaited[count], frame
+      count += 1
+  if count < len(awaited):
+    raise _failure(awaited[count], "it is left out")
 
 
 def _decode_packet(
-  decoder: av.VideoCodecContext, packet: av.Packet, index: int
-) -> av.VideoFrame:
-  """Decodes the frame of one packet; without B-frames it comes out at once."""
+  decoder: av.VideoCodecContext, number: int, data: memoryview | None
+) -> list[av.VideoFrame]:
+  """Feeds a packet to a decoder, and takes the frames that are ready.
+
+  Args:
+    decoder: The decoder.
+    number: Number of the frame of the packet, which becomes its time.
+    data: Bytes of the packet; None at the end.
+
+  Returns:
+    The frames.
+  """
   try:
-    frames = decoder.decode(packet)
-    reason = f"{len(frames)} frames in one packet"
+    packet = None
+    if data is not None:
+      bytes_like: Any = data  # Any buffer will do; PyAV's stub says bytes.
+      packet = av.Packet(bytes_like)
+      packet.pts = number
+    return decoder.decode(packet)
   except Exception as error:  # whatever a damaged packet makes PyAV raise
-    frames, reason = [], getattr(error, "strerror", None) or repr(error)
-  if len(frames) != 1:
-    # Flushing would not be enough: the next frames would be subtly wrong.
-    del _THREAD.decoder
-    raise DataError(f"frame {index} cannot be decoded: {reason}")
-  return frames[0]
+    reason = getattr(error, "strerror", None) or repr(error)
+    raise _failure(number, reason) from error
+
+
+def _failure(number: int, reason: str) -> DataError:
+  """The error of a frame that cannot be decoded; ends this thread's decoder."""
+  # Flushing would not be enough: the next frames would be subtly wrong.
+  del _THREAD.decoder
+  return DataError(f"frame {number} cannot be decoded: {reason}")
 
 
 _THREAD = threading.local()

@@ -33,7 +33,7 @@ VERSION = 2
 
 
 class Probe(NamedTuple):
-  """Number, rate and size of the frames of a video.
+  """What reading the container of a video tells.
 
   Attributes:
     num_frames: Number of packets in the container, each of which should give a
@@ -41,12 +41,14 @@ class Probe(NamedTuple):
     fps: Average frames per second, `containers.DEFAULT_FPS` where unknown.
     height: Height of the upright, scaled frames in pixels; even.
     width: Width of the upright, scaled frames in pixels; even.
+    part: Where its frames are in the file.
   """
 
   num_frames: int
   fps: float
   height: int
   width: int
+  part: Part
 
 
 class Picture(NamedTuple):
@@ -89,6 +91,7 @@ class Original:
     start: float = 0.0,
     end: float | None = None,
     deinterlace: bool = False,
+    part: Part | None = None,
   ) -> None:
     """Opens the file and finds its main video stream.
 
@@ -99,6 +102,7 @@ class Original:
       start: Where the video begins in the file, in seconds.
       end: Where it ends in the file, in seconds; None for the end of the file.
       deinterlace: Whether `frames` deinterlaces the frames that are interlaced.
+      part: Where the frames are, if the file was probed before.
 
     Raises:
       DataError: If the file cannot be opened or holds no video.
@@ -107,7 +111,7 @@ class Original:
     self.path = path
     self._start, self._end = start, end
     self._deinterlace = deinterlace
-    self._part: Part | None = None  # `probe` finds it
+    self._part = part  # Or else `probe` finds it.
     self._local_copy = contextlib.ExitStack()
     try:
       local = self._local_copy.enter_context(files.reading(path))
@@ -189,10 +193,10 @@ class Original:
     if first is None:
       raise DataError(f"{self.path}: holds no frames")
     rows, width = self._normalized(first).shape
-    return Probe(part.num_frames, self.fps, rows * 2 // 3, width)
+    return Probe(part.num_frames, self.fps, rows * 2 // 3, width, part)
 
   def read(self, indices: Sequence[int]) -> dict[int, np.ndarray]:
-    """Decodes chosen frames; call `probe` before.
+    """Decodes chosen frames; call `probe` before, or give its `part`.
 
     Decoding begins at the nearest keyframe if the format can seek, else at the
     first frame.
@@ -257,7 +261,7 @@ class Original:
     if not entries:
       return
     previous = None
-    for frame in self._decoder.decode_from(entries[-1]):
+    for frame in self._decoder.decode_from(entries[-1], set(wanted)):
       time = frame.pts
       if time is None or time > wanted[-1]:  # too late, or one is missing
         return

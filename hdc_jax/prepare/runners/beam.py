@@ -95,7 +95,7 @@ class _MakeShard(beam.DoFn):
 
   def __init__(self, job: Job) -> None:
     self._directory = job.directory
-    self._settings = job.codec, job.short_side, job.deinterlace
+    self._settings = job.settings
     self._videos, self._skipped = (
       Metrics.counter("hdc_jax", name) for name in ("videos", "skipped")
     )

@@ -16,6 +16,8 @@ class Job:
     codec: Codec of the records, one of `codec.CODECS`.
     short_side: Short side of the frames, in pixels.
     deinterlace: Whether to deinterlace the frames that are interlaced.
+    segment: Length of the parts into which long videos are cut, in seconds; 0
+      for none.
     workers: Number of processes of the local runner.
     runner: Name of the runner, one of `RUNNERS`.
     runner_options: Arguments of a Beam runner, as on Beam's command lines.
@@ -26,6 +28,12 @@ class Job:
   codec: str
   short_side: int
   deinterlace: bool
+  segment: float
   workers: int
   runner: str
   runner_options: Sequence[str]
+
+  @property
+  def settings(self) -> tuple[str, int, bool, float]:
+    """The arguments of `videos.prepare_video` besides the file."""
+    return self.codec, self.short_side, self.deinterlace, self.segment

@@ -33,10 +33,7 @@ def make_shards(job: Job, progress: Progress) -> None:
   with videos.make_workers(job.workers) as workers:
     # The videos of all shards in one go: no process waits for a shard to end.
     results = _counted(
-      videos.prepare_videos(
-        workers, files, job.codec, job.short_side, job.deinterlace
-      ),
-      progress,
+      videos.prepare_videos(workers, files, *job.settings), progress
     )
     for plan in job.plans:
       shards.write(

@@ -3,27 +3,33 @@
 from collections.abc import Iterator, Sequence
 
 from hdc_jax.data.datasets import VideoFile
-from hdc_jax.data.store import records
 from hdc_jax.data.video import codec as codec_lib
 from hdc_jax.data.video.originals import Original
 from hdc_jax.errors import DataError, HdcError
+from hdc_jax.prepare import cutting
 from hdc_jax.prepare.shards import Prepared, Skipped
 from hdc_jax.runtime.workers import Died, Workers
 
 
 def prepare_video(
-  file: VideoFile, codec: str, short_side: int, deinterlace: bool = False
+  file: VideoFile,
+  codec: str,
+  short_side: int,
+  deinterlace: bool = False,
+  segment: float = 0.0,
 ) -> Prepared | Skipped:
-  """Turns one video file into a record.
+  """Turns one video file into a record, or several.
 
   Args:
     file: File of the video.
     codec: Codec of the record, one of `codec.CODECS`.
     short_side: Short side of the frames, in pixels.
     deinterlace: Whether to deinterlace the frames that are interlaced.
+    segment: Length of the parts into which a long video is cut, in seconds; 0
+      for none.
 
   Returns:
-    The record, or the reason why there is none.
+    The records, or the reason why there are none.
 
   Raises:
     ConfigError, StorageError: If a bucket fails.
@@ -38,10 +44,8 @@ def prepare_video(
       deinterlace=deinterlace,
     ) as original:
       encoded = codec_lib.encode_original(original, codec)
-      record, chunks = records.cut(
-        file.id, file.labels, encoded, file.tags, file.group
-      )
-      return Prepared(record, chunks, original.picture)
+      videos = cutting.cut(file, encoded, segment)
+      return Prepared(videos, original.picture)
   except DataError as error:
     return Skipped(file.id, str(error))
   except (HdcError, OSError):
@@ -61,6 +65,7 @@ def prepare_videos(
   codec: str,
   short_side: int,
   deinterlace: bool = False,
+  segment: float = 0.0,
 ) -> Iterator[Prepared | Skipped]:
   """Turns video files into records.
 
@@ -70,13 +75,14 @@ def prepare_videos(
     codec: Codec of the records, one of `codec.CODECS`.
     short_side: Short side of the frames, in pixels.
     deinterlace: Whether to deinterlace the frames that are interlaced.
+    segment: See `prepare_video`.
 
   Yields:
-    For each video, in order, its record or the reason why there is
-    none, such as a crash of the codec.
+    For each file, in order, its records or the reason why there are none, such
+    as a crash of the codec.
   """
   results = workers.map(
-    (file, codec, short_side, deinterlace) for file in videos
+    (file, codec, short_side, deinterlace, segment) for file in videos
   )
   for file, result in zip(videos, results, strict=True):
     if isinstance(result, Died):

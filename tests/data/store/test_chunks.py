@@ -10,8 +10,12 @@ from hdc_jax.data.video.codec import Encoded
 from hdc_jax.errors import DataError
 
 
-def video_of(sizes, group):
-  """A video of packets of these sizes, with a keyframe every `group`."""
+def video_of(sizes, group, period=1):
+  """A video of packets of these sizes, with a keyframe every `group`.
+
+  All frames but every `period`-th of a group are disposable.
+  """
+  places = np.arange(len(sizes)) % group
   return Encoded(
     codec="h264",
     fps=25.0,
@@ -20,7 +24,8 @@ def video_of(sizes, group):
     extradata=b"sps",
     packets=bytes(i % 251 for i in range(sum(sizes))),
     offsets=np.cumsum([0, *sizes], dtype=np.int64),
-    keyframes=np.arange(len(sizes)) % group == 0,
+    keyframes=places == 0,
+    disposable=places % period > 0,
   )
 
 
@@ -28,6 +33,7 @@ videos = st.builds(
   video_of,
   sizes=st.lists(st.integers(0, 700), min_size=1, max_size=60),
   group=st.integers(1, 20),
+  period=st.integers(1, 5),
 )
 
 
@@ -40,7 +46,7 @@ def test_chunks_joined_are_the_video(video, limit):
     frames = chunks.frames_per_chunk(video)
   keys = np.flatnonzero(video.keyframes)
   group = int(keys[1]) if len(keys) > 1 else video.num_frames
-  first, packets, sizes, keyframes = 0, b"", [], []
+  first, packets, sizes, keyframes, disposable = 0, b"", [], [], []
   for data in chunks.split(video, frames):
     count = min(frames, video.num_frames - first)
     part = chunks.parse(data, count)
@@ -50,8 +56,10 @@ def test_chunks_joined_are_the_video(video, limit):
     packets += part.packets
     sizes += np.diff(part.offsets).tolist()
     keyframes += part.keyframes.tolist()
+    disposable += part.disposable.tolist()
     first += count
   assert (packets, keyframes) == (video.packets, video.keyframes.tolist())
+  assert disposable == video.disposable.tolist()
   assert np.cumsum([0, *sizes]).tolist() == video.offsets.tolist()
 
 
@@ -79,6 +87,7 @@ def test_keyframes_must_be_evenly_spaced():
     (b"\x02\0\0\x80\x01\0\0\0ab", "cut short"),
     (b"\x02\0\0\x80\x01\0\0\0abcd", "too long"),
     (b"\x02\0\0\0\x01\0\0\0abc", "no keyframe"),
+    (b"\x02\0\0\xc0\x01\0\0\0abc", "no keyframe"),
   ],
 )
 def test_what_is_no_chunk_is_an_error(data, reason):

@@ -15,7 +15,7 @@ from hdc_jax.data.datasets import VideoFile
 from hdc_jax.data.datasets.base import Listing
 from hdc_jax.data.options import Clips
 from hdc_jax.data.store import chunks, records
-from hdc_jax.data.video import codec, originals
+from hdc_jax.data.video import codec, encoder, originals
 from hdc_jax.data.video.frames import Window
 from hdc_jax.errors import DataError
 from hdc_jax.prepare import indexing, shards
@@ -34,6 +34,7 @@ def repeat(video, times):
     packets=video.packets * times,
     offsets=np.cumsum([0, *sizes], dtype=np.int64),
     keyframes=np.tile(video.keyframes, times),
+    disposable=np.tile(video.disposable, times),
   )
 
 
@@ -43,7 +44,7 @@ def write(directory, videos):
   (plan,) = shards.plan(listing, {}, 1)
   results = [
     shards.Prepared(
-      *records.cut(id, {}, video), originals.Picture(64, 48, False)
+      [records.cut(id, {}, video)], originals.Picture(64, 48, False)
     )
     for id, video in videos.items()
   ]
@@ -59,13 +60,34 @@ def write(directory, videos):
 
 
 @pytest.fixture(scope="module", params=codec.CODECS)
-def videos(request, write_video, tmp_path_factory):
+def codec_name(request):
+  return request.param
+
+
+@pytest.fixture(scope="module")
+def videos(codec_name, write_video, tmp_path_factory):
   """Videos by id, each of one codec."""
+  return encode_all(codec_name, write_video, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def old_videos(codec_name, write_video, tmp_path_factory):
+  """The same videos as the first version encoded them, without B-frames."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setitem(
+      encoder.OPTIONS,
+      "x264-params",
+      encoder.OPTIONS["x264-params"].replace("bframes=3", "bframes=0"),
+    )
+    return encode_all(codec_name, write_video, tmp_path_factory)
+
+
+def encode_all(codec_name, write_video, tmp_path_factory):
   directory = tmp_path_factory.mktemp("videos")
   return {
     name: codec.encode(
       str(write_video(directory / name, frames=frames, height=48, width=64)),
-      codec=request.param,
+      codec=codec_name,
       short_side=SIDE,
     )
     for name, frames in FRAMES.items()
@@ -108,7 +130,9 @@ def assert_same(a, b):
   np.testing.assert_array_equal(a.uv, b.uv)
 
 
-def test_frames_are_those_of_the_first_version(videos, tmp_path):
+def test_frames_are_those_of_the_first_version(old_videos, tmp_path):
+  videos = old_videos
+  assert not any(video.disposable.any() for video in videos.values())
   old, new = tmp_path / "old", tmp_path / "new"
   old.mkdir()
   first_version.write(old, videos, SIDE)
@@ -180,6 +204,7 @@ def cut_to(video, frames):
     packets=video.packets[: video.offsets[frames]],
     offsets=video.offsets[: frames + 1],
     keyframes=video.keyframes[:frames],
+    disposable=video.disposable[:frames],
   )
 
 

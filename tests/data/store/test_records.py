@@ -22,6 +22,7 @@ ENCODED = Encoded(
   packets=bytes(i % 251 for i in range(550)),
   offsets=np.array([0, 500, 520, 550]),
   keyframes=np.array([True, False, False]),
+  disposable=np.zeros(3, bool),
 )
 OLD = first_version.serialize("a/b.mp4", {"class": ((0, 3),)}, ENCODED)
 
@@ -110,10 +111,10 @@ def test_damage_of_the_first_version_is_an_error(changes, reason):
     Record.from_bytes(msgpack.packb(fields))
 
 
-@pytest.mark.parametrize("version", [0, 3, 99, True, 1.0, "1"])
+@pytest.mark.parametrize("version", [0, 4, 99, True, 1.0, "1"])
 def test_a_record_of_another_version_says_so(version):
   fields = msgpack.unpackb(OLD) | {"version": version}
-  with pytest.raises(DataError, match=rf"version {version}, .* reads 1 and 2"):
+  with pytest.raises(DataError, match=rf"version {version}, .* reads 1, 2, 3"):
     Record.from_bytes(msgpack.packb(fields))
 
 

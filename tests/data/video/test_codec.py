@@ -7,6 +7,7 @@ import tracemalloc
 import av
 import numpy as np
 import pytest
+from av.video.frame import PictureType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -42,12 +43,16 @@ def whole(video):
 
 def sequentially(encoded):
   """Decodes everything as an H.264 byte stream, by PyAV's plainest way."""
+  frames = plain_frames(encoded)
+  arrays = [frame.to_ndarray(format="yuv420p") for frame in frames]
+  return frames_lib.crop(arrays, whole(encoded))
+
+
+def plain_frames(encoded):
   context = av.CodecContext.create("h264", "r")
   packets = context.parse(encoded.extradata + encoded.packets)
   packets += context.parse()
-  frames = [f for packet in [*packets, None] for f in context.decode(packet)]
-  arrays = [frame.to_ndarray(format="yuv420p") for frame in frames]
-  return frames_lib.crop(arrays, whole(encoded))
+  return [f for packet in [*packets, None] for f in context.decode(packet)]
 
 
 def normalized(path, short_side):
@@ -102,6 +107,18 @@ def test_every_group_decodes_on_its_own(encoded, decoded):
     assert_same(
       sequentially(group), cut(decoded, np.arange(start, stop), whole(encoded))
     )
+
+
+def test_three_of_four_frames_are_disposable(encoded):
+  group = [False, *3 * [False, True, True, True], False, True, True]
+  expected = [*group, *group, *group, False, False]
+  assert encoded.disposable.tolist() == expected
+  kinds = [PictureType(frame.pict_type) for frame in plain_frames(encoded)]
+  shown = h264.shown_at(encoded.disposable)
+  assert sorted(shown) == list(range(FRAMES))
+  for i, number in enumerate(shown):
+    key = PictureType.I if encoded.keyframes[i] else PictureType.P
+    assert kinds[number] == (PictureType.B if expected[i] else key)
 
 
 def test_encoding_again_gives_the_same_bytes(video, encoded):
@@ -345,22 +362,26 @@ def test_any_frames_and_window(encoded, decoded, indices, window):
   ("indices", "packets"),
   [
     ([0], [0]),
-    ([18], [16, 17, 18]),
-    ([2, 2, 1, 2], [0, 1, 2]),
-    ([0, 1, 2, 0, 1, 2], [0, 1, 2]),
-    ([15, 16], [*range(17)]),
-    ([1, 33], [0, 1, 32, 33]),
-    ([30, 31, 40], [*range(16, 41)]),
-    ([30, 40], [*range(16, 31), *range(32, 41)]),
+    ([18], [16, 20, 18]),
+    ([2, 2, 1, 2], [0, 4, 1, 2]),
+    ([0, 1, 2, 0, 1, 2], [0, 4, 1, 2]),
+    ([15, 16], [0, 4, 8, 12, 15, 16]),
+    ([1, 33], [0, 4, 1, 32, 36, 33]),
+    ([30, 31, 40], [16, 20, 24, 28, 31, 30, 32, 36, 40]),
+    ([30, 40], [16, 20, 24, 28, 31, 30, 32, 36, 40]),
+    ([4, 8, 12, 16], [0, 4, 8, 12, 16]),
+    ([5, 7, 9], [0, 4, 8, 5, 7, 12, 9]),
   ],
 )
 def test_nothing_is_decoded_in_vain(encoded, monkeypatch, indices, packets):
+  """Of frames 0 to 15, none refers to others than 0, 4, 8, 12 and 15."""
   numbers = []
   decode_packet = h264._decode_packet
 
-  def spy(decoder, packet, number):
-    numbers.append(number)
-    return decode_packet(decoder, packet, number)
+  def spy(decoder, number, data):
+    if data is not None:
+      numbers.append(number)
+    return decode_packet(decoder, number, data)
 
   monkeypatch.setattr(h264, "_decode_packet", spy)
   codec.decode(encoded, indices, whole(encoded))
@@ -410,6 +431,17 @@ def test_damage_is_an_error_and_leaves_no_trace(encoded, decoded, damage):
       codec.decode(encoded, [20], whole(encoded)),
       cut(decoded, [20], whole(encoded)),
     )
+
+
+@pytest.mark.parametrize("number", [1, 2, 4, 16])
+def test_flags_that_do_not_fit_the_packets_are_an_error(encoded, number):
+  disposable = encoded.disposable.copy()
+  disposable[number] ^= True
+  wrong = dataclasses.replace(encoded, disposable=disposable)
+  for _ in range(2):
+    with pytest.raises(DataError, match=r"frame \d+ cannot be decoded"):
+      codec.decode(wrong, range(FRAMES), whole(encoded))
+    codec.decode(encoded, [20], whole(encoded))
 
 
 def zero_half_of(video, number):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from hdc_jax.data.datasets import VideoFile
 from hdc_jax.data.datasets.unprepared import OriginalVideo
-from hdc_jax.data.video import codec, containers, h264, normalize
+from hdc_jax.data.video import codec, containers, encoder, h264, normalize
 from hdc_jax.data.video.frames import Window
 from hdc_jax.errors import DataError, StorageError
 from hdc_jax.prepare.runners import videos
@@ -252,7 +252,7 @@ PLACES = [
   (containers.Extent, "add"),
   (normalize.Normalizer, "__init__"),
   (normalize.Normalizer, "__call__"),
-  (h264.Encoder, "packets"),
+  (encoder.Encoder, "packets"),
 ]
 
 
@@ -279,7 +279,7 @@ def test_whatever_comes_out_of_a_decoder_is_the_videos_fault(
   assert isinstance(skipped, Skipped)
   assert skipped.reason.startswith(f"{video}: ")
   assert type(error).__name__ in skipped.reason
-  if place[0] is not h264.Encoder:
+  if place[0] is not encoder.Encoder:
     with pytest.raises(DataError, match=r"v\.mp4: "):
       read_all(OriginalVideo(file, 32))
 

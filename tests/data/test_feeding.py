@@ -5,11 +5,10 @@ import types
 import numpy as np
 import pytest
 
-from hdc_jax.data import sources
+from hdc_jax.data import feeding, sources
 from hdc_jax.data.clips import sampling
 from hdc_jax.data.options import Clips
 from hdc_jax.data.video.frames import Window
-from hdc_jax.plan import feeding
 from hdc_jax.prepare import command as prepare
 
 STARTS = sampling.IndependentStarts(2)
