@@ -67,13 +67,13 @@ def claims(study: Study, figures: Figures) -> Iterator[Claim]:
 def _decide(
   study: Study, figures: Figures, claim: tuple[str, str, str]
 ) -> Claim | None:
-  """Decides one claim; None without records of both rows."""
+  """Decides one claim; None without two seeds of both rows."""
   side, first, second = claim
   label = getattr(study, side)
   pair = [
     figures.values(row, label, "block5", DECIDED_BY) for row in (first, second)
   ]
-  if not all(pair):
+  if min(map(len, pair)) < 2:
     return None
   verdict, difference = summary.decide(*pair)
   return label, first, second, difference, verdict
