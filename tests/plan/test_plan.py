@@ -9,6 +9,7 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 from hdc_jax.config import flags
+from hdc_jax.data import feeding
 from hdc_jax.data.clips import sampling, training_clips
 from hdc_jax.distributed import mesh as mesh_lib
 from hdc_jax.plan import command as plan
