@@ -56,16 +56,26 @@ class BackboneOptions(Options, abc.ABC, section="model"):
   def make(self) -> nn.Module:
     """Creates the module, from clips [B, T, H, W, 3] to a dict of endpoints.
 
-    Its attributes are `width`, `norm`, `dtype` and `remat`, and those of
-    `own_options`.
+    Its attributes are `width`, `norm` and `dtype`, and those of `own_options`;
+    and `remat`, if it is set.
+
+    Raises:
+      ConfigError: If `remat` is set, and the module has no such attribute.
     """
-    return self.module(
+    network = self.module(
       width=self.width,
       norm=self.norm,
       dtype=jnp.dtype(self.dtype),
-      remat=self.remat,
       **self.own_options(),
     )
+    if not self.remat:
+      return network
+    if not hasattr(network, "remat"):
+      raise ConfigError(
+        f"config.model.remat={self.remat}: {self.name} cannot compute blocks "
+        "again: leave it out"
+      )
+    return network.clone(remat=self.remat)
 
   @abc.abstractmethod
   def module(self, **options: Any) -> nn.Module:

@@ -1,5 +1,6 @@
 """Blocks that are computed twice: the same results, and fewer activations."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,6 +75,23 @@ def test_each_block_that_is_listed_keeps_less(name):
   assert sizes == sorted(set(sizes), reverse=True)
   # What goes into blocks is left.
   assert sizes[-1] < sizes[0] / 2
+
+
+def test_networks_of_others_need_not_have_it():
+  class Plain(nn.Module):
+    width: int
+    norm: str
+    dtype: jnp.dtype
+
+  class Options(models.BackboneOptions):
+    name = "plain"
+
+    def module(self, **options):
+      return Plain(**options)
+
+  assert Options().make().width == 64
+  with pytest.raises(ConfigError, match=r"model\.remat=\(1,\): plain cannot"):
+    Options(remat=(1,)).make()
 
 
 def test_blocks_that_no_network_has():
